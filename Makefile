@@ -1,0 +1,84 @@
+# One command for everything; `make help` lists them. Each target first brings
+# .venv up to date by itself, from nothing if need be (.ci/environment).
+#
+#   make run LOG=path/to/access.log
+#   make test TESTS=tests/supervisors/test_clock.py
+#   make bench ONLY=kernel,otp
+#   make ... PYTHON=/path/to/python3      (any Python from 3.11; asked when .venv is made)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: bench bench-smoke check clean constraints coverage docs format format-check help \
+	layers lint package properties run test types
+
+# Only a PYTHON that somebody chose is passed on; without one .ci/environment looks for it.
+export PYTHON
+
+BIN := .venv/bin
+READY := .venv/.ready
+LOG ?= examples/access.log
+TESTS ?=
+ONLY ?=
+
+$(READY): pyproject.toml constraints.txt .ci/environment
+	@.ci/environment
+	@touch $@
+
+run: $(READY) ## Replay examples/access.log (or LOG=path); audit log and report land in run-output/
+	$(BIN)/sessionactors replay --out run-output $(LOG)
+
+test: $(READY) ## Run all tests (or TESTS=path)
+	$(BIN)/python -m pytest -q $(TESTS)
+
+# The tests run in parts here, so that each runs once and the cheap ones fail first.
+check: format-check lint types layers coverage docs package bench-smoke ## Run every check; green means ready
+
+format: $(READY) ## Format the code and sort its imports
+	$(BIN)/ruff check -q --select I --fix .
+	$(BIN)/ruff format .
+
+format-check: $(READY)
+	$(BIN)/ruff format --check .
+
+lint: $(READY) ## Check the code with ruff
+	$(BIN)/ruff check .
+
+types: $(READY) ## Check the types with mypy
+	$(BIN)/mypy
+
+layers: $(READY) ## Check layers, exports, and that time and randomness have one door each
+	$(BIN)/python -m pytest -q tests/architecture
+
+coverage: $(READY) ## Run the tests of the code and show which branches they miss
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q --ignore=tests/architecture --ignore=tests/docs --ignore=tests/packaging
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+docs: $(READY) ## Run the examples in README.md, docs/ and docstrings
+	$(BIN)/python -m pytest -q tests/docs
+
+package: $(READY) ## Build the wheel and use it
+	$(BIN)/python -m pytest -q tests/packaging
+
+properties: $(READY) ## Run the property tests with many more examples
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -q tests/properties
+
+bench: $(READY) ## Measure (or ONLY=group,group); figures land in benchmarks.json
+	$(BIN)/python -m benchmarks --json benchmarks.json $(if $(ONLY),--only $(ONLY))
+
+bench-smoke: $(READY) ## Run every benchmark once at its smallest size
+	$(BIN)/python -m benchmarks --smoke
+
+constraints: ## Write constraints.txt anew with the newest versions allowed
+	@.ci/environment --freeze > .constraints.new
+	@{ sed -n '/^#/p' constraints.txt; cat .constraints.new; } > .constraints.txt
+	@mv .constraints.txt constraints.txt && rm .constraints.new
+
+clean: ## Remove what runs and tools leave; .venv stays
+	rm -rf run-output dist htmlcov benchmarks.json .coverage .coverage.* \
+		.hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
