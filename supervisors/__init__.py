@@ -1,0 +1,74 @@
+"""OTP for Python, on Pykka: supervised actors by the million.
+
+Start with `ActorSystem` and `Actor`; `docs/` teaches the rest.
+"""
+
+from supervisors.actor import Actor
+from supervisors.clock import Clock, SystemClock, VirtualClock
+from supervisors.entropy import Entropy
+from supervisors.errors import (
+    Exit,
+    IgnoreStart,
+    InternalError,
+    InvalidArgumentError,
+    InvalidTypeError,
+    NameTakenError,
+    NoActorError,
+    Refusal,
+    SupervisorsError,
+    UsageError,
+)
+from supervisors.exits import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Crashed, Shutdown, is_abnormal
+from supervisors.runtime.cell import Reply
+from supervisors.runtime.futures import ScheduledFuture
+from supervisors.runtime.outcomes import (
+    ActorDeadError,
+    AskTimeoutError,
+    DeadlockError,
+    MailboxFullError,
+    StartError,
+)
+from supervisors.runtime.ref import ASK_TIMEOUT, ActorRef
+from supervisors.runtime.signals import Down, Exited, MonitorRef
+from supervisors.system import ActorSystem
+from supervisors.timers.service import Timer
+
+__all__ = [
+    "ASK_TIMEOUT",
+    "KILL",
+    "KILLED",
+    "NOPROC",
+    "NORMAL",
+    "SHUTDOWN",
+    "Actor",
+    "ActorDeadError",
+    "ActorRef",
+    "ActorSystem",
+    "AskTimeoutError",
+    "Clock",
+    "Crashed",
+    "DeadlockError",
+    "Down",
+    "Entropy",
+    "Exit",
+    "Exited",
+    "IgnoreStart",
+    "InternalError",
+    "InvalidArgumentError",
+    "InvalidTypeError",
+    "MailboxFullError",
+    "MonitorRef",
+    "NameTakenError",
+    "NoActorError",
+    "Refusal",
+    "Reply",
+    "ScheduledFuture",
+    "Shutdown",
+    "StartError",
+    "SupervisorsError",
+    "SystemClock",
+    "Timer",
+    "UsageError",
+    "VirtualClock",
+    "is_abnormal",
+]

@@ -1,0 +1,249 @@
+"""The actor: a `pykka.Actor` that the runtime runs.
+
+Everything of Pykka's actor works: `on_start`, `on_receive`, `on_stop`,
+`on_failure`, attributes and methods through `proxy()`. New is the class attribute
+`dispatch`, links, monitors, exit reasons, timers, and that an actor belongs to an
+`ActorSystem`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+import pykka
+
+from supervisors.errors import NoActorError, UsageError
+from supervisors.exits import Crashed
+from supervisors.links import link, unlink
+from supervisors.monitors import demonitor, monitor
+from supervisors.runtime.futures import ScheduledFuture
+from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, perform
+from supervisors.runtime.ref import ActorRef
+from supervisors.runtime.turn import thread_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from supervisors.runtime.ref import Reply
+    from supervisors.runtime.signals import MonitorRef
+    from supervisors.system import ActorSystem
+    from supervisors.timers.service import Timer
+
+__all__ = ["Actor"]
+
+logger = logging.getLogger("supervisors.actor")
+
+
+class Actor(pykka.Actor):
+    """An actor that shares threads with very many others.
+
+    Start it with `ActorSystem.start()`, or inside another actor's turn with
+    `start()` or `start_link()`.
+
+    Attributes:
+        dispatch: `"shared"` (default): run by the worker pool, may block now and
+            then. `"inline"`: run by whichever thread gets there first, the asking
+            thread included; its handlers never block.
+        crash_on_ask_error: False (Pykka's rule): an exception in an ask goes to
+            the asker only. True (OTP's): it also crashes the actor, unless it is a
+            `Refusal`.
+    """
+
+    dispatch: ClassVar[str] = "shared"
+    crash_on_ask_error: ClassVar[bool] = False
+
+    # Set by ActorSystem.bind(), so that `SomeActor.start()` knows its system.
+    bound_system: ClassVar[ActorSystem | None] = None
+
+    _actor_ref: ActorRef[Any]
+
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        """Set up the actor; an override must call this first."""
+        birth = thread_turn.birth
+        if birth is None:
+            raise UsageError(f"{type(self).__name__}() makes no actor; use ActorSystem.start({type(self).__name__})")
+        thread_turn.birth = None
+        self._actor_ref = cast("ActorRef[Any]", birth(self))
+
+    # -- starting ----------------------------------------------------------
+
+    @classmethod
+    def start(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:
+        """Start an actor in the system of the running actor (Pykka's verb).
+
+        A class made by `ActorSystem.bind()` can be started from anywhere.
+        A failing `on_start` does not raise here (Pykka's rule); it ends the actor.
+        """
+        return cls._system().spawn(cls, args, kwargs, link=False, report=False)
+
+    @classmethod
+    def start_link(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:
+        """Start an actor that is linked to the running actor, its parent (PROC-1).
+
+        Raises:
+            StartError: it did not come up.
+            NoActorError: no actor is running on this thread.
+        """
+        if thread_turn.turn.current is None:
+            raise NoActorError("start_link() links to the running actor; there is none on this thread")
+        return cls._system().spawn(cls, args, kwargs, link=True, report=True)
+
+    @classmethod
+    def _system(cls) -> ActorSystem:
+        if cls.bound_system is not None:
+            return cls.bound_system
+        current = thread_turn.turn.current
+        if current is None:
+            raise UsageError(
+                f"{cls.__name__}.start() needs to know the actor system: use system.start({cls.__name__}, ...) "
+                f"or system.bind({cls.__name__})"
+            )
+        return cast("ActorSystem", current.system)
+
+    # -- who and where -----------------------------------------------------
+
+    @property
+    def actor_ref(self) -> ActorRef[Self]:
+        """The actor's own ref."""
+        return self._actor_ref
+
+    @property
+    def system(self) -> ActorSystem:
+        """The actor system this actor belongs to."""
+        return cast("ActorSystem", self._actor_ref.system)
+
+    @property
+    def actor_urn(self) -> str:  # type: ignore[override]  # kept in the ref
+        """The actor's URN."""
+        return self._actor_ref.actor_urn
+
+    @property
+    def actor_inbox(self) -> Any:  # type: ignore[override]  # kept in the ref
+        """Pykka's view of the mailbox."""
+        return self._actor_ref.actor_inbox
+
+    @property
+    def actor_stopped(self) -> Any:  # type: ignore[override]  # kept in the ref
+        """Pykka's view of being dead."""
+        return self._actor_ref.actor_stopped
+
+    # -- links, monitors, exits: the actor's own turn only -----------------
+
+    def link(self, ref: ActorRef[Any]) -> None:
+        """Link to another actor: when one ends abnormally, so does the other.
+
+        Raises:
+            ActorDeadError: it is dead and this actor does not trap exits (LINK-3).
+        """
+        self._own_turn("link")
+        link(self._actor_ref, ref)
+
+    def unlink(self, ref: ActorRef[Any]) -> None:
+        """Remove the link, if there is one; its exit signal cannot arrive any more (LINK-10)."""
+        self._own_turn("unlink")
+        unlink(self._actor_ref, ref)
+
+    def monitor(self, target: ActorRef[Any] | object) -> MonitorRef:
+        """Be told by a `Down` message when an actor, or who has a name, ends (MON-1 to MON-4)."""
+        self._own_turn("monitor")
+        return monitor(self._actor_ref, target, self.system.whereis)
+
+    def demonitor(self, monitor_ref: MonitorRef, *, flush: bool = False) -> bool:
+        """Remove a monitor (MON-6 to MON-8).
+
+        Args:
+            monitor_ref: what `monitor()` returned.
+            flush: also take a `Down` of it out of the mailbox.
+
+        Returns:
+            True if it was still there, False if it had fired or never was.
+        """
+        self._own_turn("demonitor")
+        return demonitor(self._actor_ref, monitor_ref, flush=flush)
+
+    def trap_exit(self, trap: bool = True) -> bool:
+        """Choose whether exit signals arrive as `Exited` messages; return the old choice (LINK-9)."""
+        self._own_turn("trap_exit")
+        ref = self._actor_ref
+        ref.take()  # signals that have arrived were decided by the old choice
+        old, ref.traps_exits = ref.traps_exits, bool(trap)
+        return old
+
+    def send_after(self, delay: float, message: Any) -> Timer:
+        """Send a message to this actor after so many seconds."""
+        return self.system.timers.send_after(delay, self._actor_ref, message)
+
+    def defer_reply(self) -> Reply:
+        """Leave the ask in hand unanswered; reply later with what this returns (SRV-8)."""
+        self._own_turn("defer_reply")
+        return self._actor_ref.defer()
+
+    # -- what the runtime calls --------------------------------------------
+
+    def receive_ask(self, message: Any) -> Any:
+        """Handle an ask; the return value is the reply. Called by the runtime."""
+        if message.__class__ in PYKKA_MESSAGES:
+            return perform(self, message)
+        return self.on_receive(message)
+
+    def receive_tell(self, message: Any) -> None:
+        """Handle a message that wants no reply. Called by the runtime."""
+        if message.__class__ in PYKKA_MESSAGES:
+            perform(self, message)
+        else:
+            self.on_receive(message)
+
+    def starting(self) -> None:
+        """Come up, in the actor's own turn, before any message. Called by the runtime."""
+        self.on_start()
+
+    def ending(self, reason: object, *, crash: bool, by_signal: bool) -> object:
+        """Clean up, in the actor's own turn; return the final reason. Called by the runtime.
+
+        Not called when the actor is killed (EXIT-7).
+        """
+        del by_signal
+        if crash:
+            error = reason.error if isinstance(reason, Crashed) else None
+            logger.error("Unhandled exception in %s:", self, exc_info=error)
+            return self._hook(self.on_failure, reason, type(error), error, error.__traceback__ if error else None)
+        return self._hook(self.on_stop, reason)
+
+    def ended(self) -> None:
+        """Leave the last traces. Called by the runtime, after the cleanup."""
+
+    def ask_failed(self, error: Exception) -> None:
+        """Note an exception that went to the asker only. Called by the runtime."""
+        logger.info("Exception returned from %s to caller:", self, exc_info=error)
+
+    def _hook(self, hook: Callable[..., object], reason: object, *args: object) -> object:
+        try:
+            hook(*args)
+        except Exception as error:
+            # SRV-21: what cleanup raises becomes the reason.
+            logger.exception("Unhandled exception in %s:", self)
+            return Crashed(error)
+        return reason
+
+    def _own_turn(self, verb: str) -> None:
+        if thread_turn.turn.current is not self._actor_ref:
+            raise NoActorError(f"{verb}() works in the actor's own turn only; this thread runs {_who()}")
+
+    # -- Pykka's abstract hooks --------------------------------------------
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        raise UsageError("the ref is the inbox; there is nothing to create")
+
+    @staticmethod
+    def _create_future() -> ScheduledFuture[Any]:
+        return ScheduledFuture()
+
+    def _start_actor_loop(self) -> None:
+        raise UsageError("scheduled actors have no loop of their own; use ActorSystem.start()")
+
+
+def _who() -> str:
+    current = thread_turn.turn.current
+    return "no actor" if current is None else str(current)

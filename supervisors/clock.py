@@ -1,0 +1,86 @@
+"""The only module that reads the time.
+
+Durations and deadlines are float seconds on a monotonic clock (TIMER-5); the
+wall clock (UTC seconds since 1970) only labels records that people read.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Protocol, final, runtime_checkable
+
+from supervisors.errors import InvalidArgumentError
+
+__all__ = ["Clock", "SystemClock", "VirtualClock"]
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """What the runtime needs to know about time."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back; the zero point means nothing."""
+        ...
+
+    def time(self) -> float:
+        """Return seconds since 1970-01-01 UTC; may jump."""
+        ...
+
+
+@final
+class SystemClock:
+    """The clocks of the operating system."""
+
+    __slots__ = ()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def time(self) -> float:
+        return time.time()
+
+    def __repr__(self) -> str:
+        return "<SystemClock>"
+
+
+@final
+class VirtualClock:
+    """Time that passes only when told to; both clocks move together.
+
+    `ActorSystem.advance()` moves it and fires what becomes due on the way. Use
+    `move_to()` yourself only for a clock that no system has.
+
+    Args:
+        monotonic: the first reading, seconds.
+        wall: the first wall reading, seconds since 1970 UTC.
+
+    Thread: reading is safe anywhere; one thread moves it.
+    """
+
+    __slots__ = ("_lock", "_monotonic", "_offset")
+
+    def __init__(self, monotonic: float = 0.0, wall: float = 0.0) -> None:
+        self._lock = threading.Lock()  # guards the check-then-set in move_to()
+        self._monotonic = float(monotonic)
+        self._offset = float(wall) - float(monotonic)
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def time(self) -> float:
+        return self._monotonic + self._offset
+
+    def move_to(self, monotonic: float) -> None:
+        """Set the monotonic reading, seconds; going back is refused.
+
+        Raises:
+            InvalidArgumentError: the reading lies in the past or is no number.
+        """
+        with self._lock:
+            if not monotonic >= self._monotonic:  # NaN compares false as well
+                raise InvalidArgumentError("monotonic", monotonic, f"at least {self._monotonic}")
+            self._monotonic = monotonic
+
+    def __repr__(self) -> str:
+        return f"<VirtualClock at {self._monotonic:.6f} s>"

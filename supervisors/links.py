@@ -1,0 +1,65 @@
+"""Links: two actors that end together (LINK-1 to LINK-13).
+
+The functions run in the turn of the actor that links; the other side learns of it
+by a signal, so each link table is only touched by its owner.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from supervisors.errors import InvalidTypeError
+from supervisors.exits import NOPROC
+from supervisors.runtime.outcomes import ActorDeadError
+from supervisors.runtime.ref import ActorRef
+from supervisors.runtime.signals import Exited, Linked, Unlinked
+from supervisors.runtime.small_set import with_item, without_item
+
+if TYPE_CHECKING:
+    from supervisors.runtime.small_set import SmallSet
+
+__all__ = ["link", "links_of", "unlink"]
+
+
+def link(own: ActorRef[Any], other: ActorRef[Any]) -> None:
+    """Link two actors; linking again, or to oneself, changes nothing (LINK-1, LINK-2).
+
+    Raises:
+        ActorDeadError: the other one is dead, and `own` does not trap exits; if it
+            does, it gets an `Exited` message with `"noproc"` instead (LINK-3).
+    """
+    if not isinstance(other, ActorRef):
+        raise InvalidTypeError("ref", other, "an ActorRef")
+    if other is own:
+        return
+    own.take()
+    if not other.is_alive():
+        if not own.traps_exits:
+            raise ActorDeadError.of(other, NOPROC)
+        own.send(Exited(other, NOPROC))
+        return
+    if own.links is not None and other in own.links:
+        return
+    own.links = with_item(own.links, other)
+    other.signal(Linked(own))
+
+
+def unlink(own: ActorRef[Any], other: ActorRef[Any]) -> None:
+    """Remove a link; nothing happens if there is none (LINK-10).
+
+    An `Exited` message that has arrived stays in the mailbox. A signal that
+    arrives from now on finds no link and is dropped.
+    """
+    if not isinstance(other, ActorRef):
+        raise InvalidTypeError("ref", other, "an ActorRef")
+    own.take()
+    if own.links is None or other not in own.links:
+        return
+    own.links = without_item(own.links, other)
+    other.signal(Unlinked(own))
+
+
+def links_of(ref: ActorRef[Any]) -> tuple[ActorRef[Any], ...]:
+    """Return the actors that an actor is linked to; a snapshot."""
+    links: SmallSet = ref.links
+    return tuple(each for each in links or () if isinstance(each, ActorRef))

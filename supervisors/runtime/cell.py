@@ -1,0 +1,573 @@
+"""One actor's mailbox and scheduling state: the base of its ref.
+
+Ref, mailbox and state are one object: a million idle actors are a matter of
+bytes, and an ask of an idle actor must not walk from object to object. What
+users call is in `ref.py`; what senders and owners do is here.
+
+**The mailbox protocol.** A mailbox has a list that anybody may append to
+(`_outer`), and one try-lock, the *ownership* lock.
+
+1. A sender appends, then tries the lock without blocking. If that fails,
+   somebody owns the mailbox and will see the message. If it succeeds, the
+   sender owns the mailbox and runs it or hands it to the scheduler.
+2. The owner handles a bounded number of messages, releases the lock, *then looks
+   again*; if something has arrived, it tries the lock again.
+3. A dead mailbox still accepts and is still run: it answers every ask with
+   `ActorDeadError` and counts everything else as a dead letter.
+
+Why no message is lost: a sender's append comes before its try. If the try
+fails, the owner's release comes after it, and the owner's look comes after the
+release, so the owner sees the message. The argument needs `list.append`, slicing
+and `del` of a prefix to be atomic, which CPython documents for both builds
+(with the GIL, and with per-object locks without it), and nothing else.
+
+Everything below the line "the owner's" is touched by the owner only. `_inner`
+holds what the owner has taken out of `_outer` and not handled yet. Signals are
+applied when they are taken; that is the moment at which they have *arrived* in
+the sense of OTP (SIG-5, LINK-9).
+
+**Who runs.** An `inline` actor is run by whichever thread gets its mailbox
+first: an asker runs the callee instead of switching threads, and an ask of an
+idle actor needs neither envelope nor future. `shared` actors are run by the
+scheduler's workers.
+"""
+
+from __future__ import annotations
+
+import _thread
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, final
+
+from supervisors.errors import Exit, IgnoreStart, Refusal, UsageError
+from supervisors.exits import KILLED, NORMAL, Crashed
+from supervisors.runtime.futures import ScheduledFuture
+from supervisors.runtime.outcomes import ActorDeadError, StartError
+from supervisors.runtime.pykka_adapter import StopMessage, StopNow
+from supervisors.runtime.signals import NOTHING, Ask, Demonitored, DownSignal, LinkExit, MonitorRef, Signal
+from supervisors.runtime.turn import DRAIN_MAX, NESTING_MAX, QUANTUM_MESSAGES, Turn, thread_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from supervisors.runtime.contract import Runtime
+    from supervisors.runtime.small_set import SmallSet
+
+__all__ = ["INLINE", "SHARED", "Cell", "Reply", "drain", "hand_over"]
+
+INLINE: Final = "inline"
+SHARED: Final = "shared"
+
+CLOSED: Final[deque[object]] = deque()
+"""What `_inner` is while the fast path must not be taken: starting or dead."""
+
+NOBODY: Final = object()
+"""What `_reply_to` is while a message is handled that nobody waits for."""
+
+
+class Cell:
+    """One actor, as its senders and its owner see it.
+
+    Attributes:
+        actor_class: the class of the actor.
+        id: number of the actor in its system, in order of start.
+        exit_reason: why it ended; None while it lives.
+        messages_handled: messages and asks handled so far.
+        parent: the actor that started and linked it (PROC-12), or None.
+    """
+
+    __slots__ = (
+        "_actor",
+        "_deferred",
+        "_doom",
+        "_inline",
+        "_inner",
+        "_lock",
+        "_outer",
+        "_pending",
+        "_reply_to",
+        "_starting",
+        "_urgent",
+        "_urn",
+        "actor_class",
+        "exit_reason",
+        "id",
+        "links",
+        "messages_handled",
+        "monitors",
+        "name",
+        "parent",
+        "suspended",
+        "system",
+        "traps_exits",
+        "waits_for",
+        "watchers",
+    )
+
+    def __init__(self, actor: Any, system: Runtime, number: int, dispatch: str) -> None:
+        # Pykka's own constructor is not called: it would store what is computed.
+        self.actor_class = type(actor)
+        self.id = number
+        self.system = system
+        self.exit_reason: object = None
+        self.name: object = None
+        self.parent: Any | None = None
+        # The mailbox. The new ref is owned by whoever starts the actor.
+        self._outer: list[Any] = []
+        self._lock = _thread.allocate_lock()  # ownership; guards all below
+        self._lock.acquire()
+        # --- the owner's ---
+        self._actor: Any = actor
+        self._inline = dispatch == INLINE
+        self._inner: deque[Any] | None = CLOSED
+        self._urgent = False  # set by senders of exit signals, cleared by the owner
+        self._doom: object = None
+        self._reply_to: object = None
+        self._deferred: ScheduledFuture[Any] | None = None
+        self._pending: SmallSet = None
+        self._urn: str | None = None
+        self._starting: ScheduledFuture[Any] | None = None
+        self.links: SmallSet = None
+        self.watchers: SmallSet = None
+        self.monitors: SmallSet = None
+        self.traps_exits = False
+        self.suspended = False
+        self.messages_handled = 0
+        # Written by the actor's own turn, read under waits_lock by others.
+        self.waits_for: Any | None = None
+
+    # -- for the runtime: any thread ---------------------------------------
+
+    def signal(self, signal: Signal) -> None:
+        """Put a signal into the mailbox and see that it is taken."""
+        self._outer.append(signal)
+        # After the append: an owner that reads the flag will find the signal.
+        self._urgent = True
+        self._wake(thread_turn.turn)
+
+    def run_owned(self) -> None:
+        """Run a mailbox whose ownership the scheduler has been given."""
+        turn = thread_turn.turn
+        self._run(turn)
+        if turn.ready and not turn.depth:
+            drain(turn)
+
+    def run_for(self, future: ScheduledFuture[Any]) -> None:
+        """Run an inline mailbox on the thread that waits for one of its replies.
+
+        Stops as soon as the reply is there; see `ask()` for why.
+        """
+        turn = thread_turn.turn
+        if self._inline and turn.depth < NESTING_MAX and self._lock.acquire(False):
+            self._run(turn, until=future)
+
+    def _wake(self, turn: Turn) -> None:
+        # Step 1 of the protocol, after the append.
+        if self._inline:
+            if turn.depth:
+                # We are inside an inline turn: later, on this thread. Whoever
+                # gets there first may take it; an extra entry does no harm.
+                ready = turn.ready
+                if not ready or ready[-1] is not self:
+                    ready.append(self)
+                return
+            if turn.current is None:
+                if self._lock.acquire(False):
+                    self._run(turn)
+                    if turn.ready:
+                        drain(turn)
+                return
+        # A shared actor's turn must not run others inside itself: they might
+        # ask it back, and a send would turn into a deadlock.
+        if self._lock.acquire(False):
+            self.system.scheduler.submit(self)
+
+    # -- for the runtime: the owner ----------------------------------------
+
+    def doom(self, reason: object) -> None:
+        """Note that the actor must end; the first reason counts."""
+        if self._doom is None:
+            self._doom = _Doom(reason)
+
+    def take(self) -> None:
+        """Take in what has arrived: apply signals, keep messages in order."""
+        self._urgent = False  # before looking: a later signal sets it again
+        outer = self._outer
+        count = len(outer)
+        if not count:
+            return
+        batch = outer[:count]
+        del outer[:count]
+        inner = self._inner
+        if inner is None or inner is CLOSED:
+            inner = self._inner = deque()
+        for position, item in enumerate(batch):
+            if isinstance(item, Signal):
+                left = item.apply(self)
+                if left is not NOTHING:
+                    inner.append(left)
+                if self._doom is not None:
+                    inner.extend(batch[position + 1 :])
+                    return
+            else:
+                inner.append(item)
+
+    def defer(self) -> Reply:
+        """Leave the ask in hand unanswered for now (SRV-8)."""
+        future = self._reply_to
+        if future is NOBODY:
+            raise UsageError("nobody waits for a reply to this message")
+        if self._deferred is not None:
+            raise UsageError("the reply to this ask has been deferred already")
+        if future is None:
+            future = ScheduledFuture(self.system.scheduler, self)
+        assert isinstance(future, ScheduledFuture)
+        self._deferred = future
+        reply = Reply(self, future)
+        pending = self._pending
+        if pending is None:
+            pending = self._pending = {}
+        assert isinstance(pending, dict)
+        pending[reply] = None
+        return reply
+
+    def settle_reply(self, reply: Reply) -> None:
+        """Forget a deferred reply that has been given."""
+        pending = self._pending
+        if isinstance(pending, dict):
+            pending.pop(reply, None)
+
+    def withdraw(self, wanted: Callable[[Any], bool]) -> Any:
+        """Take the first waiting item that is wanted out of what has arrived, or None."""
+        for position, item in enumerate(self._inner or ()):
+            if wanted(item):
+                del self._inner[position]  # type: ignore[union-attr]  # it was iterated
+                return item
+        return None
+
+    def come_up(self, *, wait: bool) -> ScheduledFuture[Any]:
+        """Start the actor; the caller owns the new ref and gives it up here.
+
+        An inline actor comes up on this thread, any other on a worker.
+
+        Returns:
+            A future of None, or of the `StartError` or `IgnoreStart` of the start.
+        """
+        started = self._starting = ScheduledFuture(self.system.scheduler, self)
+        turn = thread_turn.turn
+        if not self._inline or turn.depth >= NESTING_MAX:
+            self.system.scheduler.submit(self)
+            if wait:
+                started.settle(None)
+            return started
+        caller = turn.current
+        if caller is not None:
+            caller.waits_for = self
+        try:
+            self._run(turn, until=started)
+        finally:
+            if caller is not None:
+                caller.waits_for = None
+        if turn.ready and not turn.depth:
+            drain(turn)
+        return started
+
+    def _first_turn(self, started: ScheduledFuture[Any]) -> None:
+        self._starting = None
+        actor = self._actor
+        assert actor is not None
+        try:
+            actor.starting()
+        except IgnoreStart as ignored:
+            self._end(NORMAL, by_signal=True, last=(started, ignored))
+        except StartError as error:
+            self._end(error.reason, by_signal=True, last=(started, error))
+        except Exit as ended:
+            self._end(ended.reason, by_signal=True, last=(started, StartError(ended.reason, self)))
+        except BaseException as error:
+            reason = Crashed(error)
+            refused = StartError(reason, self)
+            refused.__cause__ = error
+            self._end(reason, crash=True, last=(started, refused))
+            if not isinstance(error, (Exception, SystemExit)):
+                raise
+        else:
+            if self._inner is CLOSED or not self._inner:
+                self._inner = None
+            started.offer()
+
+    def release(self) -> None:
+        """Give ownership back and look again (step 2)."""
+        self._lock.release()
+        if self._outer or self._inner is not None:
+            self._wake(thread_turn.turn)
+
+    def _run(self, turn: Turn, until: ScheduledFuture[Any] | None = None) -> None:
+        """Handle a quantum of messages, then give ownership back or on.
+
+        Args:
+            turn: this thread's turn.
+            until: stop when this reply is there.
+        """
+        before = turn.current
+        nested = self._inline
+        turn.current = self
+        if nested:
+            turn.depth += 1
+        budget = QUANTUM_MESSAGES
+        try:
+            while True:
+                try:
+                    left = self._run_quantum(budget, until)
+                finally:
+                    inner = self._inner
+                    if inner is not None and not inner and inner is not CLOSED and not self.suspended:
+                        self._inner = None
+                if left <= 0:
+                    self.system.scheduler.submit(self)  # ownership goes along
+                    return
+                self._lock.release()
+                # Step 2, the second look. A loop, not a call: under a flood the
+                # stack must not grow.
+                if not self._outer or not self._lock.acquire(False):
+                    return
+                budget = left
+        except BaseException:
+            self.release()
+            raise
+        finally:
+            turn.current = before
+            if nested:
+                turn.depth -= 1
+
+    def _run_quantum(self, budget: int, until: ScheduledFuture[Any] | None) -> int:
+        """Handle at most so many messages; return what is left of the budget.
+
+        Zero or less means that messages are left: ownership must go on.
+        """
+        if self._starting is not None:
+            self._first_turn(self._starting)
+            if until is not None:
+                return 0 if self._outer or self._inner else 1
+        while True:
+            if self._actor is None:
+                self._bury()
+                return 1
+            if self._outer and (self._urgent or not self._inner or self.suspended):
+                self.take()
+            if self._doom is not None:
+                self._end_doomed()
+                continue
+            inner = self._inner
+            if not inner or self.suspended:
+                return budget or 1
+            if not budget:
+                return 0
+            budget -= 1
+            self._handle(inner.popleft())
+            if until is not None and until.is_done():
+                return 0 if self._inner or self._outer else budget or 1
+
+    def _handle(self, item: Any) -> None:
+        """Handle one message or ask of a living actor."""
+        actor = self._actor
+        assert actor is not None
+        self.messages_handled += 1
+        if item.__class__ is not Ask:
+            self._reply_to = NOBODY
+            try:
+                actor.receive_tell(item)
+            except BaseException as error:  # noqa: BLE001 - sorted out there
+                self._tell_raised(error)
+            finally:
+                self._reply_to = None
+            return
+        future = self._reply_to = item.reply_to
+        try:
+            reply = actor.receive_ask(item.message)
+        except BaseException as error:  # noqa: BLE001 - sorted out there
+            self._reply_to = None
+            self._ask_raised(error, future)
+            return
+        self._reply_to = None
+        if self._deferred is not None:
+            self._deferred = None
+        elif not future.offer(reply):
+            self.system.dead_letter(self, reply)
+
+    def _ask_raised(self, error: BaseException, future: ScheduledFuture[Any] | None = None) -> None:
+        """Decide what an exception in an ask does to the actor; tell the asker."""
+        self._deferred = None
+        actor = self._actor
+        if isinstance(error, StopNow) and future is not None:
+            self._end(NORMAL)
+            future.offer(None)
+            return
+        if isinstance(error, Exit):
+            if future is None:
+                self._end(error.reason)
+                raise ActorDeadError.of(self, error.reason) from None
+            self._end(error.reason, last=(future, ActorDeadError.of(self, error.reason)))
+            return
+        if isinstance(error, Refusal) or actor is None:
+            if future is not None:
+                future.offer(error=error)
+            return
+        if isinstance(error, Exception) and not actor.crash_on_ask_error:
+            actor.ask_failed(error)
+            if future is not None:
+                future.offer(error=error)
+            return
+        # The asker gets the error after the actor is gone: whoever asks again
+        # must not find a half-dead actor.
+        self._end(Crashed(error), crash=True, last=(future, error) if future is not None else None)
+
+    def _tell_raised(self, error: BaseException) -> None:
+        """Decide what an exception in a message handler does to the actor."""
+        if isinstance(error, Exit):
+            self._end(error.reason)
+        elif not isinstance(error, Refusal):
+            self._end(Crashed(error), crash=True)
+            if not isinstance(error, Exception) and not isinstance(error, SystemExit):
+                raise error
+
+    def _end_doomed(self) -> None:
+        doom = self._doom
+        assert isinstance(doom, _Doom)
+        self._end(doom.reason, by_signal=True)
+
+    def _end(
+        self,
+        reason: object,
+        *,
+        crash: bool = False,
+        by_signal: bool = False,
+        last: tuple[ScheduledFuture[Any], BaseException] | None = None,
+    ) -> None:
+        """End the actor: cleanup, then name, then monitors and links (EXIT-10)."""
+        actor = self._actor
+        if actor is None:
+            return
+        if not (by_signal and isinstance(reason, str) and reason == KILLED):
+            reason = actor.ending(reason, crash=crash, by_signal=by_signal)
+        self.exit_reason = reason
+        self._actor = None
+        if self._inner is None:
+            self._inner = CLOSED
+        elif self._inner is not CLOSED:
+            self._inner, rest = CLOSED, self._inner
+            self._outer[:0] = rest  # asks get their answer below, in order
+        actor.ended()
+        if crash:
+            self.system.crashed(self, reason)
+        self.system.ended(self, reason)
+        if last is not None:
+            last[0].offer(error=last[1])
+        pending, self._pending = self._pending, None
+        for reply in pending or ():
+            assert isinstance(reply, Reply)
+            reply.future.offer(error=ActorDeadError.of(self, reason))
+        self._announce(reason)
+        self._bury()
+
+    def _announce(self, reason: object) -> None:
+        """Fire monitors and links; their receivers find the actor dead."""
+        watchers, self.watchers = self.watchers, None
+        for watcher in watchers or ():
+            if isinstance(watcher, MonitorRef):
+                if watcher.owner is not None:
+                    watcher.owner.signal(DownSignal(watcher, reason))
+            elif isinstance(watcher, ScheduledFuture):
+                watcher.offer(reason)
+        links, self.links = self.links, None
+        for linked in links or ():
+            assert isinstance(linked, Cell)
+            linked.signal(LinkExit(self, reason))
+        for monitor in self.monitors or ():
+            assert isinstance(monitor, MonitorRef)
+            if monitor.target is not None:
+                monitor.target.signal(Demonitored(monitor))
+        self.monitors = None
+
+    def _bury(self) -> None:
+        """Answer everything in a dead mailbox (step 3)."""
+        outer = self._outer
+        while outer:
+            count = len(outer)
+            batch = outer[:count]
+            del outer[:count]
+            for item in batch:
+                if isinstance(item, Ask):
+                    if item.message.__class__ is StopMessage:
+                        item.reply_to.offer(None)  # it did stop
+                    else:
+                        item.reply_to.offer(error=ActorDeadError.of(self, self.exit_reason))
+                elif isinstance(item, Signal):
+                    item.bounce(self)
+                else:
+                    self.system.dead_letter(self, item)
+
+
+@final
+class _Doom:
+    """Wraps a reason, so that None can be one."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: object) -> None:
+        self.reason = reason
+
+
+@final
+class Reply:
+    """A reply that is still owed (OTP's `From`): give it once, from anywhere."""
+
+    __slots__ = ("future", "ref")
+
+    def __init__(self, ref: Any, future: ScheduledFuture[Any]) -> None:
+        self.ref = ref
+        self.future = future
+
+    def set(self, value: Any = None) -> bool:
+        """Answer with a value; False when there was an outcome already."""
+        return self._settle(value, None)
+
+    def refuse(self, error: BaseException) -> bool:
+        """Answer with an exception; False when there was an outcome already."""
+        return self._settle(None, error)
+
+    def _settle(self, value: Any, error: BaseException | None) -> bool:
+        # dict.pop of one key is atomic, so any thread may do this.
+        self.ref.settle_reply(self)
+        return self.future.offer(value, error)
+
+    def __repr__(self) -> str:
+        return f"<Reply owed by {self.ref}>"
+
+
+def drain(turn: Turn) -> None:
+    """Run what the turns on this thread have made ready, in order.
+
+    Inside a shared actor's turn, and beyond `DRAIN_MAX` runs, the mailboxes go
+    to the scheduler instead: see `Cell._wake`.
+    """
+    ready = turn.ready
+    budget = DRAIN_MAX if turn.current is None else 0
+    turn.depth += 1
+    try:
+        while ready and budget:
+            budget -= 1
+            ref = ready.popleft()
+            if ref._lock.acquire(False):  # noqa: SLF001 - the other half of _wake()
+                ref._run(turn)  # noqa: SLF001
+    finally:
+        turn.depth -= 1
+        hand_over(turn)
+
+
+def hand_over(turn: Turn) -> None:
+    """Give everything that is ready on this thread to the scheduler."""
+    ready = turn.ready
+    while ready:
+        ref = ready.popleft()
+        if ref._lock.acquire(False):  # noqa: SLF001
+            ref.system.scheduler.submit(ref)

@@ -1,0 +1,53 @@
+"""What the mailbox relies on and does not own, as protocols.
+
+`supervisors.system.ActorSystem` is the one that runs in production; the
+simulator brings another scheduler behind the same contract.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from supervisors.clock import Clock
+    from supervisors.runtime.cell import Cell
+    from supervisors.runtime.futures import ScheduledFuture
+
+__all__ = ["Runtime", "Scheduler"]
+
+
+class Scheduler(Protocol):
+    """Decides which mailbox runs next, and on which thread."""
+
+    def submit(self, ref: Cell) -> None:
+        """Take over a mailbox together with its ownership, and run it soon."""
+        ...
+
+    def wait(self, future: ScheduledFuture[Any], timeout: float | None) -> bool:
+        """Wait until the future is done; False when the time is up first."""
+        ...
+
+
+class Runtime(Protocol):
+    """The part of an actor system that a mailbox talks to."""
+
+    clock: Clock
+    ask_timeout: float | None
+    identity: bytes
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """Decides which mailbox runs next."""
+        ...
+
+    def ended(self, ref: Cell, reason: object) -> None:
+        """Forget a dead actor: its name and its place among the living."""
+        ...
+
+    def dead_letter(self, ref: Cell, message: object) -> None:
+        """Count and publish a message that nobody will handle."""
+        ...
+
+    def crashed(self, ref: Cell, reason: object) -> None:
+        """Report an abnormal end that the actor's own code caused."""
+        ...

@@ -1,0 +1,363 @@
+"""What users hold: a real `pykka.ActorRef` that is the actor's mailbox as well.
+
+The two fast paths are here. An ask of an idle inline actor owns the mailbox, sees
+that it is empty, calls the handler and releases: no envelope, no future, no
+thread switch. See `cell.py` for the protocol and for why this is safe.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Final, Literal, TypeVar, final, overload
+
+import pykka
+
+from supervisors.exits import NORMAL
+from supervisors.runtime.cell import NOBODY, Cell, Reply, drain
+from supervisors.runtime.futures import ScheduledFuture, refuse_cycle
+from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
+from supervisors.runtime.pykka_adapter import StopMessage, StopNow
+from supervisors.runtime.signals import Ask, ExitSignal, Resumed, Suspended, Watched
+from supervisors.runtime.turn import NESTING_MAX, Turn, thread_turn
+
+__all__ = ["ASK_TIMEOUT", "ActorRef", "Inbox", "Reply", "Stopped"]
+
+A = TypeVar("A", bound="pykka.Actor")
+
+
+@final
+class _Default:
+    """The type of `ASK_TIMEOUT`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "ASK_TIMEOUT"
+
+
+ASK_TIMEOUT: Final = _Default()
+"""Stands for the system's `ask_timeout`, 5 seconds unless set otherwise (SRV-1)."""
+
+
+class ActorRef(Cell, pykka.ActorRef[A]):
+    """Reference to an actor: send to it, ask it, stop it, from any thread.
+
+    Refs compare by identity and stay valid as names after the actor's death.
+    Created by starting an actor, never by hand.
+    """
+
+    __slots__ = ()
+
+    # -- what users see ----------------------------------------------------
+
+    @overload  # type: ignore[override]  # the default timeout is the system's, not None
+    def ask(
+        self, message: Any, *, block: Literal[False], timeout: float | _Default | None = ...
+    ) -> ScheduledFuture[Any]: ...
+
+    @overload
+    def ask(self, message: Any, *, block: Literal[True] = ..., timeout: float | _Default | None = ...) -> Any: ...
+
+    @overload
+    def ask(self, message: Any, *, block: bool, timeout: float | _Default | None = ...) -> Any: ...
+
+    def ask(self, message: Any, *, block: bool = True, timeout: float | _Default | None = ASK_TIMEOUT) -> Any:
+        """Send a message and get the reply.
+
+        Args:
+            message: anything; it is not copied.
+            block: False returns a future at once.
+            timeout: seconds to wait when blocking; None waits without end. The
+                default is the system's `ask_timeout` (5 seconds).
+
+        Raises:
+            ActorDeadError: the actor is dead, or died before it replied.
+            AskTimeoutError: no reply in time. An inline actor that was idle
+                runs on the asking thread, so its turn is waited for.
+            DeadlockError: the actor waits, directly or not, for the asker.
+            Exception: what the handler raised.
+
+        Thread: any.
+        """
+        if block and self._inline and self._lock.acquire(False):
+            # The fast path: the mailbox is ours. If it is also empty, this is
+            # the next message in order, and we can just handle it here.
+            if self._inner is not None or self._outer:
+                self._lock.release()
+            else:
+                turn = thread_turn.turn
+                depth = turn.depth
+                if depth >= NESTING_MAX:
+                    self._lock.release()
+                else:
+                    caller = turn.current
+                    if caller is not None:
+                        caller.waits_for = self
+                    turn.current = self
+                    turn.depth = depth + 1
+                    self.messages_handled += 1
+                    try:
+                        reply = self._actor.receive_ask(message)
+                        deferred = self._deferred
+                        if deferred is not None:
+                            self._deferred = None
+                    except StopNow:
+                        self._end(NORMAL)
+                        return None
+                    except BaseException as error:
+                        self._ask_raised(error)
+                        raise
+                    finally:
+                        turn.current = caller
+                        turn.depth = depth
+                        if caller is not None:
+                            caller.waits_for = None
+                        self._lock.release()
+                        # Look again. What is left over is not run inside the
+                        # caller's turn: the caller has its reply, so if one of
+                        # these asked the caller back, both would hang.
+                        if self._outer or self._inner is not None:
+                            self._wake(turn)
+                        if turn.ready and depth == 0:
+                            drain(turn)
+                    if deferred is None:
+                        return reply
+                    return self._get(deferred, timeout)
+        return self._ask_queued(message, block, timeout)
+
+    def _ask_queued(self, message: Any, block: bool, timeout: float | _Default | None) -> Any:
+        """Ask through the mailbox: the way of everything but an idle inline actor."""
+        turn = thread_turn.turn
+        if block and turn.current is not None:
+            refuse_cycle(turn.current, self)
+        future: ScheduledFuture[Any] = ScheduledFuture(self.system.scheduler, self)
+        self._outer.append(Ask(message, future))
+        self._wake(turn)
+        return self._get(future, timeout) if block else future
+
+    def _get(self, future: ScheduledFuture[Any], timeout: float | _Default | None) -> Any:
+        try:
+            return future.get(timeout=self.system.ask_timeout if isinstance(timeout, _Default) else timeout)
+        except AskTimeoutError as late:
+            # Nobody else has this future: a reply from now on is a dead letter
+            # (SRV-3), unless it has come at the last moment.
+            if future.offer(error=late):
+                raise
+            return future.get()
+
+    def tell(self, message: Any) -> None:
+        """Send a message without waiting.
+
+        Never blocks. Messages from one sender are handled in the order sent.
+
+        Raises:
+            ActorDeadError: the actor is known to be dead (Pykka's rule; `send()`
+                never raises, as in OTP).
+
+        Thread: any.
+        """
+        if self._actor is None:
+            raise ActorDeadError.of(self, self.exit_reason)
+        turn = thread_turn.turn
+        if self._inline and not turn.depth and turn.current is None and self._lock.acquire(False):
+            # The fast path, as in ask(): an idle inline actor, told by a plain thread.
+            if self._inner is None and not self._outer:
+                self._handle_here(message, turn)
+                return
+            self._lock.release()
+        self._outer.append(message)
+        self._wake(turn)
+
+    def _handle_here(self, message: Any, turn: Turn) -> None:
+        turn.current = self
+        turn.depth = 1
+        self.messages_handled += 1
+        self._reply_to = NOBODY
+        try:
+            self._actor.receive_tell(message)
+        except BaseException as error:  # noqa: BLE001 - sorted out there
+            self._tell_raised(error)
+        finally:
+            self._reply_to = None
+            turn.current = None
+            turn.depth = 0
+            self._lock.release()
+            if self._outer or self._inner is not None:
+                self._wake(turn)
+            if turn.ready:
+                drain(turn)
+
+    def send(self, message: Any) -> None:
+        """Send a message; to a dead actor it becomes a dead letter (SIG-4).
+
+        Never blocks and never raises.
+
+        Thread: any.
+        """
+        self._outer.append(message)
+        self._wake(thread_turn.turn)
+
+    def exit(self, reason: object = "shutdown") -> None:
+        """Send an exit signal (`exit/2`); returns at once, also for the dead (SIG-8).
+
+        An actor that does not trap exits ends with the reason, before it handles
+        another message (SIG-5); `"normal"` from another actor is ignored. One that
+        traps exits gets an `Exited` message. `"kill"` cannot be trapped.
+
+        Thread: any; the source of the signal is the actor whose turn it is.
+        """
+        self.signal(ExitSignal(thread_turn.turn.current, reason))
+
+    def kill(self) -> None:
+        """End the actor with reason `"killed"`, without running its code (EXIT-7).
+
+        A turn that is running is not interrupted: the actor ends after it.
+        """
+        self.exit("kill")
+
+    def is_alive(self) -> bool:
+        """Tell whether the actor lives; False only after its cleanup has ended."""
+        return self._actor is not None
+
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
+        """Ask the actor to stop after the messages it already has (Pykka's rule).
+
+        Args:
+            block: False returns a future.
+            timeout: seconds to wait when blocking; None waits without end.
+
+        Returns:
+            True if it was alive and has stopped, False if it was dead already.
+        """
+        answer: ScheduledFuture[bool] = ScheduledFuture(self.system.scheduler, self)
+        if self._actor is None:
+            answer.set(False)
+            return False if block else answer
+        asked = self.ask(StopMessage(), block=False)
+
+        def converted(timeout: float | None) -> bool:
+            try:
+                asked.get(timeout=timeout)
+            except ActorDeadError:
+                return False
+            return True
+
+        answer.set_get_hook(converted)
+        return answer.get(timeout=timeout) if block else answer
+
+    def join(self, timeout: float | None = None) -> object:
+        """Wait for the actor's end and return its exit reason.
+
+        Args:
+            timeout: seconds to wait; None waits without end.
+
+        Raises:
+            AskTimeoutError: it still lives when the time is up.
+        """
+        return self.when_ended().get(timeout=timeout)
+
+    def when_ended(self) -> ScheduledFuture[object]:
+        """Return a future of the exit reason, set once cleanup has ended."""
+        future: ScheduledFuture[object] = ScheduledFuture(self.system.scheduler, self)
+        self.signal(Watched(future))
+        return future
+
+    def suspend(self) -> None:
+        """Hold back messages, not signals, until `resume()` (SRV-27)."""
+        self.signal(Suspended())
+
+    def resume(self) -> None:
+        """Let a suspended actor go on."""
+        self.signal(Resumed())
+
+    @property
+    def mailbox_length(self) -> int:
+        """Messages that wait now; a snapshot."""
+        inner = self._inner
+        return len(self._outer) + (len(inner) if inner is not None else 0)
+
+    # -- what Pykka wants to see -------------------------------------------
+
+    @property
+    def actor_urn(self) -> str:  # type: ignore[override]  # computed: saves 94 bytes an actor
+        """The actor's URN: unique, and the same again under the same seed."""
+        if self._urn is None:
+            high = int.from_bytes(self.system.identity[:8], "big")
+            self._urn = uuid.UUID(int=(high << 64) | self.id).urn
+        return self._urn
+
+    @property
+    def actor_inbox(self) -> Inbox:  # type: ignore[override]  # ours has no get()
+        """Pykka's view of the mailbox."""
+        return Inbox(self)
+
+    @property
+    def actor_stopped(self) -> Stopped:  # type: ignore[override]  # looks like an Event
+        """Pykka's view of being dead: an object like `threading.Event`."""
+        return Stopped(self)
+
+    def _actor_weakref(self) -> A | None:  # type: ignore[override]  # a call instead of a weakref
+        # Pykka's proxies call this like a weak reference.
+        actor: A | None = self._actor
+        return actor
+
+    def __repr__(self) -> str:
+        return f"<ActorRef for {self}>"
+
+    def __str__(self) -> str:
+        if self.name is not None:
+            return f"{self.actor_class.__name__} {self.name!r} ({self.actor_urn})"
+        return f"{self.actor_class.__name__} ({self.actor_urn})"
+
+    def forward(self, message: Any, reply_to: pykka.Future[Any]) -> None:
+        """Ask on behalf of somebody who brings a future of another kind."""
+        future: ScheduledFuture[Any] = ScheduledFuture(self.system.scheduler, self)
+        future.when_done(lambda: _copy_outcome(future, reply_to))
+        self._outer.append(Ask(message, future))
+        self._wake(thread_turn.turn)
+
+
+class Inbox:
+    """Pykka's view of a mailbox: `put` works, reading is the runtime's."""
+
+    __slots__ = ("_ref",)
+
+    def __init__(self, ref: ActorRef[Any]) -> None:
+        self._ref = ref
+
+    def put(self, envelope: Any, /) -> None:
+        """Put a Pykka envelope: an ask if it wants a reply, else a message."""
+        if envelope.reply_to is None:
+            self._ref.send(envelope.message)
+        else:
+            self._ref.forward(envelope.message, envelope.reply_to)
+
+    def empty(self) -> bool:
+        """Tell whether nothing waits."""
+        return self._ref.mailbox_length == 0
+
+
+class Stopped:
+    """Looks like the `threading.Event` that Pykka keeps for each actor."""
+
+    __slots__ = ("_ref",)
+
+    def __init__(self, ref: ActorRef[Any]) -> None:
+        self._ref = ref
+
+    def is_set(self) -> bool:
+        """Tell whether the actor is dead."""
+        return not self._ref.is_alive()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the actor's end, at most so many seconds."""
+        return self._ref.when_ended().wait_blocking(timeout)
+
+
+def _copy_outcome(done: ScheduledFuture[Any], other: pykka.Future[Any]) -> None:
+    try:
+        value = done.get()
+    except BaseException as error:  # noqa: BLE001 - handed on as it is
+        other.set_exception((type(error), error, error.__traceback__))
+    else:
+        other.set(value)

@@ -1,0 +1,62 @@
+"""Which actor is running on this thread, and what it leaves to be run next.
+
+Every thread has one `Turn`. `current` is the actor whose code runs now; `depth`
+counts inline turns nested on this thread's stack; `ready` holds inline actors
+that got a message during those turns. They are run when the outermost inline
+turn ends, by the same thread: a send never runs the receiver inside the
+sender's own turn, and never switches threads either.
+
+The three fields belong to their thread alone; nothing here needs a lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from supervisors.runtime.cell import Cell
+
+__all__ = ["DRAIN_MAX", "NESTING_MAX", "QUANTUM_MESSAGES", "Turn", "current_ref", "thread_turn"]
+
+NESTING_MAX: Final = 48
+"""Inline turns on one stack; a deeper ask goes to the pool (six frames each)."""
+
+QUANTUM_MESSAGES: Final = 64
+"""Messages one mailbox may handle before others get their turn."""
+
+DRAIN_MAX: Final = 4096
+"""Ready mailboxes one thread runs after its own turn; the rest goes to the pool."""
+
+
+class Turn:
+    """What one thread is doing for actors right now."""
+
+    __slots__ = ("current", "depth", "ready", "worker")
+
+    def __init__(self) -> None:
+        self.current: Cell | None = None
+        self.depth = 0
+        self.ready: deque[Cell] = deque()
+        self.worker: object | None = None
+
+
+class _ThreadTurn(threading.local):
+    """The turn of the thread that looks; made at its first look."""
+
+    def __init__(self) -> None:
+        self.turn = Turn()
+        # Makes the ref of the actor under construction: set by the system just
+        # before it calls the class, taken by Actor.__init__().
+        self.birth: Callable[[Any], Cell] | None = None
+
+
+thread_turn: Final = _ThreadTurn()
+
+
+def current_ref() -> Cell | None:
+    """Return the actor whose code runs on this thread, or None outside any turn."""
+    return thread_turn.turn.current

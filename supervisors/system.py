@@ -1,0 +1,337 @@
+"""The actor system: clock, entropy, scheduler, timers, names, and all the actors.
+
+Several systems can live in one process; importing starts nothing. A system with
+a `VirtualClock` has no thread at all: everything runs on the threads that start,
+tell, ask, settle and advance, in an order that only the program decides.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Self, TypeVar, final
+
+from supervisors.clock import Clock, SystemClock, VirtualClock
+from supervisors.entropy import Entropy
+from supervisors.errors import IgnoreStart, InvalidArgumentError, NameTakenError, UsageError
+from supervisors.exits import SHUTDOWN, Crashed, describe
+from supervisors.registry import Registry, checked_name
+from supervisors.runtime.cell import INLINE, SHARED, Cell
+from supervisors.runtime.outcomes import StartError
+from supervisors.runtime.ref import ActorRef
+from supervisors.runtime.scheduler import ManualScheduler, ThreadScheduler
+from supervisors.runtime.small_set import with_item
+from supervisors.runtime.turn import thread_turn
+from supervisors.timers.service import TimerService, checked_delay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+    from types import TracebackType
+
+    from supervisors.actor import Actor
+
+__all__ = ["ActorSystem"]
+
+logger = logging.getLogger("supervisors.system")
+
+A = TypeVar("A", bound="Actor")
+
+
+@final
+class ActorSystem:
+    """Everything that a set of actors shares.
+
+    Args:
+        clock: `SystemClock()` by default; a `VirtualClock` makes the system
+            deterministic and single-threaded.
+        entropy: the source of identifiers and jitter; unseeded by default.
+        workers: threads that run shared actors, 1 to 256; by default the number
+            of cores plus two, at least four. They are started when first needed.
+        ask_timeout: seconds that an ask waits by default; None: without end.
+        shutdown_timeout: seconds that leaving the ``with`` block may take.
+        name: prefix of thread names.
+
+    Example:
+        >>> from supervisors import Actor, ActorSystem
+        >>> class Greeter(Actor):
+        ...     def on_receive(self, message):
+        ...         return f"hello {message}"
+        >>> with ActorSystem() as system:
+        ...     system.start(Greeter).ask("world")
+        'hello world'
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+        workers: int | None = None,
+        ask_timeout: float | None = 5.0,
+        shutdown_timeout: float = 10.0,
+        name: str = "supervisors",
+    ) -> None:
+        self.clock: Clock = clock if clock is not None else SystemClock()
+        self.entropy = entropy if entropy is not None else Entropy()
+        self.identity = self.entropy.token("actor-system", 8)
+        self.ask_timeout = None if ask_timeout is None else checked_delay("ask_timeout", ask_timeout)
+        self.shutdown_timeout = checked_delay("shutdown_timeout", shutdown_timeout)
+        self.registry = Registry()
+        self.dead_letters = 0
+        self.crashes = 0
+        self._dead_letter_listeners: list[Callable[[ActorRef[Any], object], None]] = []
+        self._crash_listeners: list[Callable[[ActorRef[Any], object], None]] = []
+        self._lock = threading.Lock()  # guards _number, _stopping and adding to _live
+        self._number = 0
+        self._live: dict[int, ActorRef[Any]] = {}
+        self._stopping = False
+        self.scheduler: ThreadScheduler | ManualScheduler
+        if isinstance(self.clock, VirtualClock):
+            if workers is not None:
+                raise InvalidArgumentError("workers", workers, "nothing: a system on a virtual clock has no threads")
+            manual = ManualScheduler(self._jump, self.clock.monotonic, self._advance_clock)
+            self.scheduler = manual
+            self.timers = TimerService(self.clock, self.registry.whereis, manual.settle)
+        else:
+            count = workers if workers is not None else max(4, (os.cpu_count() or 2) + 2)
+            self.scheduler = ThreadScheduler(count, self.clock, name=name)
+            self.timers = TimerService(self.clock, self.registry.whereis, lambda: 0)
+
+    # -- starting ----------------------------------------------------------
+
+    def start(self, actor_class: type[A], /, *args: Any, name: Hashable = None, **kwargs: Any) -> ActorRef[A]:
+        """Start an actor and wait until it is up (PROC-1, PROC-11).
+
+        Args:
+            actor_class: what to start.
+            *args: for its constructor.
+            name: register it under this name, before its start runs (PROC-8).
+            **kwargs: for its constructor.
+
+        Raises:
+            StartError: it did not come up; nothing of it remains.
+            IgnoreStart: it declined.
+            NameTakenError: the name belongs to another actor; nothing was started.
+            UsageError: the system has been stopped.
+
+        Thread: any. Blocks: as long as the actor's start takes.
+        """
+        return self.spawn(actor_class, args, kwargs, link=False, report=True, name=name)
+
+    def spawn(
+        self,
+        actor_class: type[A],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+        *,
+        link: bool,
+        report: bool,
+        name: Hashable = None,
+        dispatch: str | None = None,
+    ) -> ActorRef[A]:
+        """Start an actor; the general form behind the other verbs.
+
+        Args:
+            actor_class: what to start.
+            args: for its constructor.
+            kwargs: for its constructor.
+            link: link it to the running actor, its parent, atomically (LINK-12).
+            report: wait, and raise what went wrong; False: return the ref at once.
+            name: register it under this name.
+            dispatch: `"inline"` or `"shared"` instead of the class's own.
+        """
+        kind = actor_class.dispatch if dispatch is None else dispatch
+        if kind not in (INLINE, SHARED):
+            raise InvalidArgumentError("dispatch", kind, f"{INLINE!r} or {SHARED!r}")
+        if name is not None:
+            checked_name(name)
+            owner = self.registry.whereis(name)
+            if owner is not None:
+                raise NameTakenError(name, owner)
+        with self._lock:
+            if self._stopping:
+                raise UsageError("the actor system has been stopped; nothing can be started in it")
+            self._number = number = self._number + 1
+        parent = thread_turn.turn.current if link else None
+        thread_turn.birth = lambda actor: ActorRef(actor, self, number, kind)
+        try:
+            actor = actor_class(*args, **(kwargs or {}))
+        except Exception as error:
+            if not report:
+                raise
+            raise StartError(Crashed(error), actor_class.__name__) from error
+        finally:
+            thread_turn.birth = None
+        ref: ActorRef[A] | None = getattr(actor, "_actor_ref", None)
+        if ref is None:
+            raise UsageError(f"{actor_class.__name__}.__init__() must call super().__init__()")
+        if name is not None:
+            self.registry.register(name, ref)
+        self._live[number] = ref
+        if parent is not None:
+            ref.parent = parent
+            ref.links = with_item(None, parent)
+            parent.links = with_item(parent.links, ref)
+        started = ref.come_up(wait=report)
+        if report:
+            try:
+                started.get(timeout=None)
+            except (StartError, IgnoreStart) as outcome:
+                raise outcome from outcome.__cause__
+        return ref
+
+    def bind(self, actor_class: type[A]) -> type[A]:
+        """Return a subclass whose `start()` starts in this system, from anywhere."""
+        return type(actor_class.__name__, (actor_class,), {"bound_system": self, "__module__": actor_class.__module__})
+
+    # -- names -------------------------------------------------------------
+
+    def whereis(self, name: Hashable) -> ActorRef[Any] | None:
+        """Return the actor that has the name, or None (NAME-3)."""
+        return self.registry.whereis(name)
+
+    def register(self, name: Hashable, ref: ActorRef[Any]) -> None:
+        """Give an actor a name (NAME-1)."""
+        self.registry.register(name, ref)
+
+    def unregister(self, name: Hashable) -> None:
+        """Free a name (NAME-2)."""
+        self.registry.unregister(name)
+
+    # -- virtual time ------------------------------------------------------
+
+    def settle(self) -> None:
+        """In virtual time: run everything that is ready, until nothing is."""
+        self._manual("settle").settle()
+
+    def advance(self, seconds: float) -> int:
+        """In virtual time: let so many seconds pass; return how many timers fired."""
+        self._manual("advance")
+        return self.timers.advance_to(self.clock.monotonic() + checked_delay("seconds", seconds))
+
+    def advance_to(self, reading: float) -> int:
+        """In virtual time: move the monotonic clock to a reading; timers due by then fire."""
+        self._manual("advance_to")
+        return self.timers.advance_to(reading)
+
+    # -- watching ----------------------------------------------------------
+
+    def actors(self) -> list[ActorRef[Any]]:
+        """Return the living actors in order of start; a snapshot."""
+        return list(self._live.values())
+
+    def on_dead_letter(self, listener: Callable[[ActorRef[Any], object], None]) -> None:
+        """Call a function with each message that nobody will handle, and its receiver.
+
+        It runs on the thread that finds the dead letter, and must not block.
+        """
+        self._dead_letter_listeners.append(listener)
+
+    def on_crash(self, listener: Callable[[ActorRef[Any], object], None]) -> None:
+        """Call a function with each actor that its own code has crashed, and the reason."""
+        self._crash_listeners.append(listener)
+
+    def statistics(self) -> dict[str, int]:
+        """Return counts of the system, by name; a snapshot."""
+        return {
+            "actors": len(self._live),
+            "names": len(self.registry),
+            "timers": self.timers.pending(),
+            "dead_letters": self.dead_letters,
+            "crashes": self.crashes,
+        }
+
+    # -- the end -----------------------------------------------------------
+
+    def stop(self, timeout: float | None = None) -> list[ActorRef[Any]]:
+        """Stop all actors, the last started first, then timers and workers.
+
+        Each gets the exit signal `"shutdown"`; what still lives when the time is
+        up is killed. Always ends within the time, plus the turn it is called from.
+
+        Args:
+            timeout: seconds for all together; by default `shutdown_timeout`.
+
+        Returns:
+            The actors that had to be killed or abandoned; usually empty.
+        """
+        budget = self.shutdown_timeout if timeout is None else checked_delay("timeout", timeout)
+        if thread_turn.turn.current is not None:
+            raise UsageError("an actor cannot wait for the end of its own system; stop it from outside")
+        with self._lock:
+            if self._stopping:
+                return []
+            self._stopping = True
+        deadline = self.clock.monotonic() + budget
+        for ref in reversed(list(self._live.values())):
+            ref.exit(SHUTDOWN)
+        late = self._wait_for_all(deadline)
+        for ref in late:
+            logger.warning("%s did not stop within %g seconds and is killed", ref, budget)
+            ref.kill()
+        self._wait_for_all(self.clock.monotonic() + min(1.0, budget))
+        self.timers.stop()
+        if isinstance(self.scheduler, ThreadScheduler):
+            self.scheduler.stop(min(1.0, budget))
+        else:
+            self.scheduler.settle()
+        return late
+
+    def _wait_for_all(self, deadline: float) -> list[ActorRef[Any]]:
+        for ref in reversed(list(self._live.values())):
+            ref.when_ended().settle(max(deadline - self.clock.monotonic(), 0.0))
+        return list(self._live.values())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        state = "stopped" if self._stopping else "running"
+        return f"<ActorSystem {state}: {len(self._live)} actors, {self.timers.pending()} timers>"
+
+    # -- what the runtime calls --------------------------------------------
+
+    def ended(self, ref: Cell, reason: object) -> None:
+        """Forget a dead actor. Called by the runtime."""
+        del reason
+        self.registry.forget(ref)
+        self._live.pop(ref.id, None)
+
+    def dead_letter(self, ref: Cell, message: object) -> None:
+        """Count and publish a message that nobody will handle. Called by the runtime."""
+        self.dead_letters += 1
+        for listener in self._dead_letter_listeners:
+            _call(listener, ref, message)
+
+    def crashed(self, ref: Cell, reason: object) -> None:
+        """Report an actor that its own code has crashed. Called by the runtime."""
+        self.crashes += 1
+        logger.debug("%s crashed: %s", ref, describe(reason))
+        for listener in self._crash_listeners:
+            _call(listener, ref, reason)
+
+    def _manual(self, verb: str) -> ManualScheduler:
+        if not isinstance(self.scheduler, ManualScheduler):
+            raise UsageError(f"{verb}() needs a system on a VirtualClock; in real time everything runs by itself")
+        return self.scheduler
+
+    def _jump(self, limit: float | None) -> bool:
+        return self.timers.fire_next(limit)
+
+    def _advance_clock(self, reading: float) -> None:
+        clock = self.clock
+        assert isinstance(clock, VirtualClock)
+        clock.move_to(max(reading, clock.monotonic()))
+
+
+def _call(listener: Callable[[Any, object], None], ref: Cell, what: object) -> None:
+    try:
+        listener(ref, what)
+    except Exception:
+        logger.exception("a listener raised; it stays subscribed")

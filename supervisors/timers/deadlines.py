@@ -1,0 +1,139 @@
+"""Which timers are due: buckets by the tick, and a heap for the nearest one (pure).
+
+A timer falls into the bucket of its tick. Inserting appends to a list, so that
+it costs the same with a million timers pending; only a new tick enters a heap.
+When a bucket comes first it is made a heap of its own, *the front*, which also
+takes timers that are armed for earlier. Cancelling marks the timer and lets go of
+what it holds; a bucket that is mostly cancelled timers is swept, so they do not
+pile up.
+
+Order: timers fire by deadline, those with equal deadlines in the order in which
+they were armed.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import Any, Final, final
+
+__all__ = ["TICK", "Deadlines", "Entry"]
+
+TICK: Final = 1 / 64
+"""Width of a bucket, seconds: timers of one tick share a bucket, not a moment."""
+
+_SWEEP_MIN: Final = 64
+"""Fewer cancelled timers than this in one bucket are not worth a sweep."""
+
+
+@final
+class Entry:
+    """One pending timer; `payload` is None once it has fired or was cancelled."""
+
+    __slots__ = ("deadline", "order", "payload", "tick")
+
+    def __init__(self, deadline: float, order: int, payload: Any, tick: int) -> None:
+        self.deadline = deadline
+        self.order = order
+        self.payload = payload
+        self.tick = tick
+
+
+@final
+class Deadlines:
+    """Pending timers by deadline. Not safe for several threads: the owner locks.
+
+    Args:
+        tick: width of a bucket, seconds, above 0.
+    """
+
+    __slots__ = ("_buckets", "_count", "_front", "_front_tick", "_order", "_stale", "_tick_width", "_ticks")
+
+    def __init__(self, tick: float = TICK) -> None:
+        self._tick_width = tick
+        self._buckets: dict[int, list[Entry]] = {}
+        self._ticks: list[int] = []  # heap; one entry a bucket
+        self._front: list[tuple[float, int, Entry]] = []  # heap; all ticks up to _front_tick
+        self._front_tick = -(1 << 62)
+        self._stale: dict[int, int] = {}  # cancelled entries still in a bucket
+        self._order = 0
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Return how many timers are pending."""
+        return self._count
+
+    def add(self, deadline: float, payload: Any) -> Entry:
+        """Add a timer; the payload must not be None."""
+        self._order = order = self._order + 1
+        tick = int(deadline // self._tick_width)
+        entry = Entry(deadline, order, payload, tick)
+        if tick <= self._front_tick:
+            entry.tick = self._front_tick
+            heapq.heappush(self._front, (deadline, order, entry))
+        else:
+            bucket = self._buckets.get(tick)
+            if bucket is None:
+                self._buckets[tick] = [entry]
+                heapq.heappush(self._ticks, tick)
+            else:
+                bucket.append(entry)
+        self._count += 1
+        return entry
+
+    def cancel(self, entry: Entry) -> bool:
+        """Take a timer out; False when it has fired or was cancelled before."""
+        if entry.payload is None:
+            return False
+        entry.payload = None
+        self._count -= 1
+        tick = entry.tick
+        stale = self._stale.get(tick, 0) + 1
+        if stale >= _SWEEP_MIN and self._sweep(tick, stale):
+            self._stale.pop(tick, None)
+        else:
+            self._stale[tick] = stale
+        return True
+
+    def next_deadline(self) -> float | None:
+        """Return the earliest deadline, None when nothing is pending."""
+        front = self._front
+        while True:
+            while front:
+                if front[0][2].payload is not None:
+                    return front[0][0]
+                heapq.heappop(front)
+            if not self._ticks:
+                return None
+            self._stale.pop(self._front_tick, None)
+            self._front_tick = tick = heapq.heappop(self._ticks)
+            self._stale.pop(tick, None)
+            front.extend((e.deadline, e.order, e) for e in self._buckets.pop(tick) if e.payload is not None)
+            heapq.heapify(front)
+
+    def pop_due(self, now: float) -> Any:
+        """Take out the first timer that is due at or before now; None if none is.
+
+        Returns:
+            The timer's payload; the timer counts as fired.
+        """
+        deadline = self.next_deadline()
+        if deadline is None or deadline > now:
+            return None
+        entry = heapq.heappop(self._front)[2]
+        payload, entry.payload = entry.payload, None
+        self._count -= 1
+        return payload
+
+    def _sweep(self, tick: int, stale: int) -> bool:
+        """Drop cancelled timers from a bucket if they are half of it or more."""
+        if tick == self._front_tick:
+            if stale * 2 < len(self._front):
+                return False
+            self._front[:] = [each for each in self._front if each[2].payload is not None]
+            heapq.heapify(self._front)
+            return True
+        bucket = self._buckets.get(tick)
+        if bucket is None or stale * 2 < len(bucket):
+            return False
+        bucket[:] = [each for each in bucket if each.payload is not None]
+        return True

@@ -1,0 +1,253 @@
+"""Timers that send a message when they are due.
+
+One service for a whole actor system. With a real clock it owns one thread,
+started with the first timer; with a virtual clock it has none, and
+`advance_to()` fires what becomes due.
+
+Setting an alarm again costs more than letting it ring: a timer that guards
+idleness should stay armed, and be armed anew for the rest when it fires.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from typing import TYPE_CHECKING, Any, Final, final
+
+from supervisors.clock import VirtualClock
+from supervisors.errors import InvalidArgumentError, InvalidTypeError
+from supervisors.runtime.cell import hand_over
+from supervisors.runtime.turn import thread_turn
+from supervisors.timers.deadlines import Deadlines, Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from supervisors.clock import Clock
+    from supervisors.runtime.ref import ActorRef
+
+__all__ = ["SECONDS_MAX", "Timer", "TimerService", "checked_delay"]
+
+logger = logging.getLogger("supervisors.timers")
+
+SECONDS_MAX: Final = 100.0 * 366 * 86400
+"""The longest delay, seconds: a hundred years."""
+
+
+@final
+class Timer:
+    """A pending message.
+
+    Thread: any thread may cancel or read it.
+    """
+
+    __slots__ = ("_entry", "_service", "interval", "message", "to")
+
+    def __init__(self, service: TimerService, to: Any, message: Any, interval: float | None) -> None:
+        self._service = service
+        self._entry: Entry | None = None
+        self.to = to
+        self.message = message
+        self.interval = interval
+
+    def cancel(self) -> float | None:
+        """Cancel; return the seconds that were left, None if it was over (TIMER-2)."""
+        return self._service.cancel(self)
+
+    def remaining(self) -> float | None:
+        """Return the seconds left, None if it has fired or was cancelled (TIMER-4)."""
+        return self._service.remaining(self)
+
+    def __repr__(self) -> str:
+        left = self.remaining()
+        return "<Timer over>" if left is None else f"<Timer due in {left:.3f} s>"
+
+
+@final
+class TimerService:
+    """All timers of one actor system.
+
+    Args:
+        clock: monotonic time; a `VirtualClock` means that no thread is used.
+        whereis: looks up a name when a timer for a name fires (TIMER-3).
+        settle: in virtual time, runs everything that is ready.
+
+    Thread: every method is safe anywhere, `advance_to()` from one thread at a time.
+    """
+
+    __slots__ = ("_clock", "_deadlines", "_lock", "_settle", "_stopped", "_thread", "_wake", "_whereis", "fired")
+
+    def __init__(
+        self, clock: Clock, whereis: Callable[[object], ActorRef[Any] | None], settle: Callable[[], int]
+    ) -> None:
+        self._clock = clock
+        self._whereis = whereis
+        self._settle = settle
+        self._lock = threading.Lock()  # guards all below; only list and heap work is done while it is held
+        self._wake = threading.Condition(self._lock)
+        self._deadlines = Deadlines()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+        self.fired = 0
+
+    def send_after(self, delay: float, to: Any, message: Any) -> Timer:
+        """Send a message later (TIMER-1).
+
+        Args:
+            delay: seconds from now, 0 to a hundred years; 0 is still a message.
+            to: a ref, or a registered name that is looked up when it fires.
+            message: anything; dropped if nobody is there then (TIMER-3).
+        """
+        return self._arm(Timer(self, to, message, None), self._clock.monotonic() + checked_delay("delay", delay))
+
+    def send_at(self, deadline: float, to: Any, message: Any) -> Timer:
+        """Send a message at a reading of the monotonic clock, seconds."""
+        return self._arm(Timer(self, to, message, None), deadline)
+
+    def send_interval(self, interval: float, to: Any, message: Any) -> Timer:
+        """Send a message again and again, first after one interval.
+
+        The intervals do not drift: each is counted from when the one before was
+        due. One that is overdue by more than an interval is not made up for.
+        """
+        interval = checked_delay("interval", interval)
+        if not interval:
+            raise InvalidArgumentError("interval", interval, "more than 0 seconds")
+        return self._arm(Timer(self, to, message, interval), self._clock.monotonic() + interval)
+
+    def cancel(self, timer: Timer) -> float | None:
+        """Cancel; return the seconds that were left, None if it was over."""
+        with self._lock:
+            entry, timer._entry = timer._entry, None  # noqa: SLF001 - Timer is ours
+            timer.interval = None
+            if entry is None or not self._deadlines.cancel(entry):
+                return None
+            return max(entry.deadline - self._clock.monotonic(), 0.0)
+
+    def remaining(self, timer: Timer) -> float | None:
+        """Return the seconds left, None if it is over."""
+        with self._lock:
+            entry = timer._entry  # noqa: SLF001 - Timer is ours
+            if entry is None or entry.payload is None:
+                return None
+            return max(entry.deadline - self._clock.monotonic(), 0.0)
+
+    def pending(self) -> int:
+        """Return how many timers are pending."""
+        with self._lock:
+            return len(self._deadlines)
+
+    def next_deadline(self) -> float | None:
+        """Return when the next timer is due, on the monotonic clock."""
+        with self._lock:
+            return self._deadlines.next_deadline()
+
+    def advance_to(self, reading: float) -> int:
+        """Move the virtual clock on and fire what becomes due, each at its time.
+
+        After each timer everything that is ready runs, before time goes on.
+
+        Returns:
+            How many timers have fired.
+        """
+        clock = self._clock
+        if not isinstance(clock, VirtualClock):
+            raise InvalidTypeError("clock", clock, "a VirtualClock: real time passes by itself")
+        if not reading >= clock.monotonic():
+            raise InvalidArgumentError("reading", reading, f"at least {clock.monotonic()}")
+        before = self.fired
+        self._settle()
+        while self.fire_next(reading):
+            pass
+        clock.move_to(max(reading, clock.monotonic()))
+        return self.fired - before
+
+    def fire_next(self, limit: float | None) -> bool:
+        """In virtual time, jump to the next timer due by the limit and fire it."""
+        clock = self._clock
+        assert isinstance(clock, VirtualClock)
+        with self._lock:
+            deadline = self._deadlines.next_deadline()
+            if deadline is None or (limit is not None and deadline > limit):
+                return False
+            timer = self._deadlines.pop_due(deadline)
+        clock.move_to(max(deadline, clock.monotonic()))
+        self._fire(timer, deadline)
+        self._settle()
+        return True
+
+    def stop(self) -> None:
+        """Forget all timers and end the thread; called once, at the system's end."""
+        with self._lock:
+            self._stopped = True
+            self._deadlines = Deadlines()
+            thread = self._thread
+            self._wake.notify_all()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _arm(self, timer: Timer, deadline: float) -> Timer:
+        with self._lock:
+            if self._stopped:
+                return timer
+            timer._entry = self._deadlines.add(deadline, timer)  # noqa: SLF001 - Timer is ours
+            if self._thread is None:
+                if not isinstance(self._clock, VirtualClock):
+                    self._thread = threading.Thread(target=self._run, name="supervisors-timers", daemon=True)
+                    self._thread.start()
+            elif self._deadlines.next_deadline() == deadline:
+                self._wake.notify()
+        return timer
+
+    def _run(self) -> None:
+        # The timer thread only hands mailboxes over: a slow handler must not
+        # make other timers late. `depth` keeps sends from running here.
+        turn = thread_turn.turn
+        turn.depth = 1
+        while True:
+            with self._lock:
+                while True:
+                    if self._stopped:
+                        return
+                    deadline = self._deadlines.next_deadline()
+                    now = self._clock.monotonic()
+                    if deadline is not None and deadline <= now:
+                        break
+                    # A long sleep is cut so that a clock jump is noticed.
+                    self._wake.wait(min(deadline - now, 60.0) if deadline is not None else None)
+                timer = self._deadlines.pop_due(now)
+            self._fire(timer, deadline)
+            hand_over(turn)
+
+    def _fire(self, timer: Timer, deadline: float) -> None:
+        self.fired += 1
+        to = timer.to
+        ref = to if hasattr(to, "actor_urn") else self._whereis(to)
+        if ref is not None and ref.is_alive():
+            ref.send(timer.message)
+        elif ref is None or timer.to is ref:
+            timer.interval = None if timer.to is ref else timer.interval
+        interval = timer.interval
+        if interval is None:
+            timer._entry = None  # noqa: SLF001 - Timer is ours
+            return
+        now = self._clock.monotonic()
+        due = deadline + interval
+        if due <= now - interval:
+            due += math.floor((now - due) / interval) * interval
+        self._rearm(timer, due)
+
+    def _rearm(self, timer: Timer, due: float) -> None:
+        with self._lock:
+            if timer.interval is not None and not self._stopped:
+                timer._entry = self._deadlines.add(due, timer)  # noqa: SLF001 - Timer is ours
+
+
+def checked_delay(field: str, seconds: float) -> float:
+    """Return a delay as a float, or raise what names the field."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise InvalidTypeError(field, seconds, "seconds as a number")
+    if not 0.0 <= seconds <= SECONDS_MAX:
+        raise InvalidArgumentError(field, seconds, "0 seconds to a hundred years")
+    return float(seconds)

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import pytest
+
+from supervisors import ActorDeadError, Exited
+from supervisors.links import links_of
+from tests.supervisors.actors import Doer
+
+
+def linked(system, *, trap=False):
+    one, two = system.start(Doer, trap=trap), system.start(Doer)
+    one.ask(lambda self: self.link(two))
+    return one, two
+
+
+def test_link_1_a_link_is_symmetric_and_does_not_stack(system):
+    one, two = linked(system)
+    two.ask(lambda self: self.link(one))
+    assert links_of(one) == (two,)
+    assert links_of(two) == (one,)
+    one.ask(lambda self: self.unlink(two))
+    assert links_of(one) == links_of(two) == ()
+
+
+def test_link_2_linking_to_oneself_does_nothing(system):
+    ref = system.start(Doer)
+    ref.ask(lambda self: self.link(self.actor_ref))
+    assert links_of(ref) == ()
+
+
+def test_link_3_linking_to_the_dead_raises_without_trapping(system):
+    one, two = system.start(Doer), system.start(Doer)
+    two.stop()
+
+    def attempt(self):
+        with pytest.raises(ActorDeadError) as caught:
+            self.link(two)
+        return caught.value.reason
+
+    assert one.ask(attempt) == "noproc"
+    assert one.is_alive()
+
+
+def test_link_3_linking_to_the_dead_gives_a_message_when_trapping(system):
+    one, two = system.start(Doer, trap=True), system.start(Doer)
+    two.stop()
+    one.ask(lambda self: self.link(two))
+    assert one.ask("seen") == [Exited(two, "noproc")]
+
+
+def test_link_5_an_abnormal_end_cascades_along_links(system):
+    one, two = linked(system)
+    three = system.start(Doer)
+    two.ask(lambda self: self.link(three))
+    one.tell(("exit", "boom"))
+    assert (two.exit_reason, three.exit_reason) == ("boom", "boom")
+
+
+def test_link_5_a_normal_end_is_ignored(system):
+    one, two = linked(system)
+    one.stop()
+    assert two.is_alive()
+    assert links_of(two) == ()
+
+
+def test_link_6_a_trapping_actor_gets_a_message_also_for_normal(system):
+    one, two = linked(system, trap=True)
+    two.stop()
+    assert one.ask("seen") == [Exited(two, "normal")]
+
+
+def test_link_7_ones_own_normal_signal_ends_one_that_does_not_trap(system):
+    ref = system.start(Doer)
+    ref.ask(lambda self: self.actor_ref.exit("normal"))
+    assert ref.exit_reason == "normal"
+
+
+def test_normal_from_somebody_else_is_ignored(system):
+    ref = system.start(Doer)
+    ref.exit("normal")
+    assert ref.is_alive()
+
+
+def test_link_8_the_source_of_a_signal_is_its_sender(system):
+    one, two = system.start(Doer, trap=True), system.start(Doer)
+    two.ask(lambda _: one.exit("boom"))
+    one.exit("from outside")
+    assert one.ask("seen") == [Exited(two, "boom"), Exited(None, "from outside")]
+
+
+def test_link_9_trap_exit_returns_the_old_value(system):
+    ref = system.start(Doer)
+    assert ref.ask(lambda self: [self.trap_exit(True), self.trap_exit(False), self.trap_exit(False)]) == [
+        False,
+        True,
+        False,
+    ]
+
+
+def test_link_10_after_unlink_no_exit_of_that_link_arrives(system):
+    one, two = linked(system)
+    one.ask(lambda self: self.unlink(two))
+    two.tell(("exit", "boom"))
+    assert one.is_alive()
+
+
+def test_exit_7_kill_cannot_be_trapped_and_is_seen_as_killed(system):
+    one, two = linked(system, trap=True)
+    watcher = system.start(Doer, trap=True)
+    watcher.ask(lambda self: self.link(one))
+    one.kill()
+    assert one.exit_reason == "killed"
+    assert two.exit_reason == "killed"
+    assert watcher.ask("seen") == [Exited(one, "killed")]
+
+
+def test_exit_8_killed_over_a_link_can_be_trapped(system):
+    one, two = linked(system, trap=True)
+    two.exit("killed")
+    assert one.ask("seen") == [Exited(two, "killed")]
+
+
+def test_exit_10_whoever_sees_the_exit_finds_neither_name_nor_life(system):
+    one, two = linked(system, trap=True)
+    system.register("two", two)
+    found = []
+
+    def look(self):
+        found.append((system.whereis("two"), two.is_alive()))
+
+    two.tell(("exit", "boom"))
+    one.tell(look)
+    assert found == [(None, False)]
+
+
+def test_link_12_a_linked_child_cannot_end_unnoticed(system):
+    parent = system.start(Doer, trap=True)
+    child = parent.ask(lambda _: Doer.start_link())
+    child.tell(("exit", "boom"))
+    assert parent.ask("seen") == [Exited(child, "boom")]
+    assert child.parent is parent
+
+
+def test_links_are_for_the_actors_own_turn(system):
+    one, two = system.start(Doer), system.start(Doer)
+    kept = one.ask(lambda self: self)
+    with pytest.raises(RuntimeError, match="own turn"):
+        kept.link(two)
+
+
+def test_only_a_ref_can_be_linked(system):
+    ref = system.start(Doer)
+    with pytest.raises(TypeError, match="ActorRef"):
+        ref.ask(lambda self: self.link("two"))
+
+
+def test_many_links_all_hear_of_the_end(system):
+    hub = system.start(Doer)
+    spokes = [system.start(Doer, trap=True) for _ in range(20)]
+    for spoke in spokes:
+        spoke.ask(lambda self: self.link(hub))
+    assert set(links_of(hub)) == set(spokes)
+    hub.tell(("exit", "boom"))
+    assert all(spoke.ask("seen") == [Exited(hub, "boom")] for spoke in spokes)
