@@ -1,0 +1,1 @@
+"""Supervision: children with a restart rule, ended in order, never silently lost."""
