@@ -1,0 +1,154 @@
+"""The daily round: active, idle, suspended and back, by request or by the timer.
+
+These are the decisions that a session makes most, so what has nothing of its own
+in it is made once, when the module is imported. Going between active and idle
+leaves the timer alone: it was set for no later than the end of the idle time of
+the state that is left, and the one that is entered ends later still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+from typing import Final
+
+from sessionactors import bounds
+from sessionactors.decisions.moves import (
+    ABSOLUTE_TIMEOUT,
+    ADMIN_ACTION,
+    ADMIN_OVERRIDE,
+    AUTH_TIMEOUT,
+    IDLE_TIMEOUT,
+    RATE_LIMIT_EXCEEDED,
+    REQUESTED,
+    RESOURCE_VIOLATION,
+    SUSPEND_TIMEOUT,
+    end,
+    move,
+    wake_by,
+)
+from sessionactors.effects import NOTHING, Audit, Effects, Notify, Refuse, Transition
+from sessionactors.errors import ResumeBlocked
+from sessionactors.session_data import SessionData, deadline
+from sessionactors.states import ACTIVE, AUTH, IDLE, SUSPENDED, State
+
+__all__ = [
+    "become_active",
+    "become_suspended",
+    "deactivate",
+    "resume_idle",
+    "resume_suspended",
+    "suspend",
+    "suspension",
+    "touch",
+    "wake",
+]
+
+_DEACTIVATION: Final = Transition(ACTIVE, IDLE, REQUESTED, "deactivated")
+_DEACTIVATED: Final = (_DEACTIVATION, Notify("session_deactivated"))
+_INACTIVITY: Final = Transition(ACTIVE, IDLE, IDLE_TIMEOUT, "deactivated")
+_WENT_IDLE: Final = (_INACTIVITY, Notify("session_deactivated", IDLE_TIMEOUT))
+_RESUMPTION: Final = Transition(IDLE, ACTIVE, REQUESTED, "resumed")
+_RESUMED: Final = (_RESUMPTION, Notify("session_resumed"))
+_UNSUSPENSION: Final = Transition(SUSPENDED, ACTIVE, REQUESTED, "resumed")
+_UNSUSPENDED: Final = (_UNSUSPENSION, Notify("session_resumed"))
+_RESUME_BLOCKED: Final = Audit("security", "resume_blocked", "warning")
+_IDLED_OUT: Final = (
+    Transition(IDLE, SUSPENDED, IDLE_TIMEOUT, "idle_timeout"),
+    Notify("session_idle_timeout"),
+    Notify("session_suspended", IDLE_TIMEOUT),
+)
+_AUTH_TIMED_OUT: Final = (Audit("auth", "auth_timeout", "warning"), Notify("session_auth_timeout"))
+
+
+def become_active(data: SessionData, now: float, effects: Effects, transition: Transition) -> Effects:
+    """Enter active from a state whose timer may have been set for later, or not at all."""
+    data.last_activity = now
+    move(data, transition, now)
+    timeout = data.options.idle_timeout
+    return effects if timeout is None else wake_by(data, effects, now + timeout)
+
+
+def deactivate(data: SessionData, now: float, _argument: object) -> Effects:
+    """Go from active to idle on request."""
+    data.last_activity = now
+    move(data, _DEACTIVATION, now)
+    return _DEACTIVATED
+
+
+def resume_idle(data: SessionData, now: float, _argument: object) -> Effects:
+    """Go from idle back to active."""
+    data.last_activity = now
+    move(data, _RESUMPTION, now)
+    return _RESUMED
+
+
+def resume_suspended(data: SessionData, now: float, _argument: object) -> Effects:
+    """Go from suspended back to active, where that is allowed."""
+    if not data.options.resume_allowed:
+        return (_RESUME_BLOCKED, Refuse(ResumeBlocked()))
+    data.suspend_reason = None
+    return become_active(data, now, _UNSUSPENDED, _UNSUSPENSION)
+
+
+def suspend(data: SessionData, now: float, reason: str | None) -> Effects:
+    """Go from active or idle to suspended, for a reason."""
+    reason = ADMIN_ACTION if reason is None else reason
+    effects = _SUSPENSIONS[data.state].get(reason)
+    if effects is None:
+        effects = suspension(data.state, bounds.text("reason", reason))
+    return become_suspended(data, now, effects)
+
+
+def become_suspended(data: SessionData, now: float, effects: Effects) -> Effects:
+    """Enter suspended; the first effect is the transition."""
+    transition = effects[0]
+    assert isinstance(transition, Transition)
+    data.suspend_reason = transition.reason
+    move(data, transition, now)
+    timeout = data.options.suspend_timeout
+    return effects if timeout is None else wake_by(data, effects, now + timeout)
+
+
+def touch(data: SessionData, now: float, _argument: object) -> Effects:
+    """Count as activity, and nothing else."""
+    data.last_activity = now
+    return NOTHING
+
+
+def wake(data: SessionData, now: float, set_for: float) -> Effects:
+    """Act on the timer: do what is due, or set it again for the rest."""
+    if set_for != data.wake_at:
+        return NOTHING  # it was set again after this one had been sent
+    data.wake_at = inf
+    due = deadline(data)
+    if due > now:
+        return wake_by(data, NOTHING, due)
+    options = data.options
+    if options.absolute_timeout is not None and data.created_at + options.absolute_timeout <= now:
+        return end(data, now, ABSOLUTE_TIMEOUT)
+    if data.state == AUTH:
+        return end(data, now, AUTH_TIMEOUT, _AUTH_TIMED_OUT)
+    if data.state == SUSPENDED:
+        return end(data, now, SUSPEND_TIMEOUT)
+    if data.state == ACTIVE:
+        move(data, _INACTIVITY, now)  # this is no activity: last_activity stays as it is
+        effects: Effects = _WENT_IDLE
+    else:
+        effects = become_suspended(data, now, _IDLED_OUT)
+    return wake_by(data, effects, deadline(data))
+
+
+def suspension(state: State, reason: str) -> Effects:
+    """Describe a suspension by request, without performing it."""
+    name = "suspended" if state == ACTIVE else "suspended_from_idle"
+    return (Transition(state, SUSPENDED, reason, name), Notify("session_suspended", reason))
+
+
+_SUSPENSIONS: Final[Mapping[State, Mapping[str, Effects]]] = {
+    state: {
+        reason: suspension(state, reason)
+        for reason in (ADMIN_ACTION, ADMIN_OVERRIDE, RATE_LIMIT_EXCEEDED, RESOURCE_VIOLATION)
+    }
+    for state in (ACTIVE, IDLE)
+}

@@ -1,0 +1,117 @@
+"""What every change of state has in common: the edge, the timer, the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import Any, Final, TypeAlias
+
+from sessionactors.effects import NOTHING, Effects, Notify, Terminate, Transition, Wake
+from sessionactors.session_data import SessionData
+from sessionactors.states import LIVE_STATES, TERMINATED, State
+
+__all__ = [
+    "ABSOLUTE_TIMEOUT",
+    "ADMIN_ACTION",
+    "ADMIN_OVERRIDE",
+    "AUTH_TIMEOUT",
+    "CRASHED",
+    "IDLE_TIMEOUT",
+    "MAX_ATTEMPTS",
+    "RATE_LIMIT_EXCEEDED",
+    "REQUESTED",
+    "RESOURCE_VIOLATION",
+    "SHUTDOWN",
+    "SUSPEND_TIMEOUT",
+    "Handler",
+    "end",
+    "ignore",
+    "move",
+    "wake_by",
+]
+
+Handler: TypeAlias = Callable[[SessionData, float, Any], Effects]
+
+# Reasons of a transition. Callers of suspend and terminate may give others.
+REQUESTED: Final = "requested"
+IDLE_TIMEOUT: Final = "idle_timeout"
+AUTH_TIMEOUT: Final = "auth_timeout"
+SUSPEND_TIMEOUT: Final = "suspend_timeout"
+ABSOLUTE_TIMEOUT: Final = "absolute_timeout"
+ADMIN_ACTION: Final = "admin_action"
+ADMIN_OVERRIDE: Final = "admin_override"
+RATE_LIMIT_EXCEEDED: Final = "rate_limit_exceeded"
+RESOURCE_VIOLATION: Final = "resource_violation"
+MAX_ATTEMPTS: Final = "max_attempts"
+CRASHED: Final = "crashed"
+SHUTDOWN: Final = "shutdown"
+
+
+def move(data: SessionData, transition: Transition, now: float) -> None:
+    """Go along an edge and remember it."""
+    data.state = transition.to_state
+    data.state_entered_at = now
+    data.transitions += 1
+    recorded = data.recorded
+    if recorded is None:
+        if data.options.max_history_size:
+            data.recorded = [transition, now]
+        return
+    recorded.append(transition)
+    recorded.append(now)
+    if len(recorded) > 2 * data.options.max_history_size:
+        del recorded[:2]
+
+
+def wake_by(data: SessionData, effects: Effects, due: float) -> Effects:
+    """Make sure that the timer does not fire later than a deadline."""
+    if due < data.wake_at:
+        data.wake_at = due
+        return (*effects, Wake(due))
+    return effects
+
+
+def end(data: SessionData, now: float, reason: str, before: Effects = NOTHING, after: Effects = NOTHING) -> Effects:
+    """End the session: the one way that leads to the last state."""
+    ending = _ENDINGS[data.state].get(reason) or _ending(data.state, reason)
+    transition = ending[0]
+    assert isinstance(transition, Transition)
+    data.wake_at = inf
+    data.question = None  # credentials do not outlive the session
+    data.verifying = False
+    data.suspend_reason = None
+    move(data, transition, now)
+    return (*before, *ending, *after)
+
+
+def ignore(_data: SessionData, _now: float, _argument: object) -> Effects:
+    """Do nothing about an answer or a timer that comes too late."""
+    return NOTHING
+
+
+def _ending(state: State, reason: str) -> Effects:
+    return (
+        Transition(state, TERMINATED, reason, "session_terminated"),
+        Notify("session_terminated", reason),
+        Terminate(reason),
+    )
+
+
+# Endings with a known reason are made once; a reason in free words gets its own.
+_ENDINGS: Final[Mapping[State, Mapping[str, Effects]]] = {
+    state: {
+        reason: _ending(state, reason)
+        for reason in (
+            REQUESTED,
+            AUTH_TIMEOUT,
+            SUSPEND_TIMEOUT,
+            ABSOLUTE_TIMEOUT,
+            ADMIN_OVERRIDE,
+            RESOURCE_VIOLATION,
+            MAX_ATTEMPTS,
+            CRASHED,
+            SHUTDOWN,
+        )
+    }
+    for state in LIVE_STATES
+}

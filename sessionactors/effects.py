@@ -1,0 +1,155 @@
+"""What the lifecycle asks its session actor to do: one frozen class per kind.
+
+A decision returns a tuple of effects. The actor performs them in order:
+
+==============  ===================================================================
+`Transition`    audit a `state_transition` (the history has it already)
+`Audit`         audit something else
+`Notify`        tell the subscribers
+`Wake`          send the session's one timer message at a time, instead of any other
+`Verify`        ask the authenticator, and bring the answer back as a `Verdict`
+`Persist`       store a snapshot, answer when it is durable
+`Migrate`       hand the session over to a target
+`Terminate`     cancel the timer, release everything in all services, stop
+`Refuse`        answer the asker with an error; always the last one
+==============  ===================================================================
+
+Most decisions have nothing of their own in their effects, so the lifecycle makes
+those tuples once and returns the same objects again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from sessionactors.errors import SessionRefusal
+from sessionactors.states import State
+
+__all__ = [
+    "NOTHING",
+    "Audit",
+    "AuditType",
+    "Effect",
+    "Effects",
+    "Migrate",
+    "Notify",
+    "Persist",
+    "Refuse",
+    "Severity",
+    "Terminate",
+    "Transition",
+    "Verdict",
+    "Verify",
+    "Wake",
+]
+
+AuditType: TypeAlias = Literal["state_transition", "auth", "resource", "error", "security", "compliance", "lifecycle"]
+Severity: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """The session has gone along one edge of the state graph.
+
+    Attributes:
+        from_state: the state it left.
+        to_state: the state it is in now.
+        reason: why, for people and programs: "requested", "idle_timeout", ...
+        name: the specification's audit name for it: "deactivated", "resumed", ...
+    """
+
+    from_state: State
+    to_state: State
+    reason: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Something for the audit log that is not a change of state; None stands for no data."""
+
+    type: AuditType
+    name: str
+    severity: Severity = "info"
+    data: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """An event for the subscribers: its name and, for some, a detail."""
+
+    event: str
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Set the session's only timer, in place of the one that may be set now.
+
+    Attributes:
+        at: monotonic seconds; the timer's message brings this very number back.
+    """
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verify:
+    """Ask the authenticator about these credentials.
+
+    The instance itself stands for the question: a `Verdict` that brings back
+    another one is too late. Credentials are never shown.
+    """
+
+    context: object = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the authenticator said.
+
+    Attributes:
+        question: the effect that asked.
+        accepted: whether the credentials are good.
+        user_id: who it is, when the authenticator knows better than the credentials.
+        failure: what went wrong when it could not answer; such a verdict never accepts.
+    """
+
+    question: Verify
+    accepted: bool
+    user_id: str | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Store a snapshot; the asker waits until it is durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migrate:
+    """Hand the session over; a failure comes back as the operation `migration_failed`."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """Clean up and stop; the session will never answer again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Everything before this has happened, and yet the answer is no."""
+
+    error: SessionRefusal
+
+
+Effect: TypeAlias = Transition | Audit | Notify | Wake | Verify | Persist | Migrate | Terminate | Refuse
+Effects: TypeAlias = tuple[Effect, ...]
+
+NOTHING: Final[Effects] = ()

@@ -1,0 +1,177 @@
+"""The life of a session: which operation does what in which state.
+
+`decide` looks the operation up under the session's state, changes the record,
+and returns the effects that the actor has to perform. It reads no clock, does no
+I/O and knows no actors.
+
+===================  ===================================  ==============================
+operation            argument                             legal in
+===================  ===================================  ==============================
+`INIT_SESSION`       metadata                             new
+`AUTHENTICATE`       credentials, anything but None       new, auth
+`ACTIVATE`           None, or a quick check (see below)   new, auth
+`VERDICT`            `Verdict`                            any; late ones are ignored
+`DEACTIVATE`         None                                 active
+`SUSPEND`            reason or None                       active, idle
+`RESUME`             None                                 idle, suspended
+`TERMINATE`          reason or None                       any live state
+`CRASH`              what happened, text                  any live state
+`UPDATE_RESOURCES`   `Deltas`                             active
+`TOUCH`              None                                 any live state
+`SET_QUOTA`          `Quota`                              any live state
+`UPDATE_CONFIG`      `SessionOptions`                     any live state
+`LOAD`               a restored `SessionData`             new
+`PERSIST`            None                                 any live state
+`PERSISTED`          None                                 any live state
+`PERSIST_FAILED`     what happened, text                  any live state
+`MIGRATE`            target, text                         active, suspended
+`MIGRATION_FAILED`   what happened, text                  active, suspended
+`WAKE`               the time that the timer was set for  any; stale ones are ignored
+`FORCE_SUSPEND`      `Override`                           active, idle
+`FORCE_RESUME`       `Override`                           idle, suspended
+`FORCE_TERMINATE`    `Override`                           any live state
+`LOCK`, `UNLOCK`     `Override`                           any live state
+`OVERRIDE_QUOTA`     `Override` with a quota              any live state
+===================  ===================================  ==============================
+
+**How it says no.** A refusal that leaves no trace is raised, before anything has
+changed. A refusal with consequences (an audit entry, the end of the session) is
+returned like any other decision, with `Refuse` as the last effect.
+
+**Activity** is what moves the idle deadline: init_session, authenticate,
+activate, deactivate, resume, update_resources and touch, when they succeed.
+Questions are not, or monitoring would keep sessions alive.
+
+**One timer.** A session needs an authentication, an idle, a suspend and an
+absolute timer, but only the one that is due first matters. So there is one, and
+it is lazy: `data.wake_at` says when it fires, and the rule is that it never fires
+*later* than the earliest deadline. Activity moves the deadline and leaves the
+timer alone. When it fires early, `WAKE` sets it again for the rest; when it
+brings a time that is not `data.wake_at`, it was replaced meanwhile and is
+ignored. Hence the usual way round active, idle and suspended touches no timer.
+
+**Authentication.** `ACTIVATE` in auth returns a `Verify`, and whoever asked is
+answered after the `VERDICT`. For a check that is quick and never blocks (such as
+`accepts_flag`), pass it as the argument of `ACTIVATE`, and one decision does all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NoReturn
+
+from sessionactors import operations as op
+from sessionactors.decisions import activity, authentication, overrides, resources, upkeep
+from sessionactors.decisions.moves import Handler, ignore, wake_by
+from sessionactors.effects import Audit, Effects
+from sessionactors.errors import InvalidState, InvalidTransition, SessionTerminated, UnknownRequest
+from sessionactors.session_data import SessionData, deadline
+from sessionactors.states import ACTIVE, AUTH, IDLE, NEW, SUSPENDED, TERMINATED, State
+
+__all__ = ["decide", "is_legal", "start"]
+
+_STARTED: Final = (Audit("lifecycle", "session_started"),)
+
+_IN_EVERY_LIVE_STATE: Final[Mapping[str, Handler]] = {
+    op.VERDICT: ignore,
+    op.WAKE: activity.wake,
+    op.TERMINATE: upkeep.terminate,
+    op.CRASH: upkeep.crash,
+    op.TOUCH: activity.touch,
+    op.SET_QUOTA: resources.set_quota,
+    op.UPDATE_CONFIG: upkeep.update_config,
+    op.PERSIST: upkeep.persist,
+    op.PERSISTED: upkeep.persisted,
+    op.PERSIST_FAILED: upkeep.persist_failed,
+    op.FORCE_TERMINATE: overrides.force_terminate,
+    op.LOCK: overrides.lock,
+    op.UNLOCK: overrides.unlock,
+    op.OVERRIDE_QUOTA: overrides.override_quota,
+}
+
+_TABLE: Final[Mapping[State, Mapping[str, Handler]]] = {
+    NEW: {
+        **_IN_EVERY_LIVE_STATE,
+        op.INIT_SESSION: authentication.init_session,
+        op.AUTHENTICATE: authentication.authenticate,
+        op.ACTIVATE: authentication.activate_new,
+        op.LOAD: upkeep.load,
+    },
+    AUTH: {
+        **_IN_EVERY_LIVE_STATE,
+        op.AUTHENTICATE: authentication.authenticate,
+        op.ACTIVATE: authentication.activate_auth,
+        op.VERDICT: authentication.verdict,
+    },
+    ACTIVE: {
+        **_IN_EVERY_LIVE_STATE,
+        op.DEACTIVATE: activity.deactivate,
+        op.SUSPEND: activity.suspend,
+        op.UPDATE_RESOURCES: resources.update_resources,
+        op.MIGRATE: upkeep.migrate,
+        op.MIGRATION_FAILED: upkeep.migration_failed,
+        op.FORCE_SUSPEND: overrides.force_suspend,
+    },
+    IDLE: {
+        **_IN_EVERY_LIVE_STATE,
+        op.RESUME: activity.resume_idle,
+        op.SUSPEND: activity.suspend,
+        op.FORCE_SUSPEND: overrides.force_suspend,
+        op.FORCE_RESUME: overrides.force_resume,
+    },
+    SUSPENDED: {
+        **_IN_EVERY_LIVE_STATE,
+        op.RESUME: activity.resume_suspended,
+        op.MIGRATE: upkeep.migrate,
+        op.MIGRATION_FAILED: upkeep.migration_failed,
+        op.FORCE_RESUME: overrides.force_resume,
+    },
+    TERMINATED: {
+        op.VERDICT: ignore,
+        op.WAKE: ignore,
+    },
+}
+
+
+def decide(data: SessionData, operation: str, now: float, argument: object = None) -> Effects:
+    """Apply one operation to a session and return what has to be done about it.
+
+    Args:
+        data: the record; changed completely or, when this raises, not at all.
+        operation: one of `sessionactors.operations`.
+        now: monotonic seconds, never less than at the call before.
+        argument: see the table above.
+
+    Returns:
+        The effects in the order in which they are to be performed.
+
+    Raises:
+        SessionTerminated: the session has ended.
+        InvalidTransition, InvalidState: the operation does not fit the state.
+        UnknownRequest: there is no such operation.
+        SessionRefusal: any other refusal that leaves no trace.
+    """
+    handler = _TABLE[data.state].get(operation)
+    if handler is None:
+        _refuse(data, operation)
+    return handler(data, now, argument)
+
+
+def start(data: SessionData) -> Effects:
+    """Return what has to be done about a session that has just been made."""
+    return wake_by(data, _STARTED, deadline(data))
+
+
+def is_legal(state: State, operation: str) -> bool:
+    """Tell whether an operation fits a state; its own guards may still refuse it."""
+    return operation in _TABLE[state]
+
+
+def _refuse(data: SessionData, operation: str) -> NoReturn:
+    if operation not in op.OPERATIONS:
+        raise UnknownRequest("operation", operation, f"one of {', '.join(op.OPERATIONS)}")
+    if data.state == TERMINATED:
+        raise SessionTerminated(data.session_id)
+    if operation == op.UPDATE_RESOURCES:
+        raise InvalidState(data.state, operation)
+    raise InvalidTransition(data.state, operation)
