@@ -71,12 +71,11 @@ bench-smoke: $(READY) ## Run every benchmark once at its smallest size
 	$(BIN)/python -m benchmarks --smoke
 
 constraints: ## Write constraints.txt anew with the newest versions allowed
-	@.ci/environment --freeze > .constraints.new
-	@{ sed -n '/^#/p' constraints.txt; cat .constraints.new; } > .constraints.txt
-	@mv .constraints.txt constraints.txt && rm .constraints.new
+	@header=$$(grep '^#' constraints.txt) && pins=$$(.ci/environment --freeze) && \
+		printf '%s\n' "$$header" "$$pins" > constraints.txt
 
 clean: ## Remove what runs and tools leave; .venv stays
-	rm -rf run-output dist htmlcov benchmarks.json .coverage .coverage.* \
+	rm -rf run-output dist htmlcov benchmarks.json .benchmarks .coverage .coverage.* \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
