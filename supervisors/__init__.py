@@ -29,7 +29,7 @@ from supervisors.runtime.outcomes import (
     StartError,
 )
 from supervisors.runtime.ref import ASK_TIMEOUT, ActorRef
-from supervisors.runtime.signals import Down, Exited, MonitorRef
+from supervisors.runtime.signals import AliasRef, Down, Exited, MonitorRef
 from supervisors.system import ActorSystem
 from supervisors.timers.service import Timer
 
@@ -44,6 +44,7 @@ __all__ = [
     "ActorDeadError",
     "ActorRef",
     "ActorSystem",
+    "AliasRef",
     "AskTimeoutError",
     "Clock",
     "Crashed",

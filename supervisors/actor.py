@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import pykka
 
+from supervisors.aliases import make_alias, unalias
 from supervisors.errors import NoActorError, UsageError
 from supervisors.exits import Crashed
 from supervisors.links import link, unlink
@@ -20,13 +21,14 @@ from supervisors.monitors import demonitor, monitor
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, perform
 from supervisors.runtime.ref import ActorRef
+from supervisors.runtime.signals import MonitorRef
 from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from supervisors.runtime.ref import Reply
-    from supervisors.runtime.signals import MonitorRef
+    from supervisors.runtime.signals import AliasMode, AliasRef
     from supervisors.system import ActorSystem
     from supervisors.timers.service import Timer
 
@@ -90,6 +92,27 @@ class Actor(pykka.Actor):
         return cls._system().spawn(cls, args, kwargs, link=True, report=True)
 
     @classmethod
+    def start_monitor(cls, *args: Any, **kwargs: Any) -> tuple[ActorRef[Self], MonitorRef]:
+        """Start an actor that the running actor monitors from its first step on (MON-10).
+
+        Returns:
+            The new actor and the monitor.
+
+        Raises:
+            StartError: it did not come up; there is no `Down` then.
+            NoActorError: no actor is running on this thread.
+        """
+        watcher = cast("ActorRef[Any] | None", thread_turn.turn.current)
+        if watcher is None:
+            raise NoActorError("start_monitor() tells the running actor; there is none on this thread")
+        made = MonitorRef(watcher, None)
+        try:
+            return cls._system().spawn(cls, args, kwargs, link=False, report=True, monitor=made), made
+        except BaseException:
+            demonitor(watcher, made, flush=True)
+            raise
+
+    @classmethod
     def _system(cls) -> ActorSystem:
         if cls.bound_system is not None:
             return cls.bound_system
@@ -144,10 +167,21 @@ class Actor(pykka.Actor):
         self._own_turn("unlink")
         unlink(self._actor_ref, ref)
 
-    def monitor(self, target: ActorRef[Any] | object) -> MonitorRef:
-        """Be told by a `Down` message when an actor, or who has a name, ends (MON-1 to MON-4)."""
+    def monitor(
+        self, target: ActorRef[Any] | object, *, tag: object = None, alias: AliasMode | None = None
+    ) -> MonitorRef:
+        """Be told by a `Down` message when an actor, or who has a name, ends (MON-1 to MON-4).
+
+        Args:
+            target: an actor, or a name; whoever has the name now is monitored.
+            tag: comes back as `Down.tag` (MON-11).
+            alias: makes the monitor an alias of this actor too (ALIAS-4), until
+                `"explicit_unalias"`: `unalias()`; `"demonitor"`: also until the
+                monitor fires or is removed; `"reply_demonitor"`: also until the first
+                message came through it, which removes the monitor.
+        """
         self._own_turn("monitor")
-        return monitor(self._actor_ref, target, self.system.whereis)
+        return monitor(self._actor_ref, target, self.system.whereis, tag=tag, alias=alias)
 
     def demonitor(self, monitor_ref: MonitorRef, *, flush: bool = False) -> bool:
         """Remove a monitor (MON-6 to MON-8).
@@ -161,6 +195,20 @@ class Actor(pykka.Actor):
         """
         self._own_turn("demonitor")
         return demonitor(self._actor_ref, monitor_ref, flush=flush)
+
+    def alias(self, *, reply: bool = False) -> AliasRef:
+        """Make an address of this actor that it can take back (ALIAS-1, ALIAS-2).
+
+        Args:
+            reply: it ends with the first message that comes through it.
+        """
+        self._own_turn("alias")
+        return make_alias(self._actor_ref, reply=reply)
+
+    def unalias(self, alias: AliasRef) -> bool:
+        """Take an alias back, also one of a monitor; return True if it was active (ALIAS-3)."""
+        self._own_turn("unalias")
+        return unalias(self._actor_ref, alias)
 
     def trap_exit(self, trap: bool = True) -> bool:
         """Choose whether exit signals arrive as `Exited` messages; return the old choice (LINK-9)."""

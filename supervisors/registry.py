@@ -17,7 +17,7 @@ from supervisors.runtime.ref import ActorRef
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "checked_name"]
 
 
 @final
@@ -53,6 +53,13 @@ class Registry:
                 raise ActorDeadError.of(ref, ref.exit_reason)
             self._names[name] = ref
             ref.name = name
+            # The actor may have ended since we looked, and have found no name to
+            # free: it dies first and looks for its name then, we do the reverse,
+            # so at least one of the two sees the other.
+            if not ref.is_alive():
+                del self._names[name]
+                ref.name = None
+                raise ActorDeadError.of(ref, ref.exit_reason)
 
     def unregister(self, name: Hashable) -> None:
         """Free a name; anybody may (NAME-2).
@@ -70,6 +77,18 @@ class Registry:
     def whereis(self, name: Hashable) -> ActorRef[Any] | None:
         """Return who has the name, or None (NAME-3)."""
         return self._names.get(name)
+
+    def send(self, name: Hashable, message: Any) -> None:
+        """Send a message to who has the name now (NAME-4).
+
+        Raises:
+            InvalidArgumentError: nobody has it.
+        """
+        checked_name(name)
+        ref = self._names.get(name)
+        if ref is None:
+            raise InvalidArgumentError("name", name, "a registered name")
+        ref.send(message)
 
     def forget(self, ref: Cell) -> None:
         """Free the name of an actor that has ended; nothing happens if it has none."""

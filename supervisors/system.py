@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from supervisors.actor import Actor
+    from supervisors.runtime.signals import MonitorRef
 
 __all__ = ["ActorSystem"]
 
@@ -129,6 +130,7 @@ class ActorSystem:
         report: bool,
         name: Hashable = None,
         dispatch: str | None = None,
+        monitor: MonitorRef | None = None,
     ) -> ActorRef[A]:
         """Start an actor; the general form behind the other verbs.
 
@@ -140,6 +142,8 @@ class ActorSystem:
             report: wait, and raise what went wrong; False: return the ref at once.
             name: register it under this name.
             dispatch: `"inline"` or `"shared"` instead of the class's own.
+            monitor: a monitor of the running actor's that has no target yet;
+                it is set before the new actor's first step (MON-10).
         """
         kind = actor_class.dispatch if dispatch is None else dispatch
         if kind not in (INLINE, SHARED):
@@ -173,6 +177,10 @@ class ActorSystem:
             ref.parent = parent
             ref.links = with_item(None, parent)
             parent.links = with_item(parent.links, ref)
+        if monitor is not None and monitor.owner is not None:
+            monitor.target = ref
+            ref.watchers = with_item(None, monitor)
+            monitor.owner.monitors = with_item(monitor.owner.monitors, monitor)
         started = ref.come_up(wait=report)
         if report:
             try:
@@ -198,6 +206,14 @@ class ActorSystem:
     def unregister(self, name: Hashable) -> None:
         """Free a name (NAME-2)."""
         self.registry.unregister(name)
+
+    def send(self, name: Hashable, message: Any) -> None:
+        """Send a message to who has a name now; like `ActorRef.send()` otherwise (NAME-4).
+
+        Raises:
+            InvalidArgumentError: nobody has it.
+        """
+        self.registry.send(name, message)
 
     # -- virtual time ------------------------------------------------------
 

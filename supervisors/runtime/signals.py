@@ -10,7 +10,7 @@ that owns the mailbox: there is no lock to forget and no race to lose.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final
 
 from supervisors.exits import KILL, KILLED, NOPROC, NORMAL
 from supervisors.runtime.small_set import with_item, without_item
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOTHING",
+    "AliasMessage",
+    "AliasMode",
+    "AliasRef",
     "Ask",
     "Demonitored",
     "Down",
@@ -43,17 +46,73 @@ NOTHING: Final = object()
 """What a signal leaves behind when it leaves no message."""
 
 
-@final
-class MonitorRef:
-    """Names one monitor; each call of `monitor()` makes a new one (MON-1)."""
+AliasMode: TypeAlias = Literal["explicit_unalias", "demonitor", "reply_demonitor", "reply"]
+"""What ends an alias beside `unalias()` and its owner's end (ALIAS-2, ALIAS-4)."""
 
-    __slots__ = ("name", "owner", "tag", "target")
 
-    def __init__(self, owner: Cell | None, target: Cell | None, name: object = None, tag: object = None) -> None:
+class AliasRef:
+    """An address of an actor that the actor can take back (ALIAS-1).
+
+    Whoever has it can send to it, from anywhere. Only its owner's turn changes
+    `mode`, so a message arrives or vanishes, never both.
+
+    Attributes:
+        owner: the actor that gets what is sent.
+        mode: what ends the alias; None: it has ended, or never was one.
+    """
+
+    __slots__ = ("mode", "owner")
+
+    def __init__(self, owner: Cell | None, mode: AliasMode | None) -> None:
         self.owner = owner
+        self.mode = mode
+
+    def send(self, message: Any) -> None:
+        """Send to the owner; once the alias has ended, the message is a dead letter.
+
+        Never blocks and never raises. Messages sent by one actor arrive in order,
+        also with those that it sends to the owner's own ref.
+
+        Thread: any.
+        """
+        if self.owner is not None:
+            self.owner.signal(AliasMessage(self, message))
+
+    def is_active(self) -> bool:
+        """Tell whether a message that arrives now would be delivered; a snapshot."""
+        return self.mode is not None and self.owner is not None and self.owner.exit_reason is None
+
+    def __repr__(self) -> str:
+        return f"<AliasRef of {self.owner}>"
+
+
+@final
+class MonitorRef(AliasRef):
+    """Names one monitor; each call of `monitor()` makes a new one (MON-1).
+
+    It can be an alias of the watcher at the same time (ALIAS-4); if it is none,
+    what is sent to it vanishes as with one that has ended.
+    """
+
+    __slots__ = ("name", "tag", "target")
+
+    def __init__(
+        self,
+        owner: Cell | None,
+        target: Cell | None,
+        name: object = None,
+        tag: object = None,
+        mode: AliasMode | None = None,
+    ) -> None:
+        super().__init__(owner, mode)
         self.target = target
         self.name = name
         self.tag = tag
+
+    def over(self) -> None:
+        """Note that the monitor has fired or was removed: some aliases end with it."""
+        if self.mode != "explicit_unalias":
+            self.mode = None
 
     def __repr__(self) -> str:
         return f"<MonitorRef on {self.name if self.name is not None else self.target}>"
@@ -85,6 +144,11 @@ class Down:
     monitor: MonitorRef
     source: object
     reason: object
+
+    @property
+    def tag(self) -> object:
+        """What the watcher put on the monitor to tell its messages apart (MON-11)."""
+        return self.monitor.tag
 
 
 class Envelope:
@@ -242,7 +306,42 @@ class DownSignal(Signal):
         if monitors is None or monitor not in monitors:
             return NOTHING
         ref.monitors = without_item(monitors, monitor)
+        monitor.over()
         return Down(monitor, monitor.name if monitor.name is not None else monitor.target, self.reason)
+
+
+@final
+class AliasMessage(Signal):
+    """A message on its way to an alias, delivered only if that is active on arrival.
+
+    A signal and not a message, because the alias may end between the sending and
+    the arrival (ALIAS-1).
+    """
+
+    __slots__ = ("alias", "message")
+
+    def __init__(self, alias: AliasRef, message: Any) -> None:
+        self.alias = alias
+        self.message = message
+
+    def apply(self, ref: Cell) -> object:
+        alias = self.alias
+        mode = alias.mode
+        if mode is None:
+            ref.system.dead_letter(ref, self.message)
+            return NOTHING
+        if mode == "reply":
+            alias.mode = None
+        elif mode == "reply_demonitor" and isinstance(alias, MonitorRef):
+            alias.mode = None
+            if ref.monitors is not None and alias in ref.monitors:
+                ref.monitors = without_item(ref.monitors, alias)
+                if alias.target is not None:
+                    alias.target.signal(Demonitored(alias))
+        return self.message
+
+    def bounce(self, ref: Cell) -> None:
+        ref.system.dead_letter(ref, self.message)
 
 
 @final

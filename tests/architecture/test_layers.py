@@ -27,7 +27,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
         # Very many actors on few threads.
         1: ("runtime/",),
         # What processes have besides messages.
-        2: ("actor", "groups", "links", "monitors", "registry", "signals", "timers/"),
+        2: ("actor", "aliases", "groups", "links", "monitors", "registry", "signals", "timers/"),
         # Behaviours: OTP's ways to write an actor.
         3: ("server", "statem/", "supervision/"),
         # Composition.
