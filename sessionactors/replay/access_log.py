@@ -30,10 +30,14 @@ from typing import Final, final
 
 from sessionactors.replay.events import AccessRequest, BadLine
 
-__all__ = ["CLIENT_LENGTH_MAX", "AccessLogParser"]
+__all__ = ["NAME_MAX_BYTES", "AccessLogParser"]
 
-CLIENT_LENGTH_MAX: Final = 255
-"""Characters of the longest client; a host name has no more (RFC 1035)."""
+NAME_MAX_BYTES: Final = 240
+"""Bytes of the longest client and the longest user, as UTF-8.
+
+Longer than any address and any host name in use, and short enough to leave room
+in a session id for `#` and a number.
+"""
 
 _DAYS_KEPT_MAX: Final = 4_096
 """How many different days (with their zones) stay parsed; eleven years of one zone."""
@@ -56,9 +60,9 @@ _QUOTED: Final = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _TIME: Final = r"(\[[^ \]]{1,32}) ([^ \]]{1,8}\])"
 _TAIL: Final = r"([0-9]{3}|-) ([0-9]{1,18}|-)(?![^ \t\r])"
 
-_TIDY: Final = re.compile(rf"(\S++) (\S++) (\S++) {_TIME} {_QUOTED} {_TAIL}(?: {_QUOTED} {_QUOTED})?")
+_TIDY: Final = re.compile(rf"([^ ]++) ([^ ]++) ([^ ]++) {_TIME} {_QUOTED} {_TAIL}(?: {_QUOTED} {_QUOTED})?")
 _UNTIDY: Final = re.compile(
-    rf'(?>(\S++) (\S++) (.{{1,255}}?) {_TIME} ")(.*?)" (?:{_TAIL}|([0-9]{{3}})[ \t\r]*+(?=$|"))'
+    rf'(?>([^ ]++) ([^ ]++) (.{{1,255}}?) {_TIME} ")(.*?)" (?:{_TAIL}|([0-9]{{3}})[ \t\r]*+(?=$|"))'
 )
 # After the status a line may end anywhere: each quoted field may lack its closing quote.
 _CUT_FIELD: Final = re.compile(r'[ \t]*+"([^"\\]*+(?:\\.[^"\\]*+)*+)("?)')
@@ -112,10 +116,9 @@ class AccessLogParser:
                     and time_of_day is not None
                     and code is not None
                     and size_bytes is not None
-                    and 0 < len(client) <= CLIENT_LENGTH_MAX
-                    and client.isprintable()
-                    and identity
-                    and user
+                    and _is_plain_name(client)
+                    and (identity == "-" or _is_plain_name(identity))
+                    and (user == "-" or _is_plain_name(user))
                 ):
                     agent = self._agents.get(agent) or self._remember_agent(agent)
                     return AccessRequest(
@@ -137,7 +140,8 @@ class AccessLogParser:
             client, identity, user, stamp, zone, request, status, size, only_status = match.groups()
             referer, agent = _cut_fields(line[match.end() :])
         try:
-            _require_client(client)
+            _require_name("client", client)
+            _require_name("user", user)
             time = self._read_time(stamp, zone)
         except ValueError as exc:
             return BadLine(number, str(exc))
@@ -199,11 +203,16 @@ def _read_day(day_and_zone: str) -> float:
     return float(days * 86_400 + (zone if sign == "-" else -zone))
 
 
-def _require_client(client: str) -> None:
-    if len(client) > CLIENT_LENGTH_MAX:
-        raise ValueError(f"the client has {len(client):,} characters; at most {CLIENT_LENGTH_MAX} are allowed")
-    if not client.isprintable():
-        raise ValueError("the client has characters that cannot be shown")
+def _is_plain_name(name: str) -> bool:
+    """Say whether a name surely is good; others may be good as well, see `_require_name`."""
+    return 0 < len(name) <= NAME_MAX_BYTES and name.isascii() and name.isprintable()
+
+
+def _require_name(field: str, name: str) -> None:
+    if not name.isprintable():
+        raise ValueError(f"the {field} has characters that cannot be shown")
+    if len(name) > NAME_MAX_BYTES or len(name.encode()) > NAME_MAX_BYTES:
+        raise ValueError(f"the {field} is longer than {NAME_MAX_BYTES} bytes")
 
 
 def _size(field: str) -> int | None:
@@ -240,12 +249,12 @@ def _unescaped(field: str) -> str:
 
 def _why(line: str) -> str:
     """Tell which part of a line is the first that cannot be read."""
-    if re.match(r"\S++ ", line) is None:
+    if re.match(r"[^ ]++ ", line) is None:
         return "it does not begin with a client and a space"
     bracket = re.match(r"[^\[]{1,1024}\[[^\]]{1,64}\]", line)
     if bracket is None:
         return "it has no time in brackets"
-    if re.match(rf"\S++ \S++ .{{1,255}}? {_TIME}", line) is None:
+    if re.match(rf"[^ ]++ [^ ]++ .{{1,255}}? {_TIME}", line) is None:
         return "it has no three fields and time such as [17/May/2015:10:05:03 +0000] at its beginning"
     rest = line[bracket.end() :]
     if not rest.startswith(' "'):

@@ -1,0 +1,7 @@
+"""The commands."""
+
+from __future__ import annotations
+
+from sessionactors.cli.program import main
+
+__all__ = ["main"]

@@ -1,0 +1,102 @@
+"""The program `sessionactors`: finds the command, and turns every error into one sentence.
+
+Commands are imported when they are called for, and import what they drive only
+once their arguments are good. So `--help` and mistakes in usage answer at once.
+
+Exit codes: 0 for success, 1 when a command's answer is no or a run fails, 2 for
+bad usage and unreadable input, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING, Final, final
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_USAGE", "LazyGroup", "complain", "main", "program"]
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
+
+_COMMANDS: Final = {
+    "audit": "Verify audit logs.",
+    "replay": "Drive supervised sessions with a recorded log.",
+}
+"""Name and short help; the command stands under its name in a module of the same name."""
+
+
+@final
+class LazyGroup(click.Group):
+    """A group whose commands are imported one by one, when they are named or listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"sessionactors.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # What click does here would import every command to ask it for its help.
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_COMMANDS.items()))
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted and not ctx.resilient_parsing:
+        try:
+            version = importlib.metadata.version("sessionactors")
+        except importlib.metadata.PackageNotFoundError:
+            version = "(version unknown: it runs from a source tree that is not installed)"
+        click.echo(f"sessionactors {version}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def program() -> None:
+    """Sessions as supervised actors: replay real logs, and verify what was audited."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Args:
+        argv: the arguments after the program's name; None takes the process's own.
+
+    Returns:
+        The exit code; see the module.
+    """
+    try:
+        code = program.main(args=None if argv is None else list(argv), prog_name="sessionactors", standalone_mode=False)
+    except click.ClickException as exc:
+        complain(exc.format_message())
+        return exc.exit_code
+    except SystemExit as exc:  # click's answer when nobody reads the output any more
+        return exc.code if isinstance(exc.code, int) else EXIT_FAILED
+    except click.Abort:
+        complain("interrupted")
+        return EXIT_INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def complain(message: str) -> None:
+    """Write one line to standard error; characters that a terminal would obey are shown as escapes."""
+    line = " ".join(f"sessionactors: {message}".split())
+    click.echo("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line), err=True)

@@ -1,0 +1,196 @@
+"""What `sessionactors replay` does once its arguments are read.
+
+The session system is imported last, when there is something to drive it with:
+a mistyped file name is answered in a fraction of the time that takes.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, final
+
+import click
+
+from sessionactors import bounds
+from sessionactors.cli.interrupts import interrupts_as_stop
+from sessionactors.cli.program import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, complain
+from sessionactors.cli.progress import Progress
+from sessionactors.errors import InvalidKind, InvalidValue, SessionActorsError
+from sessionactors.replay.report import REPORT_FILES, write_report
+from sessionactors.replay.settings import ReplaySettings
+from sessionactors.replay.source import SourceError, read_log
+from supervisors.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from sessionactors.replay.report import ReplayReport
+    from sessionactors.replay.source import Log
+    from supervisors.clock import Clock
+
+__all__ = ["ReplayJob", "run_job"]
+
+_SPEED_MAX: Final = 1e9
+
+
+@final
+class _InputError(click.ClickException):
+    """What was named cannot be used."""
+
+    exit_code = EXIT_USAGE
+
+
+@final
+class _RunError(click.ClickException):
+    """The run went wrong half-way."""
+
+    exit_code = EXIT_FAILED
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ReplayJob:
+    """The arguments of the command.
+
+    Attributes:
+        files: paths; `-` is standard input.
+        log_format: what the lines are.
+        directory: where to leave audit log and report; None keeps neither.
+        is_overwriting: whether an earlier replay there may be replaced.
+        is_json: print JSON and not text.
+        speed: log seconds in a real second; None is full speed.
+        settings: the fields of `ReplaySettings`, not yet checked.
+    """
+
+    files: tuple[str, ...]
+    log_format: Literal["auto", "access", "jsonl"]
+    directory: Path | None
+    is_overwriting: bool
+    is_json: bool
+    speed: float | None
+    settings: Mapping[str, object]
+
+
+def run_job(job: ReplayJob) -> int:
+    """Read, replay, report; return the exit code.
+
+    Raises:
+        click.ClickException: with one sentence and the exit code.
+    """
+    clock = SystemClock()
+    begun = clock.monotonic()
+    settings = _settings(job)
+    _require_free(job)
+    try:
+        log = _read(job, clock)
+    except KeyboardInterrupt:
+        complain("interrupted while reading; nothing was replayed")
+        return EXIT_INTERRUPTED
+    try:
+        _make_free(job.directory)
+        report, is_complete = _drive(job, log, settings, clock, begun)
+        if not is_complete:
+            _tell_interrupted(job, log, report)
+            return EXIT_INTERRUPTED
+        text = report.to_text(title=_title(job), skipped=log.skipped)
+        if job.directory is not None:
+            write_report(report, text, job.directory)
+    except (InvalidKind, InvalidValue):
+        raise  # our own call was wrong: that is for us to see in full
+    except (OSError, SessionActorsError) as exc:
+        raise _RunError(f"the run failed: {exc}") from exc
+    _show(job, log, report, text)
+    return 0
+
+
+def _settings(job: ReplayJob) -> ReplaySettings:
+    try:
+        if job.speed is not None:
+            bounds.number("realtime", job.speed, most=_SPEED_MAX)
+        return ReplaySettings(**job.settings)  # type: ignore[arg-type]  # checked by the class itself
+    except (InvalidKind, InvalidValue) as exc:
+        option = "--" + exc.field.replace("_", "-")
+        raise _InputError(f"{option}{str(exc).removeprefix(exc.field)}") from exc
+
+
+def _require_free(job: ReplayJob) -> None:
+    """Refuse early, before anything long begins, to replace what somebody may still need."""
+    directory = job.directory
+    if directory is None:
+        return
+    from sessionactors.replay.binding import audit_files  # noqa: PLC0415 - see the module
+
+    try:
+        if directory.exists() and not directory.is_dir():
+            raise _InputError(f"--out: {directory} is not a folder")
+        left = [*audit_files(directory)] if directory.exists() else []
+    except (OSError, ValueError) as exc:
+        raise _InputError(f"--out: {directory} cannot be used: {exc}") from exc
+    if left and not job.is_overwriting:
+        raise _InputError(
+            f"--out: {directory} already has an audit log; name another folder, or replace it with --overwrite"
+        )
+
+
+def _make_free(directory: Path | None) -> None:
+    """Make the folder, and remove what an earlier replay left there; touch nothing else in it."""
+    if directory is None:
+        return
+    from sessionactors.replay.binding import audit_files  # noqa: PLC0415 - see the module
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for path in (*audit_files(directory), *(directory / name for name in REPORT_FILES)):
+            path.unlink(missing_ok=True)
+    except OSError as exc:
+        raise _InputError(f"--out: {directory} cannot be used: {exc.strerror or exc}") from exc
+
+
+def _read(job: ReplayJob, clock: Clock) -> Log:
+    with Progress(sys.stderr, clock, label="reading") as progress:
+        try:
+            return read_log(job.files, format=job.log_format, on_progress=progress.update)
+        except SourceError as exc:
+            raise _InputError(str(exc)) from exc
+
+
+def _drive(job: ReplayJob, log: Log, settings: ReplaySettings, clock: Clock, begun: float) -> tuple[ReplayReport, bool]:
+    from sessionactors.replay.run import replay_log  # noqa: PLC0415 - see the module
+
+    with (
+        interrupts_as_stop() as stop,
+        Progress(sys.stderr, clock, label="replaying", total=len(log.events)) as progress,
+    ):
+        return replay_log(
+            log,
+            settings,
+            clock=clock,
+            directory=job.directory,
+            speed=job.speed,
+            begun=begun,
+            stop=stop,
+            on_progress=progress.update,
+        )
+
+
+def _tell_interrupted(job: ReplayJob, log: Log, report: ReplayReport) -> None:
+    kept = "" if job.directory is None else f"; the audit log in {job.directory} is whole up to there"
+    complain(f"interrupted after {report.requests:,} of {len(log.events):,} requests{kept}")
+
+
+def _show(job: ReplayJob, log: Log, report: ReplayReport, text: str) -> None:
+    if not job.is_json:
+        click.echo(text, nl=False)
+        return
+    if log.bad_lines:
+        complain(f"skipped {log.bad_lines:,} of {log.lines:,} lines, the first of them:")
+        for line in log.skipped:
+            complain(str(line))
+    click.echo(report.to_json())
+
+
+def _title(job: ReplayJob) -> str:
+    first, *others = ("standard input" if name == "-" else ascii(name)[1:-1] for name in job.files)
+    return f"Replay of {first}" + (f" and {len(others)} more" if others else "")

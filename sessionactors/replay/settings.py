@@ -1,0 +1,49 @@
+"""What a replay can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sessionactors import bounds
+
+__all__ = ["ReplaySettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySettings:
+    """How the sessions of a replay behave; durations are simulated seconds.
+
+    Attributes:
+        idle_timeout: seconds without activity after which an active session
+            becomes idle, and an idle one suspended.
+        reap_after: a session is ended at the first sweep at which its last
+            activity is more than this many seconds ago.
+        reap_interval: seconds between sweeps, counted from the first event.
+        capacity: requests that a session may make at once.
+        rate: requests a second that a session may make in the long run.
+        max_requests: requests that a session may make in its whole life; None
+            is unlimited.
+        seed: of everything that is drawn; equal seeds give equal runs.
+        crash_every: kill something after each so many events; None never does.
+
+    Raises:
+        InvalidKind, InvalidValue: a value is not what it has to be.
+    """
+
+    idle_timeout: float = 300.0
+    reap_after: float = 1800.0
+    reap_interval: float = 60.0
+    capacity: float = 1000.0
+    rate: float = 10.0
+    max_requests: int | None = None
+    seed: int = 0
+    crash_every: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("idle_timeout", "reap_after", "reap_interval"):
+            object.__setattr__(self, name, bounds.seconds(name, getattr(self, name)))
+        for name in ("capacity", "rate"):
+            object.__setattr__(self, name, bounds.number(name, getattr(self, name), most=1e9))
+        bounds.count_or_none("max_requests", self.max_requests)
+        bounds.count_or_none("crash_every", self.crash_every)
+        bounds.count("seed", self.seed, least=0)
