@@ -183,7 +183,7 @@ class Actor(pykka.Actor):
         self._own_turn("monitor")
         return monitor(self._actor_ref, target, self.system.whereis, tag=tag, alias=alias)
 
-    def demonitor(self, monitor_ref: MonitorRef, *, flush: bool = False) -> bool:
+    def demonitor(self, monitor_ref: AliasRef, *, flush: bool = False) -> bool:
         """Remove a monitor (MON-6 to MON-8).
 
         Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.exits import NOPROC
 from supervisors.runtime.ref import ActorRef
-from supervisors.runtime.signals import AliasMode, Demonitored, Down, DownSignal, Monitored, MonitorRef
+from supervisors.runtime.signals import AliasMode, AliasRef, Demonitored, Down, DownSignal, Monitored, MonitorRef
 from supervisors.runtime.small_set import with_item, without_item
 
 if TYPE_CHECKING:
@@ -59,16 +59,18 @@ def monitor(
     return made
 
 
-def demonitor(own: ActorRef[Any], monitor_ref: MonitorRef, *, flush: bool) -> bool:
+def demonitor(own: ActorRef[Any], monitor_ref: AliasRef, *, flush: bool) -> bool:
     """Remove a monitor; True if it was still there (MON-6 to MON-8).
 
-    Only the watcher has it: for everybody else it was not there.
+    Only the watcher has it: for everybody else it was not there. An alias that is
+    no monitor was never there either, and stays as it is.
     """
-    if not isinstance(monitor_ref, MonitorRef):
+    if not isinstance(monitor_ref, AliasRef):
         raise InvalidTypeError("monitor_ref", monitor_ref, "what monitor() returned")
     own.take()
-    if monitor_ref.owner is own:
-        monitor_ref.over()
+    if not isinstance(monitor_ref, MonitorRef) or monitor_ref.owner is not own:
+        return False
+    monitor_ref.over()
     found = own.monitors is not None and monitor_ref in own.monitors
     if found:
         own.monitors = without_item(own.monitors, monitor_ref)
