@@ -1,0 +1,222 @@
+"""A session as plain data, and back: what survives a restart and what does not.
+
+=======================  ====================================================
+kept                     id, user, metadata, options, quota, use, attempts,
+                         lock-out, history, ages of all timers
+never stored             credentials, and whether they are being checked
+not stored               subscribers, open connections (they start again at 0)
+comes back as something  auth as new; active as idle, since its last activity
+else
+refused                  terminated
+=======================  ====================================================
+
+Times are stored as ages, because the monotonic clock starts anew with each
+process. How long the session lay in the store is told by the wall clock; if that
+went back meanwhile, the time counts as nothing, so no clock jump lets a timer
+fire early, and `saved_at` keeps reported times in order. Timers that ran out in
+the store are due at once.
+
+The encoding (bytes, schema version, checksum) is the storage codec's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from math import inf
+from typing import Final, TypeAlias, cast
+
+from sessionactors import bounds
+from sessionactors.effects import Transition
+from sessionactors.errors import InvalidKind, InvalidValue, LoadFailed
+from sessionactors.identifiers import parse
+from sessionactors.metadata import check_metadata
+from sessionactors.session_data import SessionData
+from sessionactors.settings import Quota, SessionOptions
+from sessionactors.states import ACTIVE, AUTH, EDGES, IDLE, NEW, STATES, SUSPENDED, TERMINATED, State
+
+__all__ = ["Snapshot", "restore", "snapshot"]
+
+Snapshot: TypeAlias = dict[str, object]
+
+_AGE_MAX: Final = 100 * bounds.SECONDS_MAX
+
+
+def snapshot(data: SessionData, now: float, wall: float) -> Snapshot:
+    """Describe a session in plain data: text, numbers, bools, None, lists and dicts.
+
+    Args:
+        data: the session; credentials are left out.
+        now: monotonic seconds.
+        wall: UTC seconds at the same moment.
+    """
+    options = data.options.as_dict()
+    del options["quota"], options["metadata"], options["user_id"]
+    options["capabilities"] = dict(data.options.capabilities)
+    recorded = data.recorded or []
+    authenticated_at = data.authenticated_at
+    return {
+        "session_id": data.session_id,
+        "state": data.state,
+        "saved_at": wall,
+        "age": now - data.created_at,
+        "state_age": now - data.state_entered_at,
+        "idle": now - data.last_activity,
+        "authenticated_age": None if authenticated_at is None else now - authenticated_at,
+        "user_id": data.user_id,
+        "metadata": dict(data.metadata),
+        "options": options,
+        "quota": data.quota.as_dict(),
+        "requests": data.requests,
+        "bytes": data.bytes,
+        "largest_message": data.largest_message,
+        "auth_attempts": data.auth_attempts,
+        "locked": data.locked,
+        "suspend_reason": data.suspend_reason,
+        "transitions": data.transitions,
+        "recovery_attempts": data.recovery_attempts,
+        "history": [
+            [edge.from_state, edge.to_state, edge.reason, edge.name, now - cast("float", at)]
+            for edge, at in zip(recorded[::2], recorded[1::2], strict=True)
+            if isinstance(edge, Transition)
+        ],
+    }
+
+
+def restore(stored: Mapping[str, object], now: float, wall: float) -> SessionData:
+    """Build a session from what `snapshot` returned, perhaps in another process.
+
+    Args:
+        stored: the snapshot; nothing about it is taken for granted.
+        now: monotonic seconds.
+        wall: UTC seconds at the same moment.
+
+    Raises:
+        LoadFailed: something is missing, of the wrong kind, or contradicts
+            itself, or the session has ended.
+    """
+    try:
+        return _restore(stored, now, wall)
+    except (InvalidKind, InvalidValue) as error:
+        raise LoadFailed(str(error)) from error
+
+
+def _restore(stored: Mapping[str, object], now: float, wall: float) -> SessionData:
+    if not isinstance(stored, Mapping):
+        raise InvalidKind("snapshot", stored, "a mapping")
+    state = cast("State", bounds.choice("state", stored.get("state"), STATES))
+    if state == TERMINATED:
+        raise LoadFailed("it has ended")
+    saved_at = _number("saved_at", stored.get("saved_at"))
+    then = now - max(0.0, wall - saved_at)  # the moment of saving, on this process's monotonic clock
+
+    data = SessionData(parse(cast("str", stored.get("session_id"))), _options(stored), then)
+    data.wall_offset = saved_at - then
+    data.created_at = then - _age(stored, "age")
+    data.state_entered_at = then - _age(stored, "state_age")
+    data.last_activity = then - _age(stored, "idle")
+    if stored.get("authenticated_age") is not None:
+        data.authenticated_at = then - _age(stored, "authenticated_age")
+    data.requests = _count(stored, "requests")
+    data.bytes = _count(stored, "bytes")
+    data.largest_message = _count(stored, "largest_message")
+    data.auth_attempts = min(_count(stored, "auth_attempts"), data.options.max_auth_attempts)
+    data.transitions = _count(stored, "transitions")
+    data.recovery_attempts = _count(stored, "recovery_attempts") + 1
+    data.locked = bounds.flag("locked", stored.get("locked"))
+    data.suspend_reason = bounds.text_or_none("suspend_reason", stored.get("suspend_reason"))
+    data.recorded = _recorded(stored, state, then, data.options.max_history_size)
+    data.state = state
+    _come_back(data)
+    return data
+
+
+def _come_back(data: SessionData) -> None:
+    """Put the session into the state in which it comes back."""
+    if data.state == AUTH:
+        # Its only transition was the one to auth, which now has not happened.
+        data.state = NEW
+        data.recorded = None
+    elif data.state == ACTIVE:
+        # Nobody is there who was served. Its idle time has been running since
+        # its last activity, so that a restart is no way to stay alive.
+        data.state = IDLE
+        data.state_entered_at = data.last_activity
+        data.transitions += 1
+        if data.options.max_history_size:
+            recorded = data.recorded or []
+            data.recorded = [*recorded, _edge(ACTIVE, IDLE, "restored", "deactivated"), data.last_activity]
+            del data.recorded[: max(0, len(data.recorded) - 2 * data.options.max_history_size)]
+    if data.state != SUSPENDED:
+        data.suspend_reason = None
+
+
+def _options(stored: Mapping[str, object]) -> SessionOptions:
+    options = stored.get("options")
+    quota = stored.get("quota")
+    if not isinstance(options, Mapping):
+        raise InvalidKind("options", options, "a mapping")
+    if not isinstance(quota, Mapping):
+        raise InvalidKind("quota", quota, "a mapping")
+    return SessionOptions.from_mapping(
+        {
+            **options,
+            "quota": Quota.from_mapping(quota),
+            "metadata": check_metadata("metadata", stored.get("metadata")),
+            "user_id": stored.get("user_id"),
+        }
+    )
+
+
+def _recorded(
+    stored: Mapping[str, object], state: State, then: float, size_max: int
+) -> list[Transition | float] | None:
+    """Check that the stored history is a chain that leads to the stored state."""
+    entries = stored.get("history")
+    if not isinstance(entries, (list, tuple)):
+        raise InvalidKind("history", entries, "a list")
+    if len(entries) > size_max:
+        raise InvalidValue("history", len(entries), f"at most {size_max} entries")
+    recorded: list[Transition | float] = []
+    previous: State | None = None
+    previous_age = inf
+    for entry in entries:
+        if not isinstance(entry, (list, tuple)) or len(entry) != 5:
+            raise InvalidKind("history entry", entry, "a list of from, to, reason, name, age")
+        from_state = cast("State", bounds.choice("history from_state", entry[0], STATES))
+        to_state = cast("State", bounds.choice("history to_state", entry[1], STATES))
+        reason = bounds.text("history reason", entry[2])
+        name = bounds.text("history name", entry[3])
+        age = _number("history age", entry[4])
+        if to_state not in EDGES[from_state] or previous not in (None, from_state) or not 0 <= age <= previous_age:
+            raise InvalidValue("history", len(recorded) // 2, "a chain of transitions in the order of time")
+        recorded += (_edge(from_state, to_state, reason, name), then - age)
+        previous, previous_age = to_state, age
+    if previous not in (None, state):
+        raise InvalidValue("state", state, f"{previous!r}, where the history ends")
+    return recorded or None
+
+
+@lru_cache(maxsize=256)
+def _edge(from_state: State, to_state: State, reason: str, name: str) -> Transition:
+    """Share equal transitions, as sessions that were never stored do."""
+    return Transition(from_state, to_state, reason, name)
+
+
+def _age(stored: Mapping[str, object], name: str) -> float:
+    age = _number(name, stored.get(name))
+    if age < 0:
+        raise InvalidValue(name, age, "0 or more seconds")
+    return age
+
+
+def _number(field: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidKind(field, value, "a number")
+    if not -_AGE_MAX < value < _AGE_MAX:
+        raise InvalidValue(field, value, f"a number of seconds within {_AGE_MAX:.0f}")
+    return float(value)
+
+
+def _count(stored: Mapping[str, object], name: str) -> int:
+    return bounds.count(name, stored.get(name), least=0)
