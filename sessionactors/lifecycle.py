@@ -60,75 +60,142 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NoReturn
 
-from sessionactors import operations as op
 from sessionactors.decisions import activity, authentication, overrides, resources, upkeep
-from sessionactors.decisions.moves import Handler, ignore, wake_by
+from sessionactors.decisions.authentication import accepts_flag
+from sessionactors.decisions.moves import RATE_LIMIT_EXCEEDED, RESOURCE_VIOLATION, Handler, ignore, wake_by
 from sessionactors.effects import Audit, Effects
 from sessionactors.errors import InvalidState, InvalidTransition, SessionTerminated, UnknownRequest
+from sessionactors.operations import (
+    ACTIVATE,
+    AUTHENTICATE,
+    CRASH,
+    DEACTIVATE,
+    FORCE_RESUME,
+    FORCE_SUSPEND,
+    FORCE_TERMINATE,
+    INIT_SESSION,
+    LOAD,
+    LOCK,
+    MIGRATE,
+    MIGRATION_FAILED,
+    OPERATIONS,
+    OVERRIDE_QUOTA,
+    PERSIST,
+    PERSIST_FAILED,
+    PERSISTED,
+    RESUME,
+    SET_QUOTA,
+    SUSPEND,
+    TERMINATE,
+    TOUCH,
+    UNLOCK,
+    UPDATE_CONFIG,
+    UPDATE_RESOURCES,
+    VERDICT,
+    WAKE,
+    Deltas,
+    Override,
+)
 from sessionactors.session_data import SessionData, deadline
 from sessionactors.states import ACTIVE, AUTH, IDLE, NEW, SUSPENDED, TERMINATED, State
 
-__all__ = ["decide", "is_legal", "start"]
+__all__ = [
+    "ACTIVATE",
+    "AUTHENTICATE",
+    "CRASH",
+    "DEACTIVATE",
+    "FORCE_RESUME",
+    "FORCE_SUSPEND",
+    "FORCE_TERMINATE",
+    "INIT_SESSION",
+    "LOAD",
+    "LOCK",
+    "MIGRATE",
+    "MIGRATION_FAILED",
+    "OPERATIONS",
+    "OVERRIDE_QUOTA",
+    "PERSIST",
+    "PERSISTED",
+    "PERSIST_FAILED",
+    "RATE_LIMIT_EXCEEDED",
+    "RESOURCE_VIOLATION",
+    "RESUME",
+    "SET_QUOTA",
+    "SUSPEND",
+    "TERMINATE",
+    "TOUCH",
+    "UNLOCK",
+    "UPDATE_CONFIG",
+    "UPDATE_RESOURCES",
+    "VERDICT",
+    "WAKE",
+    "Deltas",
+    "Override",
+    "accepts_flag",
+    "decide",
+    "is_legal",
+    "start",
+]
 
 _STARTED: Final = (Audit("lifecycle", "session_started"),)
 
 _IN_EVERY_LIVE_STATE: Final[Mapping[str, Handler]] = {
-    op.VERDICT: ignore,
-    op.WAKE: activity.wake,
-    op.TERMINATE: upkeep.terminate,
-    op.CRASH: upkeep.crash,
-    op.TOUCH: activity.touch,
-    op.SET_QUOTA: resources.set_quota,
-    op.UPDATE_CONFIG: upkeep.update_config,
-    op.PERSIST: upkeep.persist,
-    op.PERSISTED: upkeep.persisted,
-    op.PERSIST_FAILED: upkeep.persist_failed,
-    op.FORCE_TERMINATE: overrides.force_terminate,
-    op.LOCK: overrides.lock,
-    op.UNLOCK: overrides.unlock,
-    op.OVERRIDE_QUOTA: overrides.override_quota,
+    VERDICT: ignore,
+    WAKE: activity.wake,
+    TERMINATE: upkeep.terminate,
+    CRASH: upkeep.crash,
+    TOUCH: activity.touch,
+    SET_QUOTA: resources.set_quota,
+    UPDATE_CONFIG: upkeep.update_config,
+    PERSIST: upkeep.persist,
+    PERSISTED: upkeep.persisted,
+    PERSIST_FAILED: upkeep.persist_failed,
+    FORCE_TERMINATE: overrides.force_terminate,
+    LOCK: overrides.lock,
+    UNLOCK: overrides.unlock,
+    OVERRIDE_QUOTA: overrides.override_quota,
 }
 
 _TABLE: Final[Mapping[State, Mapping[str, Handler]]] = {
     NEW: {
         **_IN_EVERY_LIVE_STATE,
-        op.INIT_SESSION: authentication.init_session,
-        op.AUTHENTICATE: authentication.authenticate,
-        op.ACTIVATE: authentication.activate_new,
-        op.LOAD: upkeep.load,
+        INIT_SESSION: authentication.init_session,
+        AUTHENTICATE: authentication.authenticate,
+        ACTIVATE: authentication.activate_new,
+        LOAD: upkeep.load,
     },
     AUTH: {
         **_IN_EVERY_LIVE_STATE,
-        op.AUTHENTICATE: authentication.authenticate,
-        op.ACTIVATE: authentication.activate_auth,
-        op.VERDICT: authentication.verdict,
+        AUTHENTICATE: authentication.authenticate,
+        ACTIVATE: authentication.activate_auth,
+        VERDICT: authentication.verdict,
     },
     ACTIVE: {
         **_IN_EVERY_LIVE_STATE,
-        op.DEACTIVATE: activity.deactivate,
-        op.SUSPEND: activity.suspend,
-        op.UPDATE_RESOURCES: resources.update_resources,
-        op.MIGRATE: upkeep.migrate,
-        op.MIGRATION_FAILED: upkeep.migration_failed,
-        op.FORCE_SUSPEND: overrides.force_suspend,
+        DEACTIVATE: activity.deactivate,
+        SUSPEND: activity.suspend,
+        UPDATE_RESOURCES: resources.update_resources,
+        MIGRATE: upkeep.migrate,
+        MIGRATION_FAILED: upkeep.migration_failed,
+        FORCE_SUSPEND: overrides.force_suspend,
     },
     IDLE: {
         **_IN_EVERY_LIVE_STATE,
-        op.RESUME: activity.resume_idle,
-        op.SUSPEND: activity.suspend,
-        op.FORCE_SUSPEND: overrides.force_suspend,
-        op.FORCE_RESUME: overrides.force_resume,
+        RESUME: activity.resume_idle,
+        SUSPEND: activity.suspend,
+        FORCE_SUSPEND: overrides.force_suspend,
+        FORCE_RESUME: overrides.force_resume,
     },
     SUSPENDED: {
         **_IN_EVERY_LIVE_STATE,
-        op.RESUME: activity.resume_suspended,
-        op.MIGRATE: upkeep.migrate,
-        op.MIGRATION_FAILED: upkeep.migration_failed,
-        op.FORCE_RESUME: overrides.force_resume,
+        RESUME: activity.resume_suspended,
+        MIGRATE: upkeep.migrate,
+        MIGRATION_FAILED: upkeep.migration_failed,
+        FORCE_RESUME: overrides.force_resume,
     },
     TERMINATED: {
-        op.VERDICT: ignore,
-        op.WAKE: ignore,
+        VERDICT: ignore,
+        WAKE: ignore,
     },
 }
 
@@ -138,7 +205,7 @@ def decide(data: SessionData, operation: str, now: float, argument: object = Non
 
     Args:
         data: the record; changed completely or, when this raises, not at all.
-        operation: one of `sessionactors.operations`.
+        operation: one of the table above.
         now: monotonic seconds, never less than at the call before.
         argument: see the table above.
 
@@ -168,10 +235,10 @@ def is_legal(state: State, operation: str) -> bool:
 
 
 def _refuse(data: SessionData, operation: str) -> NoReturn:
-    if operation not in op.OPERATIONS:
-        raise UnknownRequest("operation", operation, f"one of {', '.join(op.OPERATIONS)}")
+    if operation not in OPERATIONS:
+        raise UnknownRequest("operation", operation, f"one of {', '.join(OPERATIONS)}")
     if data.state == TERMINATED:
         raise SessionTerminated(data.session_id)
-    if operation == op.UPDATE_RESOURCES:
+    if operation == UPDATE_RESOURCES:
         raise InvalidState(data.state, operation)
     raise InvalidTransition(data.state, operation)

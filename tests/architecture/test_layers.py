@@ -43,6 +43,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "audit/merkle",
             "audit/record",
             "bounds",
+            "decisions/",
             "effects",
             "errors",
             "expiry",
@@ -50,8 +51,10 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "lifecycle",
             "limits/",
             "metadata",
+            "operations",
             "session_data",
             "settings",
+            "snapshots",
             "states",
         ),
         # Ports and adapters.
