@@ -56,6 +56,9 @@ def unlink(own: ActorRef[Any], other: ActorRef[Any]) -> None:
     if own.links is None or other not in own.links:
         return
     own.links = without_item(own.links, other)
+    # Only this actor's own turns change the count for this pair; see `Unlinked`.
+    unlinks = own.system.unlinks
+    unlinks[own, other] = unlinks.get((own, other), 0) + 1
     other.signal(Unlinked(own))
 
 

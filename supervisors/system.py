@@ -79,6 +79,7 @@ class ActorSystem:
         self.ask_timeout = None if ask_timeout is None else checked_delay("ask_timeout", ask_timeout)
         self.shutdown_timeout = checked_delay("shutdown_timeout", shutdown_timeout)
         self.registry = Registry()
+        self.unlinks: dict[tuple[Cell, Cell], int] = {}  # see runtime.contract.Runtime
         self.dead_letters = 0
         self.crashes = 0
         self._dead_letter_listeners: list[Callable[[ActorRef[Any], object], None]] = []

@@ -29,11 +29,20 @@ class Scheduler(Protocol):
 
 
 class Runtime(Protocol):
-    """The part of an actor system that a mailbox talks to."""
+    """The part of an actor system that a mailbox talks to.
+
+    Attributes:
+        clock: what measures time.
+        ask_timeout: seconds that an ask waits by default; None: without end.
+        identity: makes the URNs of this system's actors its own.
+        unlinks: (who unlinked, from whom) -> how many unlinks the other has not
+            seen yet; short-lived, which is why it is here and not in each actor.
+    """
 
     clock: Clock
     ask_timeout: float | None
     identity: bytes
+    unlinks: dict[tuple[Cell, Cell], int]
 
     @property
     def scheduler(self) -> Scheduler:

@@ -38,6 +38,7 @@ __all__ = [
     "Resumed",
     "Signal",
     "Suspended",
+    "UnlinkTaken",
     "Unlinked",
     "Watched",
 ]
@@ -216,7 +217,7 @@ class LinkExit(Signal):
 
     def apply(self, ref: Cell) -> object:
         links = ref.links
-        if links is None or self.source not in links:
+        if links is None or self.source not in links or _unlinks(ref, self.source):
             return NOTHING
         ref.links = without_item(links, self.source)
         if ref.traps_exits:
@@ -236,7 +237,8 @@ class Linked(Signal):
         self.source = source
 
     def apply(self, ref: Cell) -> object:
-        ref.links = with_item(ref.links, self.source)
+        if not _unlinks(ref, self.source):
+            ref.links = with_item(ref.links, self.source)
         return NOTHING
 
     def bounce(self, ref: Cell) -> None:
@@ -245,7 +247,17 @@ class Linked(Signal):
 
 @final
 class Unlinked(Signal):
-    """The other side of a link has taken it away."""
+    """The other side of a link has taken it away; answered by `UnlinkTaken`.
+
+    Both sides must end up with the same view, whatever crosses on the way:
+
+    1. A and B link to each other at the same time, and A unlinks at once.
+    2. B's `Linked`, sent before it has seen anything of this, reaches A last.
+    3. A now believes in a link that B drops when it takes A's `Unlinked`.
+
+    So A counts its unlinks that B has not answered yet, and until then drops what
+    B says about a link: B has said it before it knew (LINK-1, LINK-10).
+    """
 
     __slots__ = ("source",)
 
@@ -254,7 +266,31 @@ class Unlinked(Signal):
 
     def apply(self, ref: Cell) -> object:
         ref.links = without_item(ref.links, self.source)
+        self.source.signal(UnlinkTaken(ref))
         return NOTHING
+
+    def bounce(self, ref: Cell) -> None:
+        self.source.signal(UnlinkTaken(ref))
+
+
+@final
+class UnlinkTaken(Signal):
+    """The other side knows of the unlink: what it says about links counts again."""
+
+    __slots__ = ("source",)
+
+    def __init__(self, source: Cell) -> None:
+        self.source = source
+
+    def apply(self, ref: Cell) -> object:
+        self.bounce(ref)
+        return NOTHING
+
+    def bounce(self, ref: Cell) -> None:
+        unlinks = ref.system.unlinks
+        left = unlinks.pop((ref, self.source)) - 1
+        if left:
+            unlinks[ref, self.source] = left
 
 
 @final
@@ -381,6 +417,12 @@ class Resumed(Signal):
     def apply(self, ref: Cell) -> object:
         ref.suspended = False
         return NOTHING
+
+
+def _unlinks(ref: Cell, other: Cell) -> bool:
+    """Tell whether an unlink of the receiver's is still on its way to the other one."""
+    unlinks = ref.system.unlinks
+    return bool(unlinks) and (ref, other) in unlinks
 
 
 def _is(reason: object, name: str) -> bool:

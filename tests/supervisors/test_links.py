@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisors import ActorDeadError, Exited
+from supervisors import ActorDeadError, ActorRef, Exited
 from supervisors.links import links_of
 from tests.supervisors.actors import Doer
 
@@ -162,3 +162,49 @@ def test_many_links_all_hear_of_the_end(system):
     assert set(links_of(hub)) == set(spokes)
     hub.tell(("exit", "boom"))
     assert all(spoke.ask("seen") == [Exited(hub, "boom")] for spoke in spokes)
+
+
+def test_link_1_both_sides_agree_when_links_and_an_unlink_cross(system, monkeypatch):
+    one, two = system.start(Doer), system.start(Doer)
+    really_alive = ActorRef.is_alive
+
+    def alive_after_a_lot_has_happened(ref):
+        # We are inside two's link(one): it has seen nothing of what one does now.
+        monkeypatch.setattr(ActorRef, "is_alive", really_alive)
+        one.ask(lambda self: (self.link(two), self.unlink(two)))
+        return ref.is_alive()
+
+    monkeypatch.setattr(ActorRef, "is_alive", alive_after_a_lot_has_happened)
+    two.ask(lambda self: self.link(one))
+    system.settle()
+    assert links_of(one) == links_of(two)
+    assert system.unlinks == {}
+
+
+def test_link_10_an_end_that_the_unlink_has_crossed_says_nothing_of_a_new_link(system):
+    one, two = linked(system, trap=True)
+
+    def unlink_while_it_ends(self):
+        two.exit("boom")
+        self.unlink(two)
+        self.link(two)
+
+    one.ask(unlink_while_it_ends)
+    assert one.ask("seen") == [Exited(two, "noproc")]
+    assert system.unlinks == {}
+
+
+def test_link_10_unlinking_the_dead_leaves_nothing_behind(system):
+    one, two = linked(system)
+    one.ask(lambda self: (two.exit("normal"), self.unlink(two), self.unlink(two)))
+    one.stop()
+    assert system.unlinks == {}
+
+
+def test_link_13_a_new_link_after_an_unlink_works(system):
+    one, two = linked(system, trap=True)
+    one.ask(lambda self: (self.unlink(two), self.link(two), self.unlink(two), self.link(two)))
+    assert links_of(one) == (two,)
+    assert links_of(two) == (one,)
+    two.exit("boom")
+    assert one.ask("seen") == [Exited(two, "boom")]
