@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 __all__ = ["FailedToStartChild", "Outcome", "StartFailed", "StartIgnored", "Started"]
 
@@ -26,7 +26,15 @@ class Started:
 @final
 @dataclass(frozen=True, slots=True)
 class StartIgnored:
-    """The start function chose not to start anything; not an error (SUP-5)."""
+    """The start function chose not to start anything; not an error (SUP-5).
+
+    Attributes:
+        ref: None, so that an answer can be asked for its `ref` in either case.
+        info: None, likewise.
+    """
+
+    ref: ClassVar[None] = None
+    info: ClassVar[None] = None
 
 
 @final

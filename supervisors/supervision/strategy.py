@@ -13,7 +13,7 @@ from supervisors.supervision.flags import Strategy
 __all__ = ["RestartPlan", "is_reported", "is_restarted", "restart_plan"]
 
 
-class HasSpec(Protocol):
+class _HasSpec(Protocol):
     """Anything with a child specification."""
 
     @property
@@ -22,11 +22,11 @@ class HasSpec(Protocol):
         ...
 
 
-C = TypeVar("C", bound=HasSpec)
+_C = TypeVar("_C", bound=_HasSpec)
 
 
 @dataclass(frozen=True, slots=True)
-class RestartPlan(Generic[C]):
+class RestartPlan(Generic[_C]):
     """What a restart does, in order.
 
     Attributes:
@@ -35,8 +35,8 @@ class RestartPlan(Generic[C]):
         start: children to start then, one by one, in this order.
     """
 
-    terminate: tuple[C, ...]
-    start: tuple[C, ...]
+    terminate: tuple[_C, ...]
+    start: tuple[_C, ...]
 
 
 def is_restarted(restart: RestartType, reason: object) -> bool:
@@ -51,7 +51,7 @@ def is_reported(restart: RestartType, reason: object) -> bool:
     return restart == "permanent" or is_abnormal(reason)
 
 
-def restart_plan(strategy: Strategy, children: Sequence[C], failed: C) -> RestartPlan[C]:
+def restart_plan(strategy: Strategy, children: Sequence[_C], failed: _C) -> RestartPlan[_C]:
     """Work out the restart of one failed child.
 
     Every specification of the group is started, also those that were not running
@@ -73,7 +73,7 @@ def restart_plan(strategy: Strategy, children: Sequence[C], failed: C) -> Restar
     return RestartPlan(terminate, start)
 
 
-def _position(children: Iterable[C], failed: C) -> int:
+def _position(children: Iterable[_C], failed: _C) -> int:
     # By identity: two children with equal fields are still two children.
     for position, child in enumerate(children):
         if child is failed:
