@@ -151,7 +151,7 @@ def _make_free(directory: Path | None) -> None:
 def _read(job: ReplayJob, clock: Clock) -> Log:
     with Progress(sys.stderr, clock, label="reading") as progress:
         try:
-            return read_log(job.files, format=job.log_format, on_progress=progress.update)
+            return read_log(job.files, log_format=job.log_format, on_progress=progress.update)
         except SourceError as exc:
             raise _InputError(str(exc)) from exc
 

@@ -94,11 +94,16 @@ class ReplaySystem(Protocol):
         """Make an idle or suspended session active."""
         ...
 
-    def check_rate_limit(self, session_id: str, type: str, cost: float) -> tuple[bool, float]:  # noqa: A002
-        """Take tokens from a bucket; return whether there were enough, and else the seconds until there are."""
+    def check_rate_limit(self, session_id: str, bucket: str, cost: float) -> tuple[bool, float]:
+        """Take tokens from a bucket (`requests`, `messages`, `bytes`, `connections`).
+
+        Returns:
+            Whether there were enough, and the seconds until there are: 0.0 when
+            there were, infinity when there never can be.
+        """
         ...
 
-    def update_resources(self, session_id: str, *, requests: int, bytes: int) -> object:  # noqa: A002
+    def update_resources(self, session_id: str, requests: int, size_bytes: int) -> object:
         """Add to what an active session has used, or refuse with `quota_exceeded`."""
         ...
 

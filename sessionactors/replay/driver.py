@@ -188,7 +188,7 @@ class ReplayDriver:
             self._note_denial(session_id, wait, {"request": request.request[:_TEXT_KEPT_MAX]})
             return
         try:
-            system.update_resources(session_id, requests=1, bytes=request.size)
+            system.update_resources(session_id, 1, request.size)
         except Refusal as refusal:
             if refusal.code != "quota_exceeded":
                 raise

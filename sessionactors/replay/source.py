@@ -84,7 +84,7 @@ class Log:
 def read_log(
     names: Sequence[str],
     *,
-    format: LogFormat | Literal["auto"] = "auto",  # noqa: A002 - the option's name
+    log_format: LogFormat | Literal["auto"] = "auto",
     on_progress: Callable[[int], None] | None = None,
 ) -> Log:
     """Read files and return their events in time order.
@@ -92,7 +92,7 @@ def read_log(
     Args:
         names: paths, at least one; `-` stands for standard input. All must be
             of one format.
-        format: `auto` looks at the first lines of each file.
+        log_format: `auto` looks at the first lines of each file.
         on_progress: called with the number of events so far, every block.
 
     Raises:
@@ -103,7 +103,9 @@ def read_log(
     """
     if names.count("-") > 1:
         raise SourceError("standard input (-) can be read only once")
-    reading = _Reading(None if format == "auto" else format, is_fixed=format != "auto", on_progress=on_progress)
+    reading = _Reading(
+        None if log_format == "auto" else log_format, is_fixed=log_format != "auto", on_progress=on_progress
+    )
     for name in names:
         reading.read(name)
     # The sort is stable, and takes nearly linear time for a log that is nearly in order.
@@ -122,12 +124,12 @@ class _Reading:
 
     def __init__(
         self,
-        format: LogFormat | None,  # noqa: A002 - the option's name
+        log_format: LogFormat | None,
         *,
         is_fixed: bool,
         on_progress: Callable[[int], None] | None,
     ) -> None:
-        self.format = format
+        self.format = log_format
         self.events: list[Event] = []
         self.bad_lines = 0
         self.skipped: list[SkippedLine] = []
@@ -142,14 +144,14 @@ class _Reading:
         first_bad: BadLine | None = None
         looks_binary = False
         number = 0
-        format: LogFormat | None = self.format if self._is_fixed else None  # noqa: A001
+        log_format = self.format if self._is_fixed else None
         with ExitStack() as stack:
             for lines in _line_blocks(_open(name, shown, stack), shown):
-                if format is None:
-                    format = self._detect(lines, shown)  # noqa: A001
+                if log_format is None:
+                    log_format = self._detect(lines, shown)
                 if number == 0:
                     looks_binary = any("\0" in line for line in lines if line)
-                bad = self._read_block(lines, number, parse_json_line if format == "jsonl" else self._parser.parse)
+                bad = self._read_block(lines, number, parse_json_line if log_format == "jsonl" else self._parser.parse)
                 for line in bad[: BAD_LINES_SHOWN - len(self.skipped)]:
                     self.skipped.append(SkippedLine(shown, line.number, line.reason))
                 self.bad_lines += len(bad)
@@ -159,7 +161,7 @@ class _Reading:
                     self._on_progress(len(self.events))
         if len(self.events) == events_before:
             raise SourceError(
-                _useless(shown, format, self.bad_lines - bad_before, first_bad, looks_binary=looks_binary)
+                _useless(shown, log_format, self.bad_lines - bad_before, first_bad, looks_binary=looks_binary)
             )
 
     def _read_block(
@@ -182,13 +184,14 @@ class _Reading:
         if not sample:
             return None
         objects = sum(line.lstrip().startswith("{") for line in sample)
-        format: LogFormat = "jsonl" if objects * 2 > len(sample) else "access"  # noqa: A001
-        if self.format is not None and self.format != format:
+        log_format: LogFormat = "jsonl" if objects * 2 > len(sample) else "access"
+        if self.format is not None and self.format != log_format:
             raise SourceError(
-                f"cannot use {shown} in the same run: it looks like {format} and the files before it are {self.format}"
+                f"cannot use {shown}: it looks like the format {log_format}, "
+                f"but the files before it are {self.format} and one run takes one format"
             )
-        self.format = format
-        return format
+        self.format = log_format
+        return log_format
 
 
 def _open(name: str, shown: str, stack: ExitStack) -> IO[bytes]:

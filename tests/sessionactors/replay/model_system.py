@@ -89,16 +89,16 @@ class ModelSystem:
         self.calls.append(("resume", session_id))
         return self._go(session_id, "active", "idle", "suspended")
 
-    def check_rate_limit(self, session_id: str, type: str, cost: float) -> tuple[bool, float]:
-        self.calls.append(("check_rate_limit", session_id, type, cost))
+    def check_rate_limit(self, session_id: str, bucket: str, cost: float) -> tuple[bool, float]:
+        self.calls.append(("check_rate_limit", session_id, bucket, cost))
         tokens, then = self.buckets.get(session_id, (self.settings.capacity, self.now))
         tokens = min(self.settings.capacity, tokens + (self.now - then) * self.settings.rate)
         is_allowed = tokens >= cost
         self.buckets[session_id] = (tokens - cost if is_allowed else tokens, self.now)
         return is_allowed, 0.0 if is_allowed else (cost - tokens) / self.settings.rate
 
-    def update_resources(self, session_id: str, *, requests: int, bytes: int) -> object:
-        self.calls.append(("update_resources", session_id, requests, bytes))
+    def update_resources(self, session_id: str, requests: int, size_bytes: int) -> object:
+        self.calls.append(("update_resources", session_id, requests, size_bytes))
         session = self.sessions[session_id]
         assert session.state == "active"
         limit = self.settings.max_requests

@@ -108,7 +108,7 @@ class TestDeniedRequest:
 
     def test_has_no_wait_when_it_can_never_pass(self):
         class Stingy(ModelSystem):
-            def check_rate_limit(self, session_id, type, cost):
+            def check_rate_limit(self, session_id, bucket, cost):
                 return False, float("inf")
 
         system = Stingy(ReplaySettings(), BASE)
@@ -129,7 +129,7 @@ class TestRefusedUpdate:
 
     def test_for_any_other_reason_stops_the_run(self):
         class Odd(ModelSystem):
-            def update_resources(self, session_id, *, requests, bytes):
+            def update_resources(self, session_id, requests, size_bytes):
                 raise Refusal("odd")
 
         with pytest.raises(Refusal, match="odd"):
@@ -180,9 +180,9 @@ class TestStop:
         stop = Stop()
 
         class Impatient(ModelSystem):
-            def update_resources(self, session_id, *, requests, bytes):
+            def update_resources(self, session_id, requests, size_bytes):
                 stop.request()
-                return super().update_resources(session_id, requests=requests, bytes=bytes)
+                return super().update_resources(session_id, requests, size_bytes)
 
         system = Impatient(ReplaySettings(), BASE)
         events = requests(access_line(0), access_line(1))

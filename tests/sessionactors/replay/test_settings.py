@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from sessionactors.errors import InvalidKind, InvalidValue
+from sessionactors.replay.settings import ReplaySettings
+
+
+def test_defaults_are_those_of_the_command():
+    assert ReplaySettings() == ReplaySettings(300.0, 1800.0, 60.0, 1000.0, 10.0, None, 0, None)
+
+
+def test_whole_numbers_are_kept_as_seconds():
+    assert isinstance(ReplaySettings(idle_timeout=5).idle_timeout, float)
+
+
+@pytest.mark.parametrize("field", ["idle_timeout", "reap_after", "reap_interval", "capacity", "rate"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
+def test_amounts_are_above_zero_and_finite(field, value):
+    with pytest.raises(InvalidValue, match=field):
+        ReplaySettings(**{field: value})
+
+
+@pytest.mark.parametrize("field", ["max_requests", "crash_every"])
+def test_counts_begin_at_one(field):
+    ReplaySettings(**{field: 1})
+    with pytest.raises(InvalidValue, match=field):
+        ReplaySettings(**{field: 0})
+
+
+@pytest.mark.parametrize("field", ["idle_timeout", "rate", "max_requests", "seed", "crash_every"])
+@pytest.mark.parametrize("value", [True, "5"])
+def test_values_are_numbers(field, value):
+    with pytest.raises(InvalidKind, match=field):
+        ReplaySettings(**{field: value})
