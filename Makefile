@@ -25,7 +25,7 @@ $(READY): pyproject.toml constraints.txt .ci/environment
 	@touch $@
 
 run: $(READY) ## Replay examples/access.log (or LOG=path); audit log and report land in run-output/
-	$(BIN)/sessionactors replay --out run-output $(LOG)
+	$(BIN)/sessionactors replay --out run-output --overwrite "$(LOG)"
 
 test: $(READY) ## Run all tests (or TESTS=path)
 	$(BIN)/python -m pytest -q $(TESTS)

@@ -41,6 +41,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "audit/__init__",
             "audit/errors",
             "audit/merkle",
+            "audit/plain_values",
             "audit/record",
             "bounds",
             "decisions/",
@@ -52,15 +53,16 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "limits/",
             "metadata",
             "operations",
+            "operations",
             "session_data",
             "settings",
             "snapshots",
             "states",
         ),
         # Ports and adapters.
-        1: ("audit/log", "audit/sinks", "storage/", "telemetry"),
+        1: ("audit/", "storage/", "telemetry"),
         # Actors.
-        2: ("audit/service", "isolation", "rate_limiter", "reaper", "session", "writer"),
+        2: ("audit/service", "directory", "isolation", "rate_limiter", "reaper", "session", "surroundings", "writer"),
         # Assembly, and the commands.
         3: ("__main__", "cli/", "daemon", "manager", "replay/", "system", "testing", "tree"),
     },
