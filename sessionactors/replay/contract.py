@@ -116,8 +116,9 @@ class ReplaySystem(Protocol):
 
         Args:
             session_id: whose call it is; there may be no such session.
-            op: a key of `json_lines.OPERATIONS` other than `check_rate_limit`.
-            arguments: checked, by the names that `OPERATIONS` gives them.
+            op: a key of `json_lines.OPERATIONS` other than `check_rate_limit`,
+                which is the name of a method of `SessionSystem`.
+            arguments: that method's keyword arguments, checked.
         """
         ...
 

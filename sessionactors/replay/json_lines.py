@@ -25,6 +25,7 @@ from sessionactors import bounds, identifiers
 from sessionactors.errors import InvalidKind, InvalidSessionId, InvalidValue
 from sessionactors.metadata import check_metadata
 from sessionactors.replay.events import BadLine, Command
+from sessionactors.settings import Quota
 
 __all__ = ["OPERATIONS", "TIME_MAX", "Argument", "parse_json_line"]
 
@@ -55,9 +56,24 @@ class Argument:
 
 _count: Final[Check] = partial(bounds.count, least=0)
 _change: Final[Check] = partial(bounds.count, least=-bounds.COUNT_MAX)
-_limit: Final[Check] = partial(bounds.count_or_none, least=0)
 _amount: Final[Check] = partial(bounds.number, most=float(bounds.COUNT_MAX))
 
+
+def _quota(field: str, value: object) -> object:
+    if not isinstance(value, Mapping):
+        raise InvalidKind(field, value, f"an object of {', '.join(Quota.names())}")
+    return Quota.from_mapping(value)
+
+
+def _bucket_quota(field: str, value: object) -> object:
+    if not isinstance(value, Mapping):
+        return _amount(field, value)
+    if not {"capacity"} <= set(value) <= {"capacity", "rate"}:
+        raise InvalidValue(field, value, "a capacity, or an object of capacity and rate")
+    return {name: _amount(f"{field}.{name}", amount) for name, amount in value.items()}
+
+
+_REASON: Final = Argument("reason", bounds.text)
 _BUCKET: Final = Argument("type", partial(bounds.choice, allowed=_BUCKETS))
 _CHARGE: Final = (_BUCKET, Argument("cost", _amount))
 
@@ -71,20 +87,16 @@ OPERATIONS: Final[Mapping[str, tuple[Argument, ...]]] = {
     "get_history": (),
     "get_info": (),
     "get_metrics": (),
+    "get_rate_limit_usage": (_BUCKET,),
     "get_state": (),
-    "get_usage": (_BUCKET,),
     "init_session": (Argument("metadata", check_metadata),),
     "record_request": _CHARGE,
-    "reset_quota": (_BUCKET,),
+    "reset_rate_limit": (_BUCKET,),
     "resume": (),
-    "set_quota": (
-        Argument("max_requests", _limit),
-        Argument("max_connections", _limit),
-        Argument("max_message_size", _limit),
-    ),
-    "set_rate_limit": (_BUCKET, Argument("capacity", _amount, is_required=True), Argument("rate", _amount)),
-    "suspend": (),
-    "terminate": (),
+    "set_quota": (Argument("quota", _quota, is_required=True),),
+    "set_rate_limit": (Argument("quota", _bucket_quota, is_required=True), _BUCKET),
+    "suspend": (_REASON,),
+    "terminate": (_REASON,),
     "touch": (),
     "update_resources": (
         Argument("requests", _change),
@@ -93,10 +105,9 @@ OPERATIONS: Final[Mapping[str, tuple[Argument, ...]]] = {
         Argument("message_size", _count),
     ),
 }
-"""Every operation a line may name, with its arguments.
-
-`set_quota` is the session's quota and `set_rate_limit` the limiter's bucket,
-which the specification calls by one name.
+"""Every operation a line may name, with its arguments: methods of `SessionSystem`
+and their keyword arguments. `set_quota` is about what a session uses in its
+life, `set_rate_limit` about how fast.
 """
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from sessionactors.replay.events import BadLine, Command
 from sessionactors.replay.json_lines import OPERATIONS, parse_json_line
+from sessionactors.settings import Quota
 
 
 def line(**fields: object) -> str:
@@ -112,10 +114,12 @@ class TestArguments:
             ("authenticate", {"auth_context": {"authenticated": True, "user_id": "u"}}),
             ("check_rate_limit", {"type": "bytes", "cost": 2.5}),
             ("record_request", {"cost": 1}),
-            ("set_rate_limit", {"type": "messages", "capacity": 5, "rate": 0.5}),
-            ("set_quota", {"max_requests": 0, "max_connections": None}),
+            ("set_rate_limit", {"type": "messages", "quota": {"capacity": 5, "rate": 0.5}}),
+            ("set_rate_limit", {"quota": 5}),
+            ("terminate", {"reason": "enough"}),
+            ("suspend", {}),
             ("update_resources", {"connections": -1, "message_size": 0}),
-            ("get_usage", {"type": "connections"}),
+            ("get_rate_limit_usage", {"type": "connections"}),
         ],
     )
     def test_are_handed_on(self, op, arguments):
@@ -134,19 +138,30 @@ class TestArguments:
             ("check_rate_limit", "cost", 0),
             ("check_rate_limit", "cost", True),
             ("record_request", "cost", -1),
-            ("set_rate_limit", "capacity", 0),
-            ("set_quota", "max_requests", -1),
-            ("set_quota", "max_requests", 1.5),
+            ("set_rate_limit", "quota", 0),
+            ("set_rate_limit", "quota", "5"),
+            ("set_rate_limit", "quota", {"rate": 1}),
+            ("set_rate_limit", "quota", {"capacity": 1, "window": 60}),
+            ("set_rate_limit", "quota", {"capacity": True}),
+            ("set_quota", "quota", 5),
+            ("terminate", "reason", ""),
             ("update_resources", "requests", 2**54),
             ("update_resources", "bytes", "7"),
             ("update_resources", "message_size", -1),
         ],
     )
     def test_are_refused_by_name(self, op, field, value):
-        extra = {"capacity": 1} if op == "set_rate_limit" and field != "capacity" else {}
-        assert refused(line(op=op, **extra, **{field: value})).startswith((f"{field}: ", f"{field}."))
+        assert refused(line(op=op, **{field: value})).startswith((f"{field}: ", f"{field}."))
 
-    @pytest.mark.parametrize(("op", "field"), [("authenticate", "auth_context"), ("set_rate_limit", "capacity")])
+    def test_quota_is_a_quota(self):
+        given = {"max_requests": 0, "max_connections": None}
+        assert read(line(op="set_quota", quota=given)).arguments == {"quota": Quota(0, None)}
+
+    @pytest.mark.parametrize("quota", [{"max_requests": -1}, {"max_requests": 1.5}, {"max_reqests": 1}])
+    def test_quota_is_nothing_else(self, quota):
+        assert "max_req" in refused(line(op="set_quota", quota=quota))
+
+    @pytest.mark.parametrize(("op", "field"), [("authenticate", "auth_context"), ("set_rate_limit", "quota")])
     def test_that_are_required_are_missed(self, op, field):
         assert refused(line(op=op)) == f"{field}: is missing; {op} needs it"
 
@@ -165,6 +180,19 @@ class TestArguments:
 )
 def test_what_is_no_object_is_refused(text, reason):
     assert reason in refused(text)
+
+
+def test_every_operation_is_a_method_of_the_session_system_with_these_arguments():
+    from sessionactors.system import SessionSystem
+
+    for op, arguments in OPERATIONS.items():
+        parameters = inspect.signature(getattr(SessionSystem, op)).parameters
+        assert {argument.name for argument in arguments} <= set(parameters), op
+        required = {argument.name for argument in arguments if argument.is_required}
+        assert required == {name for name, parameter in parameters.items() if parameter.default is parameter.empty} - {
+            "self",
+            "session_id",
+        }, op
 
 
 JSON = st.recursive(

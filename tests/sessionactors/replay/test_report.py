@@ -123,12 +123,12 @@ Replay of access.log
   Real time          0.5 seconds (19,994 requests a second)
 
 Transitions (from the state on the left to the state above)
-                      auth      active        idle   suspended  terminated
-  new                2,000           .           .           .           .
-  auth                   .   1,234,567           .           .           .
-  active                 .           .           .           .           .
-  idle                   .           .           .           .           .
-  suspended              .           .           .           .       2,000
+                    auth      active        idle   suspended  terminated
+  new              2,000           .           .           .           .
+  auth                 .   1,234,567           .           .           .
+  active               .           .           .           .           .
+  idle                 .           .           .           .           .
+  suspended            .           .           .           .       2,000
 
 Audit log (16,002 entries)
   auth                     2,002
