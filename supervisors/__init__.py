@@ -31,7 +31,7 @@ from supervisors.runtime.outcomes import (
 from supervisors.runtime.ref import ASK_TIMEOUT, ActorRef
 from supervisors.runtime.signals import AliasRef, Down, Exited, MonitorRef
 from supervisors.system import ActorSystem
-from supervisors.timers.service import Timer
+from supervisors.timers.service import TimedOut, Timer
 
 __all__ = [
     "ASK_TIMEOUT",
@@ -68,6 +68,7 @@ __all__ = [
     "StartError",
     "SupervisorsError",
     "SystemClock",
+    "TimedOut",
     "Timer",
     "UsageError",
     "VirtualClock",

@@ -162,10 +162,15 @@ class Actor(pykka.Actor):
         self._own_turn("link")
         link(self._actor_ref, ref)
 
-    def unlink(self, ref: ActorRef[Any]) -> None:
-        """Remove the link, if there is one; its exit signal cannot arrive any more (LINK-10)."""
+    def unlink(self, ref: ActorRef[Any], *, flush: bool = False) -> None:
+        """Remove the link, if there is one; its exit signal cannot arrive any more (LINK-10).
+
+        Args:
+            ref: the other actor.
+            flush: also take an `Exited` of it out of the mailbox (LINK-11).
+        """
         self._own_turn("unlink")
-        unlink(self._actor_ref, ref)
+        unlink(self._actor_ref, ref, flush=flush)
 
     def monitor(
         self, target: ActorRef[Any] | object, *, tag: object = None, alias: AliasMode | None = None
@@ -188,10 +193,10 @@ class Actor(pykka.Actor):
 
         Args:
             monitor_ref: what `monitor()` returned.
-            flush: also take a `Down` of it out of the mailbox.
+            flush: also take a `Down` of it out of the mailbox (MON-7).
 
         Returns:
-            True if it was still there, False if it had fired or never was.
+            True if it was still there, False if it had fired or never was (MON-8).
         """
         self._own_turn("demonitor")
         return demonitor(self._actor_ref, monitor_ref, flush=flush)
@@ -219,8 +224,12 @@ class Actor(pykka.Actor):
         return old
 
     def send_after(self, delay: float, message: Any) -> Timer:
-        """Send a message to this actor after so many seconds."""
+        """Send a message to this actor after so many seconds (TIMER-1)."""
         return self.system.timers.send_after(delay, self._actor_ref, message)
+
+    def start_timer(self, delay: float, message: Any) -> Timer:
+        """Send a `TimedOut` with the timer and the message to this actor after so many seconds (TIMER-1)."""
+        return self.system.timers.start_timer(delay, self._actor_ref, message)
 
     def defer_reply(self) -> Reply:
         """Leave the ask in hand unanswered; reply later with what this returns (SRV-8)."""

@@ -1,6 +1,7 @@
 """Exit reasons: why an actor has ended. Reasons are data, never exceptions.
 
-A reason is any value (EXIT-1). These have a meaning of their own:
+An actor ends with exactly one reason, any value (EXIT-1): `NORMAL` when it was
+stopped (EXIT-2), its own choice when it raises `Exit` (EXIT-3). These have a meaning of their own:
 
 ===================  =====================================================
 `NORMAL`             ended as planned

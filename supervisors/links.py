@@ -44,15 +44,18 @@ def link(own: ActorRef[Any], other: ActorRef[Any]) -> None:
     other.signal(Linked(own))
 
 
-def unlink(own: ActorRef[Any], other: ActorRef[Any]) -> None:
+def unlink(own: ActorRef[Any], other: ActorRef[Any], *, flush: bool = False) -> None:
     """Remove a link; nothing happens if there is none (LINK-10).
 
-    An `Exited` message that has arrived stays in the mailbox. A signal that
-    arrives from now on finds no link and is dropped.
+    An `Exited` message that has arrived stays in the mailbox, unless `flush` says
+    to take it out (LINK-11). A signal that arrives from now on finds no link and
+    is dropped.
     """
     if not isinstance(other, ActorRef):
         raise InvalidTypeError("ref", other, "an ActorRef")
     own.take()
+    if flush:
+        own.withdraw(lambda item: isinstance(item, Exited) and item.source is other)
     if own.links is None or other not in own.links:
         return
     own.links = without_item(own.links, other)

@@ -1,4 +1,7 @@
-"""Monitors: being told of another actor's end, once (MON-1 to MON-11)."""
+"""Monitors: being told of another actor's end, once (MON-1 to MON-11).
+
+A monitor looks one way: neither side's end affects the other otherwise (MON-9).
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,10 @@ def monitor(
 
 
 def demonitor(own: ActorRef[Any], monitor_ref: AliasRef, *, flush: bool) -> bool:
-    """Remove a monitor; True if it was still there (MON-6 to MON-8).
+    """Remove a monitor; True if it was still there (MON-6, MON-8).
+
+    A `Down` that has arrived stays in the mailbox, unless `flush` says to take it
+    out (MON-7).
 
     Only the watcher has it: for everybody else it was not there. An alias that is
     no monitor was never there either, and stays as it is.

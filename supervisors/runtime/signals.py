@@ -3,7 +3,9 @@
 A *signal* is applied to its receiver when the receiver's owner takes it in, and
 may leave a message in its place (SIG-1: two signals from one actor to another
 arrive in the order they were sent, because they share the mailbox with the
-messages). Link and monitor tables are therefore only ever touched by the thread
+messages; SIG-3 follows, SIG-2 promises nothing between different senders). What a
+signal leaves is an ordinary message, in order with all others (SIG-6). Link and
+monitor tables are therefore only ever touched by the thread
 that owns the mailbox: there is no lock to forget and no race to lose.
 """
 
@@ -79,10 +81,6 @@ class AliasRef:
         if self.owner is not None:
             self.owner.signal(AliasMessage(self, message))
 
-    def is_active(self) -> bool:
-        """Tell whether a message that arrives now would be delivered; a snapshot."""
-        return self.mode is not None and self.owner is not None and self.owner.exit_reason is None
-
     def __repr__(self) -> str:
         return f"<AliasRef of {self.owner}>"
 
@@ -124,7 +122,7 @@ class Exited:
     """A trapped exit signal, as a message (LINK-6).
 
     Attributes:
-        source: the actor that ended or sent the signal; None: not an actor.
+        source: the actor that ended or sent the signal (LINK-8); None: not an actor.
         reason: its exit reason.
     """
 
@@ -207,7 +205,10 @@ class ExitSignal(Signal):
 
 @final
 class LinkExit(Signal):
-    """A linked actor has ended (LINK-4 to LINK-6); dropped after an unlink (LINK-10)."""
+    """A linked actor has ended (LINK-4 to LINK-6); dropped after an unlink (LINK-10).
+
+    No reason has power of its own here: `"kill"` over a link can be trapped (EXIT-8).
+    """
 
     __slots__ = ("reason", "source")
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, final
 
 from supervisors.clock import VirtualClock
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from supervisors.clock import Clock
     from supervisors.runtime.ref import ActorRef
 
-__all__ = ["SECONDS_MAX", "Timer", "TimerService", "checked_delay"]
+__all__ = ["SECONDS_MAX", "TimedOut", "Timer", "TimerService", "checked_delay"]
 
 logger = logging.getLogger("supervisors.timers")
 
@@ -52,7 +53,10 @@ class Timer:
         self.interval = interval
 
     def cancel(self) -> float | None:
-        """Cancel; return the seconds that were left, None if it was over (TIMER-2)."""
+        """Cancel; return the seconds that were left, None if it was over (TIMER-2).
+
+        After None the message may be in the mailbox already.
+        """
         return self._service.cancel(self)
 
     def remaining(self) -> float | None:
@@ -62,6 +66,19 @@ class Timer:
     def __repr__(self) -> str:
         left = self.remaining()
         return "<Timer over>" if left is None else f"<Timer due in {left:.3f} s>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TimedOut:
+    """The message of `start_timer()`.
+
+    Attributes:
+        timer: what `start_timer()` returned.
+        message: what it was given.
+    """
+
+    timer: Timer
+    message: Any
 
 
 @final
@@ -100,6 +117,16 @@ class TimerService:
             message: anything; dropped if nobody is there then (TIMER-3).
         """
         return self._arm(Timer(self, to, message, None), self._clock.monotonic() + checked_delay("delay", delay))
+
+    def start_timer(self, delay: float, to: Any, message: Any) -> Timer:
+        """Send `TimedOut(timer, message)` later (TIMER-1); as `send_after()` otherwise.
+
+        The receiver can tell a timer that it has cancelled too late from the one
+        that it waits for.
+        """
+        timer = Timer(self, to, None, None)
+        timer.message = TimedOut(timer, message)
+        return self._arm(timer, self._clock.monotonic() + checked_delay("delay", delay))
 
     def send_at(self, deadline: float, to: Any, message: Any) -> Timer:
         """Send a message at a reading of the monotonic clock, seconds."""
