@@ -27,7 +27,9 @@ def update_resources(data: SessionData, now: float, deltas: Deltas | tuple[int, 
     total_requests = data.requests + requests
     total_connections = data.connections + connections
     total_bytes = data.bytes + size
-    if not (0 <= total_requests <= COUNT_MAX and 0 <= total_bytes <= COUNT_MAX and 0 <= message <= COUNT_MAX):
+    if total_requests < 0 or total_bytes < 0 or message < 0:
+        _refuse_sums(data, deltas)
+    if total_requests > COUNT_MAX or total_connections > COUNT_MAX or total_bytes > COUNT_MAX or message > COUNT_MAX:
         _refuse_sums(data, deltas)
     # A closing may be reported twice, or for a connection of before a restart,
     # so connections stop at zero where the other sums refuse.
@@ -85,10 +87,10 @@ def _refuse_kinds(deltas: tuple[object, ...]) -> None:
 
 
 def _refuse_sums(data: SessionData, deltas: tuple[int, int, int, int]) -> NoReturn:
-    requests, _, size, message = deltas
+    requests, connections, size, message = deltas
     for name, used, delta in (("requests", data.requests, requests), ("bytes", data.bytes, size)):
         if not 0 <= used + delta <= COUNT_MAX:
-            raise InvalidValue(
-                name, delta, f"from {-used}, so that the sum does not fall below 0, to {COUNT_MAX - used}"
-            )
+            raise InvalidValue(name, delta, f"from {-used} to {COUNT_MAX - used}, so that the sum stays in bounds")
+    if data.connections + connections > COUNT_MAX:
+        raise InvalidValue("connections", connections, f"up to {COUNT_MAX - data.connections}")
     raise InvalidValue("message_size", message, f"0 to {COUNT_MAX} bytes")
