@@ -48,6 +48,15 @@ def test_link_3_linking_to_the_dead_gives_a_message_when_trapping(system):
     assert one.ask("seen") == [Exited(two, "noproc")]
 
 
+def test_link_4_each_linked_actor_gets_the_reason(system):
+    one = system.start(Doer)
+    others = [system.start(Doer, trap=True) for _ in range(3)]
+    for other in others:
+        other.ask(lambda self: self.link(one))
+    one.tell(("exit", "boom"))
+    assert [other.ask("seen") for other in others] == [[Exited(one, "boom")]] * 3
+
+
 def test_link_5_an_abnormal_end_cascades_along_links(system):
     one, two = linked(system)
     three = system.start(Doer)
@@ -102,6 +111,38 @@ def test_link_10_after_unlink_no_exit_of_that_link_arrives(system):
     one.ask(lambda self: self.unlink(two))
     two.tell(("exit", "boom"))
     assert one.is_alive()
+
+
+def test_link_10_and_11_an_exit_that_has_arrived_stays_unless_flushed(system):
+    def unlink_late(flush):
+        one, two = linked(system, trap=True)
+
+        def act(self):
+            two.exit("boom")
+            self.system.settle()
+            self.unlink(two, flush=flush)
+            self.unlink(two, flush=flush)
+
+        one.ask(act)
+        return two, one.ask("seen")
+
+    two, seen = unlink_late(flush=False)
+    assert seen == [Exited(two, "boom")]
+    assert unlink_late(flush=True)[1] == []
+
+
+def test_link_11_a_flush_takes_no_exit_of_somebody_else(system):
+    one, two = linked(system, trap=True)
+    three = system.start(Doer)
+
+    def act(self):
+        self.link(three)
+        three.exit("boom")
+        self.system.settle()
+        self.unlink(two, flush=True)
+
+    one.ask(act)
+    assert one.ask("seen") == [Exited(three, "boom")]
 
 
 def test_exit_7_kill_cannot_be_trapped_and_is_seen_as_killed(system):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from supervisors import Down
+import pytest
+
+from supervisors import Down, Exit, NoActorError, StartError
 from tests.supervisors.actors import Doer, SharedDoer
 
 
@@ -9,6 +11,14 @@ def test_mon_1_monitors_stack_and_each_fires_once(system):
     refs = [one.ask(lambda self: self.monitor(two)) for _ in range(3)]
     two.tell(("exit", "boom"))
     assert one.ask("seen") == [Down(ref, two, "boom") for ref in refs]
+
+
+def test_mon_2_a_monitor_fires_once_and_is_gone(system):
+    one, two = system.start(Doer), system.start(Doer, name="n")
+    by_ref, by_name = one.ask(lambda self: (self.monitor(two), self.monitor("n")))
+    two.tell(("exit", "boom"))
+    assert one.ask("seen") == [Down(by_ref, two, "boom"), Down(by_name, "n", "boom")]
+    assert one.monitors is None
 
 
 def test_mon_3_monitoring_the_dead_gives_noproc(system):
@@ -67,6 +77,41 @@ def test_mon_6_and_7_a_down_that_has_arrived_stays_unless_flushed(system):
     assert len(one.ask("seen")) == 1
 
 
+def test_mon_6_and_8_removing_again_tells_that_it_was_not_there(system):
+    one, two = system.start(Doer), system.start(Doer)
+    assert one.ask(lambda self: [self.demonitor(each) for each in [self.monitor(two)] * 2]) == [True, False]
+
+
+def test_mon_7_a_flush_takes_no_other_down(system):
+    one, two = system.start(Doer), system.start(Doer)
+
+    def act(self):
+        first, second = self.monitor(two), self.monitor(two)
+        two.kill()
+        self.system.settle()
+        self.demonitor(first, flush=True)
+        return second
+
+    second = one.ask(act)
+    assert one.ask("seen") == [Down(second, two, "killed")]
+
+
+def test_mon_8_a_monitor_of_somebody_else_is_not_there(system):
+    one, two, three = (system.start(Doer) for _ in range(3))
+    ref = one.ask(lambda self: self.monitor(two))
+    assert three.ask(lambda self: self.demonitor(ref)) is False
+    two.exit("boom")
+    assert one.ask("seen") == [Down(ref, two, "boom")]
+
+
+def test_mon_8_an_alias_that_is_no_monitor_is_not_there_and_stays(system):
+    one = system.start(Doer)
+    alias = one.ask(lambda self: self.alias())
+    assert one.ask(lambda self: self.demonitor(alias)) is False
+    alias.send("hello")
+    assert one.ask("seen") == ["hello"]
+
+
 def test_mon_9_the_watchers_end_does_not_affect_the_watched(system):
     one, two = system.start(Doer), system.start(Doer)
     one.ask(lambda self: self.monitor(two))
@@ -95,3 +140,49 @@ def test_a_plain_thread_can_wait_for_an_end(real):
     ref.exit("boom")
     assert future.get(timeout=5) == "boom"
     assert ref.join(timeout=5) == "boom"
+
+
+def test_mon_10_a_child_that_ends_in_its_first_step_is_not_missed(system):
+    one = system.start(Doer)
+
+    class ShortLived(Doer):
+        def on_start(self):
+            self.actor_ref.exit("boom")
+
+    child, ref = one.ask(lambda _: ShortLived.start_monitor())
+    system.settle()
+    assert one.ask("seen") == [Down(ref, child, "boom")]
+
+
+def test_mon_10_a_child_that_does_not_come_up_leaves_no_monitor_and_no_message(system):
+    one = system.start(Doer)
+
+    class Stillborn(Doer):
+        def on_start(self):
+            raise Exit("not today")
+
+    def attempt(self):
+        with pytest.raises(StartError):
+            Stillborn.start_monitor()
+
+    one.ask(attempt)
+    assert one.ask("seen") == []
+    assert one.monitors is None
+
+
+def test_mon_10_start_monitor_is_for_actors(system):
+    with pytest.raises(NoActorError, match="none on this thread"):
+        system.bind(Doer).start_monitor()
+
+
+def test_mon_11_a_tag_comes_back_with_the_message(system):
+    one, two = system.start(Doer), system.start(Doer)
+    one.ask(lambda self: (self.monitor(two, tag=("job", 7)), self.monitor(two)))
+    two.exit("boom")
+    assert [each.tag for each in one.ask("seen")] == [("job", 7), None]
+
+
+def test_only_a_monitor_can_be_removed(system):
+    one = system.start(Doer)
+    with pytest.raises(TypeError, match="monitor_ref: a str"):
+        one.ask(lambda self: self.demonitor("m1"))
