@@ -71,11 +71,13 @@ def expect(lines: Iterable[str], options: Options) -> Expected:
             continue
         found.lines += 1
         match = _LINE.match(line)
-        if match is None:
+        try:
+            assert match is not None
+            client, stamp, _, status, _ = match.groups()
+            moment = Fraction(datetime.strptime(stamp, "%d/%b/%Y:%H:%M:%S %z").timestamp())
+        except (AssertionError, ValueError):
             found.bad_lines += 1
             continue
-        client, stamp, _, status, _ = match.groups()
-        moment = Fraction(datetime.strptime(stamp, "%d/%b/%Y:%H:%M:%S %z").timestamp())
         by_client[client].append((moment, 0 if status == "-" else int(status)))
     found.requests = found.lines - found.bad_lines
     found.clients = len(by_client)
