@@ -264,7 +264,9 @@ class ActorSystem:
     def stop(self, timeout: float | None = None) -> list[ActorRef[Any]]:
         """Stop all actors, the last started first, then timers and workers.
 
-        Each gets the exit signal `"shutdown"`; what still lives when the time is
+        Each gets the exit signal `"shutdown"`: first those without a parent, because
+        a supervisor ends its own children, in its own order, and would restart them
+        if somebody else did; then what is left. What still lives when the time is
         up is killed. Always ends within the time, plus the turn it is called from.
 
         Args:
@@ -281,13 +283,18 @@ class ActorSystem:
                 return []
             self._stopping = True
         deadline = self.clock.monotonic() + budget
-        for ref in reversed(list(self._live.values())):
+        roots = [ref for ref in reversed(list(self._live.values())) if ref.parent is None]
+        for ref in roots:
             ref.exit(SHUTDOWN)
-        late = self._wait_for_all(deadline)
+        self._wait_for(roots, deadline)
+        rest = list(reversed(list(self._live.values())))
+        for ref in rest:
+            ref.exit(SHUTDOWN)
+        late = self._wait_for(rest, deadline)
         for ref in late:
             logger.warning("%s did not stop within %g seconds and is killed", ref, budget)
             ref.kill()
-        self._wait_for_all(self.clock.monotonic() + min(1.0, budget))
+        self._wait_for(late, self.clock.monotonic() + min(1.0, budget))
         self.timers.stop()
         if isinstance(self.scheduler, ThreadScheduler):
             self.scheduler.stop(min(1.0, budget))
@@ -295,8 +302,9 @@ class ActorSystem:
             self.scheduler.settle()
         return late
 
-    def _wait_for_all(self, deadline: float) -> list[ActorRef[Any]]:
-        for ref in reversed(list(self._live.values())):
+    def _wait_for(self, refs: list[ActorRef[Any]], deadline: float) -> list[ActorRef[Any]]:
+        """Wait for actors until the deadline (monotonic); return all that live then."""
+        for ref in refs:
             ref.when_ended().settle(max(deadline - self.clock.monotonic(), 0.0))
         return list(self._live.values())
 
