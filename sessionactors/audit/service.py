@@ -1,0 +1,202 @@
+"""The audit actor: takes what waits, writes it as one batch, signs the head.
+
+The log and the queue in front of it outlive the actor (`AuditLedger`): a crash
+loses no accepted event, and the next actor continues the same tree.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, final
+
+from sessionactors.audit.errors import AuditError
+from sessionactors.audit.intake import COMMIT, FULL, WAITING, Intake, Waiting
+from sessionactors.audit.record import PackedData, kind_of, pack_data
+from sessionactors.effects import Audit, Transition
+from sessionactors.errors import UnknownRequest
+from supervisors.actor import Actor
+
+if TYPE_CHECKING:
+    from sessionactors.audit.contract import AuditHead, AuditStore
+    from sessionactors.settings import AuditSettings
+    from sessionactors.surroundings import Surroundings
+    from supervisors.clock import Clock
+    from supervisors.timers.service import Timer
+
+__all__ = ["AuditLedger", "AuditService", "open_log"]
+
+logger = logging.getLogger("sessionactors.audit")
+
+FLUSH: Final = "flush"
+
+_TRANSITION: Final = kind_of("state_transition")
+_PACKED_MAX: Final = 4096
+
+_RETRY_AFTER: Final = 1.0
+"""Seconds until a batch that could not be written is tried again."""
+
+
+def open_log(directory: str | Path | None) -> AuditStore:
+    """Open the durable log of a directory, or a log in memory for None."""
+    if directory is None:
+        from sessionactors.audit.memory import MemoryAuditLog  # noqa: PLC0415 - only the one that is used is loaded
+
+        return MemoryAuditLog()
+    from sessionactors.audit.log import AuditLog  # noqa: PLC0415
+
+    return AuditLog(Path(directory))
+
+
+@final
+class AuditLedger:
+    """What must survive a crash of the audit actor: the log, the queue, the counts.
+
+    Args:
+        log: the store.
+        intake: the events that wait.
+        settings: how large batches are and how long they wait.
+        clock: labels events with the wall time.
+
+    Attributes:
+        by_type: events taken since the system's start, by type.
+        by_edge: transitions taken since the system's start, by `"from->to"`.
+    """
+
+    __slots__ = ("_clock", "_packed", "by_edge", "by_type", "intake", "log", "settings")
+
+    def __init__(self, log: AuditStore, intake: Intake, settings: AuditSettings, clock: Clock) -> None:
+        self.log = log
+        self.intake = intake
+        self.settings = settings
+        self.by_type: Counter[str] = Counter()
+        self.by_edge: Counter[str] = Counter()
+        self._clock = clock
+        # By identity: the lifecycle makes its common effects once. The effect
+        # itself is kept, so that its identity cannot pass to another one.
+        self._packed: dict[int, tuple[Transition | Audit, int, PackedData]] = {}
+
+    def write(self) -> AuditHead:
+        """Write everything that waits as one batch, durably.
+
+        Raises:
+            AuditError: the log cannot be written; the events are kept, and the next
+                write tries again.
+        """
+        waiting = self.intake.take()
+        if waiting:
+            try:
+                self._append(waiting)
+            except BaseException:
+                self.intake.put_back(waiting)
+                raise
+        return self.log.commit()
+
+    def close(self) -> None:
+        """Write what still waits and close the log; the actor is gone by now."""
+        try:
+            self.write()
+        finally:
+            self.log.close()
+
+    def _append(self, waiting: list[Waiting]) -> None:
+        offset = self._clock.time() - self._clock.monotonic()
+        packed = self._packed
+        events = []
+        for moment, session_id, effect, actor in waiting:
+            known = packed.get(id(effect))
+            if known is None or known[0] is not effect:
+                known = self._pack(effect)
+            events.append((moment + offset, moment, session_id, known[1], actor, known[2]))
+        self.log.append_many(events)
+        # Counted after the append, so that a batch that is tried again counts once.
+        for _, _, effect, _ in waiting:
+            if effect.__class__ is Transition:
+                self.by_type["state_transition"] += 1
+                self.by_edge[f"{effect.from_state}->{effect.to_state}"] += 1
+            else:
+                assert isinstance(effect, Audit)
+                self.by_type[effect.type] += 1
+
+    def _pack(self, effect: Transition | Audit) -> tuple[Transition | Audit, int, PackedData]:
+        if isinstance(effect, Transition):
+            facts: dict[str, object] = {
+                "from_state": effect.from_state,
+                "to_state": effect.to_state,
+                "reason": effect.reason,
+                "event": effect.name,
+            }
+            kind = _TRANSITION
+        else:
+            facts = {"event": effect.name, **(effect.data or {})}
+            kind = kind_of(effect.type, effect.severity)
+        known = (effect, kind, pack_data(facts))
+        if effect.__class__ is Transition or effect.data is None:  # type: ignore[union-attr]  # an Audit then
+            if len(self._packed) >= _PACKED_MAX:
+                self._packed.clear()
+            self._packed[id(effect)] = known
+        return known
+
+
+class AuditService(Actor):
+    """The singleton that writes.
+
+    It has a thread of the pool while it writes, because a write to disk takes time.
+
+    Args:
+        ledger: log and queue, which an earlier audit actor may have left.
+        around: the system around it.
+    """
+
+    dispatch = "shared"
+    crash_on_ask_error = True
+
+    def __init__(self, ledger: AuditLedger, around: Surroundings) -> None:
+        super().__init__()
+        self._ledger = ledger
+        self._around = around
+        self._timer: Timer | None = None
+
+    def on_start(self) -> None:
+        """Write what waits already: an earlier actor may have crashed over it."""
+        if len(self._ledger.intake):
+            self._flush()
+
+    def on_stop(self) -> None:
+        """Write what waits, before anybody closes the log."""
+        self._flush()
+
+    def ended(self) -> None:
+        """Leave no timer behind."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def on_receive(self, message: Any) -> Any:
+        """Note that events wait, write them, or write and answer with the head."""
+        if message == WAITING:
+            if len(self._ledger.intake) >= self._ledger.settings.batch_max:
+                self._flush()
+            else:
+                self._flush_after(self._ledger.settings.batch_delay)
+            return None
+        if message in (FULL, FLUSH):
+            self._flush()
+            return None
+        if message == COMMIT:
+            return self._ledger.write()
+        raise UnknownRequest("message", message, "a message of the audit queue")
+
+    def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        try:
+            self._ledger.write()
+        except AuditError:
+            logger.exception("the audit log cannot be written; %g seconds until the next try", _RETRY_AFTER)
+            self._flush_after(_RETRY_AFTER)
+
+    def _flush_after(self, delay: float) -> None:
+        if self._timer is None or self._timer.remaining() is None:
+            self._timer = self._around.timers.send_after(delay, self._actor_ref, FLUSH)

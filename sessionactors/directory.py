@@ -1,0 +1,108 @@
+"""Which sessions there are: id to ref, and the ids that have ended.
+
+Public calls look a session up here, from any thread, before they send it a
+message. An ended id stays known for a while, so that a late call is told
+`session_terminated` and not `not_found`, and an id can be used again only after
+its session has ended.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final, final
+
+from sessionactors.errors import NotFound, SessionExists, SessionTerminated
+
+if TYPE_CHECKING:
+    from supervisors.runtime.ref import ActorRef
+
+__all__ = ["ENDED_MAX", "Directory"]
+
+ENDED_MAX: Final = 100_000
+"""Ended ids that are remembered; the oldest are forgotten beyond that."""
+
+
+@final
+class Directory:
+    """The live sessions of one session system, in order of their start.
+
+    Attributes:
+        started: sessions started so far.
+        peak_live: the most sessions that were live at the same time.
+
+    Thread: every method is safe anywhere.
+    """
+
+    __slots__ = ("_ended", "_live", "_lock", "peak_live", "started")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards changes of everything below; reading one key needs no lock
+        self._live: dict[str, ActorRef[Any]] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self.started = 0
+        self.peak_live = 0
+
+    def add(self, session_id: str, ref: ActorRef[Any]) -> None:
+        """Enter a session that is starting.
+
+        Raises:
+            SessionExists: a live session has this id.
+        """
+        with self._lock:
+            if session_id in self._live:
+                raise SessionExists(session_id)
+            self._live[session_id] = ref
+            self._ended.pop(session_id, None)
+            self.started += 1
+            self.peak_live = max(self.peak_live, len(self._live))
+
+    def remove(self, session_id: str, ref: ActorRef[Any]) -> bool:
+        """Enter the end of a session; False when it was not this one that was live."""
+        with self._lock:
+            if self._live.get(session_id) is not ref:
+                return False
+            del self._live[session_id]
+            self._ended[session_id] = None
+            if len(self._ended) > ENDED_MAX:
+                self._ended.popitem(last=False)
+            return True
+
+    def find(self, session_id: str) -> ActorRef[Any]:
+        """Return the ref of a live session.
+
+        Raises:
+            SessionTerminated: the session has ended.
+            NotFound: there never was one, or it ended very long ago.
+        """
+        ref = self._live.get(session_id)
+        if ref is not None:
+            return ref
+        if session_id in self._ended:
+            raise SessionTerminated(session_id)
+        raise NotFound(session_id)
+
+    def get(self, session_id: str) -> ActorRef[Any] | None:
+        """Return the ref of a live session, or None."""
+        return self._live.get(session_id)
+
+    def has_ended(self, session_id: str) -> bool:
+        """Tell whether a session of this id has ended and none is live."""
+        return session_id in self._ended
+
+    def ids(self) -> list[str]:
+        """Return the ids of the live sessions in order of their start."""
+        with self._lock:
+            return list(self._live)
+
+    def items(self) -> list[tuple[str, ActorRef[Any]]]:
+        """Return ids and refs of the live sessions in order of their start."""
+        with self._lock:
+            return list(self._live.items())
+
+    def __len__(self) -> int:
+        """Return how many sessions are live."""
+        return len(self._live)
+
+    def __repr__(self) -> str:
+        return f"<Directory of {len(self._live)} live sessions, {self.started} started>"

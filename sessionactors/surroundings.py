@@ -1,0 +1,62 @@
+"""What one session knows of the system around it, shared by all sessions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sessionactors.audit.intake import Intake
+    from sessionactors.directory import Directory
+    from supervisors.runtime.ref import ActorRef
+    from supervisors.timers.service import TimerService
+
+__all__ = ["AUDIT", "ISOLATION", "RATE_LIMITER", "REAPER", "ROOT", "SERVICES", "SESSIONS", "Surroundings"]
+
+ROOT: Final = "root"
+AUDIT: Final = "audit"
+RATE_LIMITER: Final = "rate_limiter"
+ISOLATION: Final = "isolation"
+REAPER: Final = "reaper"
+SESSIONS: Final = "sessions"
+
+SERVICES: Final = (AUDIT, RATE_LIMITER, ISOLATION, REAPER)
+"""The registered names of the singleton actors, in order of their start."""
+
+
+@final
+class Surroundings:
+    """Clock, audit queue, timers and names; one object for all sessions.
+
+    Attributes:
+        now: reads the monotonic clock, seconds.
+        wall_offset: UTC seconds minus monotonic seconds, as of the system's start.
+        audit: where audit events go.
+        directory: the live sessions.
+        timers: the timer service.
+        authenticator: decides about credentials; None is the default one, which
+            trusts the embedding program.
+        whereis: finds a service by its name; None while it is being restarted.
+    """
+
+    __slots__ = ("audit", "authenticator", "directory", "now", "timers", "wall_offset", "whereis")
+
+    def __init__(
+        self,
+        *,
+        now: Callable[[], float],
+        wall_offset: float,
+        audit: Intake,
+        directory: Directory,
+        timers: TimerService,
+        whereis: Callable[[object], ActorRef[Any] | None],
+        authenticator: Callable[[object], object] | None = None,
+    ) -> None:
+        self.now = now
+        self.wall_offset = wall_offset
+        self.audit = audit
+        self.directory = directory
+        self.timers = timers
+        self.whereis = whereis
+        self.authenticator = authenticator
