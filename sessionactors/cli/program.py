@@ -18,7 +18,18 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_USAGE", "LazyGroup", "complain", "main", "program"]
+__all__ = [
+    "EXIT_FAILED",
+    "EXIT_INTERRUPTED",
+    "EXIT_USAGE",
+    "InputError",
+    "LazyGroup",
+    "RunError",
+    "complain",
+    "main",
+    "program",
+    "reason_of",
+]
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -29,6 +40,20 @@ _COMMANDS: Final = {
     "replay": "Drive supervised sessions with a recorded log.",
 }
 """Name and short help; the command stands under its name in a module of the same name."""
+
+
+@final
+class InputError(click.ClickException):
+    """What the arguments name cannot be used; the message is one sentence."""
+
+    exit_code = EXIT_USAGE
+
+
+@final
+class RunError(click.ClickException):
+    """The command went wrong half-way; the message is one sentence."""
+
+    exit_code = EXIT_FAILED
 
 
 @final
@@ -100,3 +125,8 @@ def complain(message: str) -> None:
     """Write one line to standard error; characters that a terminal would obey are shown as escapes."""
     line = " ".join(f"sessionactors: {message}".split())
     click.echo("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line), err=True)
+
+
+def reason_of(exc: Exception) -> str:
+    """Say what went wrong without numbers, names of classes, and paths that stand in the sentence already."""
+    return exc.strerror.lower() if isinstance(exc, OSError) and exc.strerror else str(exc)

@@ -6,6 +6,7 @@ a mistyped file name is answered in a fraction of the time that takes.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, final
@@ -14,12 +15,13 @@ import click
 
 from sessionactors import bounds
 from sessionactors.cli.interrupts import interrupts_as_stop
-from sessionactors.cli.program import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, complain
+from sessionactors.cli.out_directory import make_free, require_free
+from sessionactors.cli.program import EXIT_INTERRUPTED, InputError, RunError, complain, reason_of
 from sessionactors.cli.progress import Progress
 from sessionactors.errors import InvalidKind, InvalidValue, SessionActorsError
-from sessionactors.replay.report import REPORT_FILES, write_report
+from sessionactors.replay.report import write_report
 from sessionactors.replay.settings import ReplaySettings
-from sessionactors.replay.source import SourceError, read_log
+from sessionactors.replay.source import SourceError, read_log, shown_name
 from supervisors.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -33,20 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["ReplayJob", "run_job"]
 
 _SPEED_MAX: Final = 1e9
-
-
-@final
-class _InputError(click.ClickException):
-    """What was named cannot be used."""
-
-    exit_code = EXIT_USAGE
-
-
-@final
-class _RunError(click.ClickException):
-    """The run went wrong half-way."""
-
-    exit_code = EXIT_FAILED
 
 
 @final
@@ -82,14 +70,16 @@ def run_job(job: ReplayJob) -> int:
     clock = SystemClock()
     begun = clock.monotonic()
     settings = _settings(job)
-    _require_free(job)
+    if job.directory is not None:
+        require_free(job.directory, is_overwriting=job.is_overwriting)
     try:
         log = _read(job, clock)
     except KeyboardInterrupt:
         complain("interrupted while reading; nothing was replayed")
         return EXIT_INTERRUPTED
     try:
-        _make_free(job.directory)
+        if job.directory is not None:
+            make_free(job.directory)
         report, is_complete = _drive(job, log, settings, clock, begun)
         if not is_complete:
             _tell_interrupted(job, log, report)
@@ -100,7 +90,7 @@ def run_job(job: ReplayJob) -> int:
     except (InvalidKind, InvalidValue):
         raise  # our own call was wrong: that is for us to see in full
     except (OSError, SessionActorsError) as exc:
-        raise _RunError(f"the run failed: {exc}") from exc
+        raise RunError(f"the run failed: {reason_of(exc)}") from exc
     _show(job, log, report, text)
     return 0
 
@@ -112,40 +102,7 @@ def _settings(job: ReplayJob) -> ReplaySettings:
         return ReplaySettings(**job.settings)  # type: ignore[arg-type]  # checked by the class itself
     except (InvalidKind, InvalidValue) as exc:
         option = "--" + exc.field.replace("_", "-")
-        raise _InputError(f"{option}{str(exc).removeprefix(exc.field)}") from exc
-
-
-def _require_free(job: ReplayJob) -> None:
-    """Refuse early, before anything long begins, to replace what somebody may still need."""
-    directory = job.directory
-    if directory is None:
-        return
-    from sessionactors.replay.binding import audit_files  # noqa: PLC0415 - see the module
-
-    try:
-        if directory.exists() and not directory.is_dir():
-            raise _InputError(f"--out: {directory} is not a folder")
-        left = [*audit_files(directory)] if directory.exists() else []
-    except (OSError, ValueError) as exc:
-        raise _InputError(f"--out: {directory} cannot be used: {exc}") from exc
-    if left and not job.is_overwriting:
-        raise _InputError(
-            f"--out: {directory} already has an audit log; name another folder, or replace it with --overwrite"
-        )
-
-
-def _make_free(directory: Path | None) -> None:
-    """Make the folder, and remove what an earlier replay left there; touch nothing else in it."""
-    if directory is None:
-        return
-    from sessionactors.replay.binding import audit_files  # noqa: PLC0415 - see the module
-
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for path in (*audit_files(directory), *(directory / name for name in REPORT_FILES)):
-            path.unlink(missing_ok=True)
-    except OSError as exc:
-        raise _InputError(f"--out: {directory} cannot be used: {exc.strerror or exc}") from exc
+        raise InputError(f"{option}{str(exc).removeprefix(exc.field)}") from exc
 
 
 def _read(job: ReplayJob, clock: Clock) -> Log:
@@ -153,7 +110,7 @@ def _read(job: ReplayJob, clock: Clock) -> Log:
         try:
             return read_log(job.files, log_format=job.log_format, on_progress=progress.update)
         except SourceError as exc:
-            raise _InputError(str(exc)) from exc
+            raise InputError(str(exc)) from exc
 
 
 def _drive(job: ReplayJob, log: Log, settings: ReplaySettings, clock: Clock, begun: float) -> tuple[ReplayReport, bool]:
@@ -183,6 +140,9 @@ def _tell_interrupted(job: ReplayJob, log: Log, report: ReplayReport) -> None:
 def _show(job: ReplayJob, log: Log, report: ReplayReport, text: str) -> None:
     if not job.is_json:
         click.echo(text, nl=False)
+        if job.directory is not None:
+            click.echo(f"\nThe audit log and this report are in {job.directory}; check the log with\n")
+            click.echo(f"  sessionactors audit verify {shlex.quote(str(job.directory))}")
         return
     if log.bad_lines:
         complain(f"skipped {log.bad_lines:,} of {log.lines:,} lines, the first of them:")
@@ -192,5 +152,5 @@ def _show(job: ReplayJob, log: Log, report: ReplayReport, text: str) -> None:
 
 
 def _title(job: ReplayJob) -> str:
-    first, *others = ("standard input" if name == "-" else ascii(name)[1:-1] for name in job.files)
+    first, *others = (shown_name(name) for name in job.files)
     return f"Replay of {first}" + (f" and {len(others)} more" if others else "")

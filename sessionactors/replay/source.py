@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
     from sessionactors.replay.events import Event
 
-__all__ = ["BAD_LINES_SHOWN", "LINE_LENGTH_MAX", "Log", "LogFormat", "SkippedLine", "SourceError", "read_log"]
+__all__ = [
+    "BAD_LINES_SHOWN",
+    "LINE_LENGTH_MAX",
+    "Log",
+    "LogFormat",
+    "SkippedLine",
+    "SourceError",
+    "read_log",
+    "shown_name",
+]
 
 LINE_LENGTH_MAX: Final = 1024 * 1024
 """Bytes of the longest line that is read; longer ones are skipped, unread, as bad lines."""
@@ -139,7 +148,7 @@ class _Reading:
 
     def read(self, name: str) -> None:
         """Add one file, or raise `SourceError`."""
-        shown = _shown(name)
+        shown = shown_name(name)
         events_before, bad_before = len(self.events), self.bad_lines
         first_bad: BadLine | None = None
         looks_binary = False
@@ -296,7 +305,7 @@ def _too_long(number: int) -> BadLine:
     return BadLine(number, f"it is longer than {LINE_LENGTH_MAX:,} bytes")
 
 
-def _shown(name: str) -> str:
+def shown_name(name: str) -> str:
     """Return a name that any terminal can show: no control characters, no undecodable bytes."""
     if name == "-":
         return "standard input"
