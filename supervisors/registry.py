@@ -92,8 +92,8 @@ class Registry:
 
     def forget(self, ref: Cell) -> None:
         """Free the name of an actor that has ended; nothing happens if it has none."""
-        if ref.name is None:
-            return
+        # Not without the lock: register() may be about to give it a name, having
+        # found it alive.
         with self._lock:
             if ref.name is not None and self._names.get(ref.name) is ref:
                 del self._names[ref.name]

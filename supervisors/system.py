@@ -10,14 +10,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Self, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
 from supervisors.clock import Clock, SystemClock, VirtualClock
 from supervisors.entropy import Entropy
 from supervisors.errors import IgnoreStart, InvalidArgumentError, NameTakenError, UsageError
 from supervisors.exits import SHUTDOWN, Crashed, describe
 from supervisors.registry import Registry, checked_name
-from supervisors.runtime.cell import INLINE, SHARED, Cell
+from supervisors.runtime.cell import INLINE, SHARED, TOKEN, Cell
 from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.scheduler import ManualScheduler, ThreadScheduler
@@ -37,6 +37,8 @@ __all__ = ["ActorSystem"]
 logger = logging.getLogger("supervisors.system")
 
 A = TypeVar("A", bound="Actor")
+
+_STOPPED: Final = "the actor system has been stopped; nothing can be started in it"
 
 
 @final
@@ -156,39 +158,81 @@ class ActorSystem:
                 raise NameTakenError(name, owner)
         with self._lock:
             if self._stopping:
-                raise UsageError("the actor system has been stopped; nothing can be started in it")
+                raise UsageError(_STOPPED)
             self._number = number = self._number + 1
         parent = thread_turn.turn.current if link else None
-        thread_turn.birth = lambda actor: ActorRef(actor, self, number, kind)
+        born: list[ActorRef[A]] = []
+
+        def birth(actor: A) -> ActorRef[A]:
+            born.append(ActorRef(actor, self, number, kind))
+            return born[0]
+
+        given = False
         try:
-            actor = actor_class(*args, **(kwargs or {}))
+            ref = self._construct(actor_class, args, kwargs or {}, birth, report=report)
+            self._admit(ref, name)
+            if parent is not None:
+                ref.parent = parent
+                ref.links = with_item(None, parent)
+                parent.links = with_item(parent.links, ref)
+            if monitor is not None and monitor.owner is not None:
+                monitor.target = ref
+                ref.watchers = with_item(None, monitor)
+                monitor.owner.monitors = with_item(monitor.owner.monitors, monitor)
+            started = ref.prepare()
+            given = True
+            ref._gate += TOKEN  # noqa: SLF001 - from here on the mailbox is anybody's
+            ref.come_up(started, wait=report)
+            if report:
+                started.get(timeout=None)
+        except (StartError, IgnoreStart) as outcome:
+            if born and not given:
+                born[0].abandon(outcome.reason if isinstance(outcome, StartError) else Crashed(outcome))
+            raise outcome from outcome.__cause__
+        except BaseException as error:
+            # The constructor failed, the name was taken, or somebody has pressed
+            # Ctrl-C. Nothing of the actor remains, and who has its ref is told.
+            if given:
+                born[0].kill()
+            elif born:
+                born[0].abandon(Crashed(error))
+            raise
+        return ref
+
+    @staticmethod
+    def _construct(
+        actor_class: type[A],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        birth: Callable[[A], ActorRef[A]],
+        *,
+        report: bool,
+    ) -> ActorRef[A]:
+        # A constructor may start other actors, also before it calls super().
+        before, thread_turn.birth = thread_turn.birth, birth
+        try:
+            actor = actor_class(*args, **kwargs)
         except Exception as error:
             if not report:
                 raise
             raise StartError(Crashed(error), actor_class.__name__) from error
         finally:
-            thread_turn.birth = None
+            thread_turn.birth = before
         ref: ActorRef[A] | None = getattr(actor, "_actor_ref", None)
         if ref is None:
             raise UsageError(f"{actor_class.__name__}.__init__() must call super().__init__()")
+        return ref
+
+    def _admit(self, ref: ActorRef[Any], name: Hashable) -> None:
+        """Make an actor one of the living, unless the system is being stopped."""
         if name is not None:
             self.registry.register(name, ref)
-        self._live[number] = ref
-        if parent is not None:
-            ref.parent = parent
-            ref.links = with_item(None, parent)
-            parent.links = with_item(parent.links, ref)
-        if monitor is not None and monitor.owner is not None:
-            monitor.target = ref
-            ref.watchers = with_item(None, monitor)
-            monitor.owner.monitors = with_item(monitor.owner.monitors, monitor)
-        started = ref.come_up(wait=report)
-        if report:
-            try:
-                started.get(timeout=None)
-            except (StartError, IgnoreStart) as outcome:
-                raise outcome from outcome.__cause__
-        return ref
+        with self._lock:
+            # Whoever comes before stop() has set this is among those it stops.
+            if not self._stopping:
+                self._live[ref.id] = ref
+                return
+        raise UsageError(_STOPPED)
 
     def bind(self, actor_class: type[A]) -> type[A]:
         """Return a subclass whose `start()` starts in this system, from anywhere."""

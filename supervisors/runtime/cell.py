@@ -5,21 +5,30 @@ bytes, and an ask of an idle actor must not walk from object to object. What
 users call is in `ref.py`; what senders and owners do is here.
 
 **The mailbox protocol.** A mailbox has a list that anybody may append to
-(`_outer`), and one try-lock, the *ownership* lock.
+(`_outer`), and a gate with one token in it. Whoever has the token *owns* the
+mailbox.
 
-1. A sender appends, then tries the lock without blocking. If that fails,
+1. A sender appends, then tries to take the token. If that fails,
    somebody owns the mailbox and will see the message. If it succeeds, the
    sender owns the mailbox and runs it or hands it to the scheduler.
-2. The owner handles a bounded number of messages, releases the lock, *then looks
-   again*; if something has arrived, it tries the lock again.
+2. The owner handles a bounded number of messages, puts the token back, *then looks
+   again*; if something has arrived, it tries for the token again.
 3. A dead mailbox still accepts and is still run: it answers every ask with
    `ActorDeadError` and counts everything else as a dead letter.
 
 Why no message is lost: a sender's append comes before its try. If the try
 fails, the owner's release comes after it, and the owner's look comes after the
-release, so the owner sees the message. The argument needs `list.append`, slicing
+release, so the owner sees the message. The argument needs `list.append`, `+=`, slicing
 and `del` of a prefix to be atomic, which CPython documents for both builds
 (with the GIL, and with per-object locks without it), and nothing else.
+
+**Why the gate is a list and not a lock.** ``del gate[0]`` takes the token or raises
+`IndexError`; ``gate += TOKEN`` puts it back. A lock would have to be *called*, and
+after a call the interpreter may run a signal handler: a `KeyboardInterrupt` could
+come up between ``acquire()`` and the next line, and nobody would ever release
+the lock. The interpreter looks for signals when a function begins, after a call
+and when a loop goes round, and nowhere else. There is none of these between
+the ``del`` and the ``try`` that follows it, so ownership cannot leak. It is also half the price.
 
 Everything below the line "the owner's" is touched by the owner only. `_inner`
 holds what the owner has taken out of `_outer` and not handled yet. Signals are
@@ -34,7 +43,8 @@ scheduler's workers.
 
 from __future__ import annotations
 
-import _thread
+import logging
+import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -52,10 +62,23 @@ if TYPE_CHECKING:
     from supervisors.runtime.contract import Runtime
     from supervisors.runtime.small_set import SmallSet
 
-__all__ = ["INLINE", "SHARED", "Cell", "Reply", "drain", "hand_over"]
+__all__ = ["INLINE", "SHARED", "TOKEN", "Cell", "Reply", "drain", "hand_over"]
+
+logger = logging.getLogger("supervisors.cell")
 
 INLINE: Final = "inline"
 SHARED: Final = "shared"
+
+TOKEN: Final = (None,)
+"""What is put back into a gate: a tuple of one, because ``+=`` wants something to go through."""
+
+HAS_GIL: Final[bool] = getattr(sys, "_is_gil_enabled", lambda: True)()
+"""With a GIL, an empty gate that is seen after the append means an owner that will look later.
+
+Without one, only the failed attempt to take the token says so: it goes through the
+gate's own lock and so comes before the owner's release, also on a machine that
+reorders what it stores and loads.
+"""
 
 CLOSED: Final[deque[object]] = deque()
 """What `_inner` is while the fast path must not be taken: starting or dead."""
@@ -79,9 +102,9 @@ class Cell:
         "_actor",
         "_deferred",
         "_doom",
+        "_gate",
         "_inline",
         "_inner",
-        "_lock",
         "_outer",
         "_pending",
         "_reply_to",
@@ -113,8 +136,7 @@ class Cell:
         self.parent: Any | None = None
         # The mailbox. The new ref is owned by whoever starts the actor.
         self._outer: list[Any] = []
-        self._lock = _thread.allocate_lock()  # ownership; guards all below
-        self._lock.acquire()
+        self._gate: list[None] = []  # holds the token while nobody owns the mailbox; guards all below
         # --- the owner's ---
         self._actor: Any = actor
         self._inline = dispatch == INLINE
@@ -147,9 +169,11 @@ class Cell:
     def run_owned(self) -> None:
         """Run a mailbox whose ownership the scheduler has been given."""
         turn = thread_turn.turn
-        self._run(turn)
-        if turn.ready and not turn.depth:
-            drain(turn)
+        try:
+            self._run(turn, owned=True)
+        finally:
+            if turn.ready and not turn.depth:
+                drain(turn)
 
     def run_for(self, future: ScheduledFuture[Any]) -> None:
         """Run an inline mailbox on the thread that waits for one of its replies.
@@ -157,8 +181,19 @@ class Cell:
         Stops as soon as the reply is there; see `ask()` for why.
         """
         turn = thread_turn.turn
-        if self._inline and turn.depth < NESTING_MAX and self._lock.acquire(False):
-            self._run(turn, until=future)
+        if self._inline and turn.depth < NESTING_MAX:
+            try:
+                self._run(turn, until=future)
+            finally:
+                # Also when the reply is there: its asker goes on, and nobody
+                # else looks at what this thread has made ready.
+                if turn.ready and not turn.depth:
+                    drain(turn)
+
+    def look_again(self) -> None:
+        """Wake the mailbox if something is in it; what whoever gave it up owes it."""
+        if self._outer or self._inner is not None:
+            self._wake(thread_turn.turn)
 
     def _wake(self, turn: Turn) -> None:
         # Step 1 of the protocol, after the append.
@@ -171,15 +206,28 @@ class Cell:
                     ready.append(self)
                 return
             if turn.current is None:
-                if self._lock.acquire(False):
+                try:
                     self._run(turn)
+                finally:
                     if turn.ready:
                         drain(turn)
                 return
         # A shared actor's turn must not run others inside itself: they might
         # ask it back, and a send would turn into a deadlock.
-        if self._lock.acquire(False):
-            self.system.scheduler.submit(self)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        scheduler = self.system.scheduler
+        enqueue = scheduler.enqueue
+        gate = self._gate
+        if HAS_GIL and not gate:
+            return  # the same answer for less
+        try:
+            del gate[0]
+        except IndexError:
+            return
+        enqueue(self)
+        scheduler.kick()
 
     # -- for the runtime: the owner ----------------------------------------
 
@@ -244,21 +292,24 @@ class Cell:
                 return item
         return None
 
-    def come_up(self, *, wait: bool) -> ScheduledFuture[Any]:
-        """Start the actor; the caller owns the new ref and gives it up here.
-
-        An inline actor comes up on this thread, any other on a worker.
+    def prepare(self) -> ScheduledFuture[None]:
+        """Have the next turn start the actor; the caller owns the new mailbox.
 
         Returns:
             A future of None, or of the `StartError` or `IgnoreStart` of the start.
         """
-        started = self._starting = ScheduledFuture(self.system.scheduler, self)
+        started: ScheduledFuture[None] = ScheduledFuture(self.system.scheduler, self)
+        self._starting = started
+        return started
+
+    def come_up(self, started: ScheduledFuture[None], *, wait: bool) -> None:
+        """Start the actor: an inline one on this thread, any other on a worker."""
         turn = thread_turn.turn
         if not self._inline or turn.depth >= NESTING_MAX:
-            self.system.scheduler.submit(self)
+            self._hand_over()
             if wait:
                 started.settle(None)
-            return started
+            return
         caller = turn.current
         if caller is not None:
             caller.waits_for = self
@@ -267,9 +318,17 @@ class Cell:
         finally:
             if caller is not None:
                 caller.waits_for = None
-        if turn.ready and not turn.depth:
-            drain(turn)
-        return started
+            if turn.ready and not turn.depth:
+                drain(turn)
+
+    def abandon(self, reason: object) -> None:
+        """End an actor that was constructed and never came up; the caller owns it.
+
+        None of its code runs. Whoever has its ref already gets an answer.
+        """
+        self._end(reason, by_signal=True, silent=True)
+        self._gate += TOKEN
+        self.look_again()
 
     def _first_turn(self, started: ScheduledFuture[Any]) -> None:
         self._starting = None
@@ -295,49 +354,60 @@ class Cell:
                 self._inner = None
             started.offer()
 
-    def release(self) -> None:
-        """Give ownership back and look again (step 2)."""
-        self._lock.release()
-        if self._outer or self._inner is not None:
-            self._wake(thread_turn.turn)
-
-    def _run(self, turn: Turn, until: ScheduledFuture[Any] | None = None) -> None:
+    def _run(self, turn: Turn, until: ScheduledFuture[Any] | None = None, *, owned: bool = False) -> None:
         """Handle a quantum of messages, then give ownership back or on.
 
         Args:
             turn: this thread's turn.
             until: stop when this reply is there.
+            owned: the mailbox is ours already; False: take it if it is free.
         """
+        gate = self._gate
+        scheduler = self.system.scheduler
+        enqueue = scheduler.enqueue
         before = turn.current
         nested = self._inline
+        budget = QUANTUM_MESSAGES
+        if not owned:
+            try:
+                del gate[0]
+            except IndexError:
+                return
+            owned = True
         turn.current = self
         if nested:
             turn.depth += 1
-        budget = QUANTUM_MESSAGES
         try:
             while True:
-                try:
-                    left = self._run_quantum(budget, until)
-                finally:
-                    inner = self._inner
-                    if inner is not None and not inner and inner is not CLOSED and not self.suspended:
-                        self._inner = None
+                left = self._run_quantum(budget, until)
+                inner = self._inner
+                if inner is not None and not inner and inner is not CLOSED and not self.suspended:
+                    self._inner = None
+                owned = False
                 if left <= 0:
-                    self.system.scheduler.submit(self)  # ownership goes along
+                    enqueue(self)  # ownership goes along
+                    scheduler.kick()
                     return
-                self._lock.release()
+                gate += TOKEN
                 # Step 2, the second look. A loop, not a call: under a flood the
                 # stack must not grow.
-                if not self._outer or not self._lock.acquire(False):
+                if not self._outer:
                     return
+                try:
+                    del gate[0]
+                except IndexError:
+                    return
+                owned = True
                 budget = left
-        except BaseException:
-            self.release()
-            raise
         finally:
             turn.current = before
             if nested:
                 turn.depth -= 1
+            if owned:
+                # A signal handler has raised, or a handler what is no Exception.
+                # Somebody else goes on: on this thread it would happen again.
+                enqueue(self)
+                scheduler.kick()
 
     def _run_quantum(self, budget: int, until: ScheduledFuture[Any] | None) -> int:
         """Handle at most so many messages; return what is left of the budget.
@@ -396,7 +466,9 @@ class Cell:
 
     def _ask_raised(self, error: BaseException, future: ScheduledFuture[Any] | None = None) -> None:
         """Decide what an exception in an ask does to the actor; tell the asker."""
-        self._deferred = None
+        deferred, self._deferred = self._deferred, None
+        if deferred is not None:
+            self._drop_deferred(deferred)
         actor = self._actor
         if isinstance(error, StopNow) and future is not None:
             self._end(NORMAL)
@@ -420,6 +492,15 @@ class Cell:
         # The asker gets the error after the actor is gone: whoever asks again
         # must not find a half-dead actor.
         self._end(Crashed(error), crash=True, last=(future, error) if future is not None else None)
+        if future is not None and not isinstance(error, (Exception, SystemExit)):
+            raise error  # Ctrl-C is for this thread, whoever has asked
+
+    def _drop_deferred(self, future: ScheduledFuture[Any]) -> None:
+        # The ask that was deferred has got an exception instead.
+        pending = self._pending
+        if isinstance(pending, dict):
+            for reply in [each for each in pending if isinstance(each, Reply) and each.future is future]:
+                pending.pop(reply, None)
 
     def _tell_raised(self, error: BaseException) -> None:
         """Decide what an exception in a message handler does to the actor."""
@@ -441,14 +522,27 @@ class Cell:
         *,
         crash: bool = False,
         by_signal: bool = False,
+        silent: bool = False,
         last: tuple[ScheduledFuture[Any], BaseException] | None = None,
     ) -> None:
-        """End the actor: cleanup, then name, then monitors and links (EXIT-10)."""
+        """End the actor: cleanup, then name, then monitors and links (EXIT-10).
+
+        Whatever the cleanup raises, the actor is dead afterwards; what is no
+        `Exception` goes on from here once everybody has been told.
+        """
         actor = self._actor
         if actor is None:
             return
-        if not (by_signal and isinstance(reason, str) and reason == KILLED):
-            reason = actor.ending(reason, crash=crash, by_signal=by_signal)
+        interrupt: BaseException | None = None
+        if not silent and not (by_signal and isinstance(reason, str) and reason == KILLED):
+            try:
+                reason = actor.ending(reason, crash=crash, by_signal=by_signal)
+            except Exception as error:  # noqa: BLE001 - SRV-21: it becomes the reason
+                reason = Crashed(error)
+            except BaseException as error:  # noqa: BLE001 - the same, and it goes on below
+                reason = Crashed(error)
+                if not isinstance(error, SystemExit):
+                    interrupt = error
         self.exit_reason = reason
         self._actor = None
         if self._inner is None:
@@ -456,7 +550,11 @@ class Cell:
         elif self._inner is not CLOSED:
             self._inner, rest = CLOSED, self._inner
             self._outer[:0] = rest  # asks get their answer below, in order
-        actor.ended()
+        if not silent:
+            try:
+                actor.ended()
+            except Exception:
+                logger.exception("%s.ended() raised", self)
         if crash:
             self.system.crashed(self, reason)
         self.system.ended(self, reason)
@@ -468,6 +566,8 @@ class Cell:
             reply.future.offer(error=ActorDeadError.of(self, reason))
         self._announce(reason)
         self._bury()
+        if interrupt is not None:
+            raise interrupt
 
     def _announce(self, reason: object) -> None:
         """Fire monitors and links; their receivers find the actor dead."""
@@ -556,18 +656,15 @@ def drain(turn: Turn) -> None:
     try:
         while ready and budget:
             budget -= 1
-            ref = ready.popleft()
-            if ref._lock.acquire(False):  # noqa: SLF001 - the other half of _wake()
-                ref._run(turn)  # noqa: SLF001
+            ready.popleft()._run(turn)  # noqa: SLF001 - the other half of _wake()
     finally:
         turn.depth -= 1
-        hand_over(turn)
+        if ready:
+            hand_over(turn)
 
 
 def hand_over(turn: Turn) -> None:
     """Give everything that is ready on this thread to the scheduler."""
     ready = turn.ready
     while ready:
-        ref = ready.popleft()
-        if ref._lock.acquire(False):  # noqa: SLF001
-            ref.system.scheduler.submit(ref)
+        ready.popleft()._hand_over()  # noqa: SLF001 - the other half of _wake()

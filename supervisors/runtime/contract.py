@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from supervisors.clock import Clock
     from supervisors.runtime.cell import Cell
     from supervisors.runtime.futures import ScheduledFuture
@@ -17,7 +19,19 @@ __all__ = ["Runtime", "Scheduler"]
 
 
 class Scheduler(Protocol):
-    """Decides which mailbox runs next, and on which thread."""
+    """Decides which mailbox runs next, and on which thread.
+
+    Attributes:
+        enqueue: takes over a mailbox together with its ownership. A built-in
+            function, so that no signal handler can run before it is done; `kick()`
+            follows.
+    """
+
+    enqueue: Callable[[Cell], None]
+
+    def kick(self) -> None:
+        """See that somebody runs what has been put in by `enqueue`."""
+        ...
 
     def submit(self, ref: Cell) -> None:
         """Take over a mailbox together with its ownership, and run it soon."""

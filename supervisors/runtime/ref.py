@@ -13,11 +13,11 @@ from typing import Any, Final, Literal, TypeVar, final, overload
 import pykka
 
 from supervisors.exits import NORMAL
-from supervisors.runtime.cell import NOBODY, Cell, Reply, drain
+from supervisors.runtime.cell import NOBODY, TOKEN, Cell, Reply, drain
 from supervisors.runtime.futures import ScheduledFuture, refuse_cycle
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
 from supervisors.runtime.pykka_adapter import StopMessage, StopNow
-from supervisors.runtime.signals import Ask, ExitSignal, Resumed, Suspended, Watched
+from supervisors.runtime.signals import Ask, ExitSignal, Resumed, Suspended, Unwatched, Watched
 from supervisors.runtime.turn import NESTING_MAX, Turn, thread_turn
 
 __all__ = ["ASK_TIMEOUT", "ActorRef", "Inbox", "Reply", "Stopped"]
@@ -79,18 +79,23 @@ class ActorRef(Cell, pykka.ActorRef[A]):
 
         Thread: any.
         """
-        if block and self._inline and self._lock.acquire(False):
-            # The fast path: the mailbox is ours. If it is also empty, this is
-            # the next message in order, and we can just handle it here.
-            if self._inner is not None or self._outer:
-                self._lock.release()
+        if block and self._inline and self._inner is None and not self._outer:
+            # The fast path: if the mailbox can be had, and is empty, this is the
+            # next message in order, and we can just handle it here. No call
+            # stands between the `del` and the `try`: see cell.py.
+            turn = thread_turn.turn
+            depth = turn.depth
+            caller = turn.current
+            gate = self._gate
+            try:
+                del gate[0]
+            except IndexError:
+                pass
             else:
-                turn = thread_turn.turn
-                depth = turn.depth
-                if depth >= NESTING_MAX:
-                    self._lock.release()
+                if depth >= NESTING_MAX or self._inner is not None or self._outer:
+                    gate += TOKEN
+                    self.look_again()
                 else:
-                    caller = turn.current
                     if caller is not None:
                         caller.waits_for = self
                     turn.current = self
@@ -112,7 +117,7 @@ class ActorRef(Cell, pykka.ActorRef[A]):
                         turn.depth = depth
                         if caller is not None:
                             caller.waits_for = None
-                        self._lock.release()
+                        gate += TOKEN
                         # Look again. What is left over is not run inside the
                         # caller's turn: the caller has its reply, so if one of
                         # these asked the caller back, both would hang.
@@ -131,8 +136,12 @@ class ActorRef(Cell, pykka.ActorRef[A]):
         if block and turn.current is not None:
             refuse_cycle(turn.current, self)
         future: ScheduledFuture[Any] = ScheduledFuture(self.system.scheduler, self)
-        self._outer.append(Ask(message, future))
-        self._wake(turn)
+        try:
+            self._outer.append(Ask(message, future))
+            self._wake(turn)
+        except BaseException:
+            self.look_again()
+            raise
         return self._get(future, timeout) if block else future
 
     def _get(self, future: ScheduledFuture[Any], timeout: float | _Default | None) -> Any:
@@ -159,14 +168,33 @@ class ActorRef(Cell, pykka.ActorRef[A]):
         if self._actor is None:
             raise ActorDeadError.of(self, self.exit_reason)
         turn = thread_turn.turn
-        if self._inline and not turn.depth and turn.current is None and self._lock.acquire(False):
+        outer = self._outer
+        if self._inline and not turn.depth and turn.current is None and self._inner is None and not outer:
             # The fast path, as in ask(): an idle inline actor, told by a plain thread.
-            if self._inner is None and not self._outer:
-                self._handle_here(message, turn)
-                return
-            self._lock.release()
-        self._outer.append(message)
-        self._wake(turn)
+            gate = self._gate
+            try:
+                del gate[0]
+            except IndexError:
+                pass
+            else:
+                try:
+                    if self._inner is None and not outer:
+                        self._handle_here(message, turn)
+                        return
+                finally:
+                    turn.current = None
+                    turn.depth = 0
+                    gate += TOKEN
+                    if outer or self._inner is not None:
+                        self._wake(turn)
+                    if turn.ready:
+                        drain(turn)
+        try:
+            outer.append(message)
+            self._wake(turn)
+        except BaseException:
+            self.look_again()  # a signal handler may have come between the two
+            raise
 
     def _handle_here(self, message: Any, turn: Turn) -> None:
         turn.current = self
@@ -179,13 +207,6 @@ class ActorRef(Cell, pykka.ActorRef[A]):
             self._tell_raised(error)
         finally:
             self._reply_to = None
-            turn.current = None
-            turn.depth = 0
-            self._lock.release()
-            if self._outer or self._inner is not None:
-                self._wake(turn)
-            if turn.ready:
-                drain(turn)
 
     def send(self, message: Any) -> None:
         """Send a message; to a dead actor it becomes a dead letter (SIG-4).
@@ -254,7 +275,12 @@ class ActorRef(Cell, pykka.ActorRef[A]):
         Raises:
             AskTimeoutError: it still lives when the time is up.
         """
-        return self.when_ended().get(timeout=timeout)
+        future = self.when_ended()
+        try:
+            return future.get(timeout=timeout)
+        except AskTimeoutError:
+            self.signal(Unwatched(future))
+            raise
 
     def when_ended(self) -> ScheduledFuture[object]:
         """Return a future of the exit reason, set once cleanup has ended."""

@@ -15,7 +15,7 @@ import logging
 import queue
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, Literal, final
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
 from supervisors.runtime.cell import hand_over
@@ -49,39 +49,60 @@ class ThreadScheduler:
     """
 
     __slots__ = (
+        "_at_limit",
         "_clock",
+        "_compensated",
         "_idle",
         "_live",
         "_lock",
         "_name",
+        "_peak",
         "_queue",
+        "_retired",
+        "_started",
         "_stopping",
         "_threads",
         "_waiting",
+        "enqueue",
         "workers",
         "workers_max",
     )
 
     def __init__(self, workers: int, clock: Clock, workers_max: int | None = None, name: str = "supervisors") -> None:
-        if isinstance(workers, bool) or not isinstance(workers, int):
-            raise InvalidTypeError("workers", workers, "a whole number from 1 to 256")
-        if not 1 <= workers <= 256:
-            raise InvalidArgumentError("workers", workers, "1 to 256")
-        self.workers = workers
-        self.workers_max = workers_max if workers_max is not None else workers + 256
+        self.workers = checked_count("workers", workers, 256)
+        self.workers_max = workers + 256 if workers_max is None else checked_count("workers_max", workers_max, 4096)
+        if self.workers_max < workers:
+            raise InvalidArgumentError("workers_max", workers_max, f"at least workers, {workers}")
         self._name = name
         self._clock = clock
         self._queue: queue.SimpleQueue[Cell | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()  # guards the four below; nothing is called while it is held
+        # Not a method: nothing may come between taking a mailbox and being rid of it (cell.py).
+        self.enqueue: Callable[[Cell], None] = self._queue.put
+        self._lock = threading.Lock()  # guards all below; nothing is called while it is held
         self._live = 0  # worker threads that have not ended
         self._waiting = 0  # of these, the ones that wait for a reply
         self._idle = 0  # of these, the ones that wait for work
+        self._peak = 0
+        self._started = 0
+        self._compensated = 0
+        self._retired = 0
+        self._at_limit = 0
         self._stopping = False
         self._threads: set[threading.Thread] = set()
 
     def submit(self, ref: Cell) -> None:
         """Take over a mailbox together with its ownership, and run it soon."""
-        self._queue.put(ref)
+        self.enqueue(ref)
+        self.kick()
+
+    def kick(self) -> None:
+        """See that somebody runs what has been put into the queue.
+
+        Why nothing is left lying: who puts something in looks at the counts
+        afterwards; who changes a count looks at the queue afterwards. Both looks
+        and both changes of the queue are ordered by the queue's own lock, so at
+        least one of the two sees the other.
+        """
         if not self._idle and self._live - self._waiting < self.workers:
             self._grow()
 
@@ -100,7 +121,7 @@ class ThreadScheduler:
         with self._lock:
             self._waiting += 1
         if self._queue.qsize():
-            self._grow()
+            self.kick()
         try:
             return future.wait_blocking(timeout)
         finally:
@@ -109,6 +130,9 @@ class ThreadScheduler:
 
     def stop(self, timeout: float) -> list[str]:
         """End the workers once the queue is empty.
+
+        What is sent afterwards runs on the sending thread: dead actors still
+        have to answer.
 
         Args:
             timeout: seconds to wait for all of them together.
@@ -125,41 +149,95 @@ class ThreadScheduler:
         for thread in threads:
             if thread is not threading.current_thread():
                 thread.join(max(deadline - self._clock.monotonic(), 0.0))
+        self._run_here()
         return [thread.name for thread in threads if thread.is_alive() and thread is not threading.current_thread()]
 
     def statistics(self) -> dict[str, int]:
-        """Return counts: threads alive, waiting for replies, idle; mailboxes queued."""
+        """Return counts by name; a snapshot.
+
+        `workers` live now, of which `waiting` wait for replies and `idle` for
+        work; `queued` mailboxes; `peak` workers at one time; ever `started`;
+        `compensated`: of these, started because another one waits; `retired`:
+        ended as surplus; `at_limit`: not started because `workers_max` was reached.
+        """
         with self._lock:
             return {
                 "workers": self._live,
                 "waiting": self._waiting,
                 "idle": self._idle,
                 "queued": self._queue.qsize(),
+                "peak": self._peak,
+                "started": self._started,
+                "compensated": self._compensated,
+                "retired": self._retired,
+                "at_limit": self._at_limit,
             }
 
     def _grow(self) -> None:
         with self._lock:
-            if self._live - self._waiting >= self.workers or self._live >= self.workers_max:
-                return
-            self._live += 1
-            thread = threading.Thread(target=self._work, name=f"{self._name}-worker-{self._live}", daemon=True)
-            self._threads.add(thread)
-        thread.start()
+            verdict = self._admit()
+            number = self._started
+        if verdict == "grow":
+            self._start_thread(number)
+        elif verdict == "stopped":
+            self._run_here()
+        elif verdict == "limit":
+            logger.warning("all %d workers wait for replies; no more are started", self.workers_max)
+
+    def _admit(self) -> Literal["enough", "grow", "limit", "stopped"]:
+        """Decide whether another worker starts, and count it; the lock is held."""
+        if self._stopping:
+            return "stopped"
+        if self._live - self._waiting >= self.workers:
+            return "enough"
+        if self._live >= self.workers_max:
+            self._at_limit += 1
+            return "limit" if self._at_limit == 1 else "enough"
+        self._live += 1
+        self._started += 1
+        self._compensated += self._waiting > 0
+        self._peak = max(self._peak, self._live)
+        return "grow"
+
+    def _start_thread(self, number: int) -> None:
+        thread = threading.Thread(target=self._work, name=f"{self._name}-worker-{number}", daemon=True)
+        try:
+            thread.start()
+        except BaseException as error:
+            if thread.ident is None:
+                with self._lock:
+                    self._live -= 1
+            if not isinstance(error, RuntimeError):
+                raise
+            # The machine has no thread left. What is queued waits for the
+            # workers there are; only without any is there nobody to wait for.
+            logger.exception("cannot start another worker")
+            if not self._live:
+                raise
 
     def _work(self) -> None:
         turn = thread_turn.turn
         turn.worker = self
         get = self._queue.get
+        with self._lock:
+            self._threads.add(threading.current_thread())
         while True:
             with self._lock:
+                if self._stopping and self._queue.qsize() == 0:
+                    break
                 if self._live - self._waiting > self.workers and self._queue.qsize() == 0:
-                    break  # compensated for somebody who is back
+                    self._retired += 1  # compensated for somebody who is back
+                    break
                 self._idle += 1
             ref = get()
             with self._lock:
                 self._idle -= 1
+                more = not self._idle and self._live - self._waiting < self.workers
             if ref is _STOP:
                 break
+            if more and self._queue.qsize():
+                # Who put that in may have counted on us.
+                self._grow()
             try:
                 ref.run_owned()
             except BaseException:
@@ -167,6 +245,35 @@ class ThreadScheduler:
         with self._lock:
             self._live -= 1
             self._threads.discard(threading.current_thread())
+        if self._queue.qsize():
+            self.kick()
+
+    def _run_here(self) -> None:
+        """Run what is queued on this thread, now that there are no workers."""
+        turn = thread_turn.turn
+        if turn.worker is self:
+            return  # we are at it, further down on this stack
+        before, turn.worker = turn.worker, self
+        for_others = 0
+        try:
+            while True:
+                try:
+                    ref = self._queue.get_nowait()
+                except queue.Empty:
+                    return
+                if ref is _STOP:
+                    for_others += 1
+                else:
+                    ref.run_owned()
+        finally:
+            turn.worker = before
+            for _ in range(for_others):
+                self._queue.put(_STOP)  # a worker that is still busy wants it
+
+    @property
+    def is_stopped(self) -> bool:
+        """Tell whether `stop()` has been called."""
+        return self._stopping
 
     def __repr__(self) -> str:
         facts = self.statistics()
@@ -186,12 +293,13 @@ class ManualScheduler:
     Thread: one at a time.
     """
 
-    __slots__ = ("_jump", "_next_timer", "_now", "_ready")
+    __slots__ = ("_jump", "_next_timer", "_now", "_ready", "enqueue")
 
     def __init__(
         self, next_timer: Callable[[float | None], bool], now: Callable[[], float], jump: Callable[[float], None]
     ) -> None:
         self._ready: deque[Cell] = deque()
+        self.enqueue: Callable[[Cell], None] = self._ready.append
         self._next_timer = next_timer
         self._now = now
         self._jump = jump
@@ -199,6 +307,9 @@ class ManualScheduler:
     def submit(self, ref: Cell) -> None:
         """Take over a mailbox together with its ownership."""
         self._ready.append(ref)
+
+    def kick(self) -> None:
+        """Do nothing: who settles or waits will look."""
 
     def settle(self) -> int:
         """Run until nothing is ready; return how many mailboxes were run."""
@@ -239,3 +350,12 @@ class ManualScheduler:
 
     def __repr__(self) -> str:
         return f"<ManualScheduler {len(self._ready)} mailboxes ready>"
+
+
+def checked_count(field: str, value: object, highest: int) -> int:
+    """Return a number of threads, or raise what names the field."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidTypeError(field, value, f"a whole number from 1 to {highest}")
+    if not 1 <= value <= highest:
+        raise InvalidArgumentError(field, value, f"1 to {highest}")
+    return value

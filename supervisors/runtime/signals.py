@@ -42,6 +42,7 @@ __all__ = [
     "Suspended",
     "UnlinkTaken",
     "Unlinked",
+    "Unwatched",
     "Watched",
 ]
 
@@ -396,6 +397,20 @@ class Watched(Signal):
 
     def bounce(self, ref: Cell) -> None:
         self.future.offer(ref.exit_reason)
+
+
+@final
+class Unwatched(Signal):
+    """Whoever waited for the end has given up."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, future: ScheduledFuture[Any]) -> None:
+        self.future = future
+
+    def apply(self, ref: Cell) -> object:
+        ref.watchers = without_item(ref.watchers, self.future)
+        return NOTHING
 
 
 @final
