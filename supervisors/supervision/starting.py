@@ -1,0 +1,85 @@
+"""Calling a child's start function, and what its answers mean (SUP-4)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from supervisors.actor import Actor
+from supervisors.errors import Exit, IgnoreStart, NoActorError
+from supervisors.exits import Crashed
+from supervisors.runtime.outcomes import StartError
+from supervisors.runtime.ref import ActorRef
+from supervisors.runtime.turn import current_ref
+from supervisors.supervision.child_spec import ChildSpec
+from supervisors.supervision.configuration import IGNORE
+from supervisors.supervision.outcomes import Outcome, Started, StartFailed, StartIgnored
+
+if TYPE_CHECKING:
+    from supervisors.system import ActorSystem
+
+__all__ = ["call_start", "start_named"]
+
+A = TypeVar("A", bound=Actor)
+
+
+def call_start(spec: ChildSpec) -> Outcome:
+    """Call the start function of a child; it never raises an `Exception`.
+
+    =====================================  ==========================================
+    the start function                     means
+    =====================================  ==========================================
+    is an `Actor` class                    it is started, linked to the supervisor
+    returns a ref                          that is the child
+    returns (ref, info)                    likewise; `info` goes to whoever asked
+    returns `"ignore"`, raises             nothing to start, and no error
+    `IgnoreStart`
+    raises `StartError`                    the error is its reason
+    raises `Exit`                          the error is ("EXIT", its reason)
+    raises anything else                   the error is ("EXIT", `Crashed` of it)
+    returns anything else                  the error is what it returned
+    =====================================  ==========================================
+
+    Thread: the supervisor's own turn. Blocks: as long as the start takes.
+    """
+    start = spec.start
+    try:
+        if isinstance(start, type) and issubclass(start, Actor):
+            return Started(start.start_link(*spec.args, **spec.kwargs))
+        returned = start(*spec.args, **spec.kwargs)
+    except StartError as error:
+        return StartFailed(error.reason)
+    except IgnoreStart:
+        return StartIgnored()
+    except Exit as ended:
+        return StartFailed(("EXIT", ended.reason))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the child did not start
+        return StartFailed(("EXIT", Crashed(error)))
+    match returned:
+        case ActorRef():
+            return Started(returned)
+        case (ActorRef() as ref, info):
+            return Started(ref, info)
+        case str() if returned == IGNORE:
+            return StartIgnored()
+        case _:
+            return StartFailed(returned)
+
+
+def start_named(name: Hashable, actor_class: type[A], *args: Any, **kwargs: Any) -> ActorRef[A]:
+    """Start an actor under a registered name, linked to the running actor.
+
+    Made to be a start function: ``ChildSpec("limiter", start_named, ("rate_limiter",
+    RateLimiter))``. A restarted child gets the same name again, because its
+    predecessor has lost it before the supervisor hears of its end (EXIT-10).
+
+    Raises:
+        StartError: it did not come up.
+        NameTakenError: somebody else has the name.
+        NoActorError: no actor is running on this thread.
+    """
+    current = current_ref()
+    if current is None:
+        raise NoActorError("start_named() links to the running actor; there is none on this thread")
+    system = cast("ActorSystem", current.system)
+    return system.spawn(actor_class, args, kwargs, link=True, report=True, name=name)
