@@ -284,6 +284,17 @@ class Cell:
         if isinstance(pending, dict):
             pending.pop(reply, None)
 
+    def put_first(self, message: Any) -> None:
+        """Make a message the next one to be handled; for the actor's own turn (SRV-15).
+
+        Exit signals that have arrived meanwhile still come before it.
+        """
+        inner = self._inner
+        if inner is None or inner is CLOSED:
+            self._inner = deque((message,))
+        else:
+            inner.appendleft(message)
+
     def withdraw(self, wanted: Callable[[Any], bool]) -> Any:
         """Take the first waiting item that is wanted out of what has arrived, or None."""
         for position, item in enumerate(self._inner or ()):
