@@ -29,6 +29,7 @@ from zlib import crc32
 from sessionactors.audit.record import EVENT_TYPES, kind_of
 
 __all__ = [
+    "KEY_BITS",
     "SEGMENT_BITS",
     "SEGMENT_SIZE",
     "Block",
@@ -44,10 +45,12 @@ SEGMENT_BITS: Final = 14
 SEGMENT_SIZE: Final = 1 << SEGMENT_BITS
 """Entries of one segment."""
 
+KEY_BITS: Final = 33
+"""Bits of a key; above them a block's id has the number of the segment."""
+
 Block: TypeAlias = tuple[int, bytes]
 """A block's id and its packed index entries."""
 
-_KEY_BITS: Final = 33
 _KEY_OF_KINDS: Final = 1 << 32
 _PLACE_MASK: Final = SEGMENT_SIZE - 1
 _BLOCK_ENTRIES: Final = 480  # of 8 bytes each: they fill a page of 4 KiB
@@ -123,7 +126,7 @@ def blocks_of(segment: int, entries: Iterable[int]) -> list[Block]:
 
 def block_id(segment: int, key: int) -> int:
     """Return the id that a block beginning with a key has."""
-    return segment << _KEY_BITS | key
+    return segment << KEY_BITS | key
 
 
 def find_in_block(block: bytes, key: int) -> list[int]:

@@ -1,0 +1,233 @@
+"""The SQLite database of an audit log: its tables, how it is opened, and what its errors mean.
+
+Four tables and no index beside them. `entries` has the bytes of each entry,
+`session_index` the blocks of `sessionactors.audit.session_index`, `heads` every
+signed head, and `tip` the one row that lets a writer go on where the last one
+stopped.
+
+While a log is open for writing the database is in WAL mode, so that readers and
+the writer do not wait for each other. A writer that closes in order turns the
+mode off again: what it leaves is one ordinary file that can be copied, and read
+from a medium that cannot be written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgpack
+
+from sessionactors.audit.errors import (
+    AuditDamagedError,
+    AuditError,
+    AuditLockedError,
+    AuditReadError,
+    AuditWriteError,
+)
+
+__all__ = [
+    "ROLE",
+    "create_tables",
+    "is_empty",
+    "open_for_reading",
+    "open_for_writing",
+    "pack_counts",
+    "reported",
+    "schema_fault",
+    "transaction",
+    "unpack_counts",
+]
+
+ROLE: Final = "audit database"
+
+_APPLICATION_ID: Final = 0x53414C31  # "SAL1"
+_USER_VERSION: Final = 1
+_BUSY_TIMEOUT: Final = 5.0
+_PAGE_SIZE: Final = 4096
+_AUTOCHECKPOINT_PAGES: Final = 4000
+_WAL_SIZE_MAX: Final = 64 * 1024 * 1024
+
+_TABLES: Final = {
+    "entries": "CREATE TABLE entries (sequence INTEGER PRIMARY KEY, leaf BLOB NOT NULL) STRICT",
+    "session_index": "CREATE TABLE session_index (id INTEGER PRIMARY KEY, block BLOB NOT NULL) STRICT",
+    "heads": "CREATE TABLE heads (size INTEGER PRIMARY KEY, note BLOB NOT NULL) STRICT",
+    "tip": (
+        "CREATE TABLE tip (id INTEGER PRIMARY KEY CHECK (id = 0), size INTEGER NOT NULL, frontier BLOB NOT NULL,"
+        " counts BLOB NOT NULL, checkpoints_size INTEGER NOT NULL) STRICT"
+    ),
+}
+
+_ADVICE: Final = {
+    "full": "free some space and commit again",
+    "readonly": "make the directory and its files writable",
+    "busy": "end the program that has it open, and try again",
+    "io": "check the disk; nothing was committed since the last success",
+    "damaged": "verify the log, keep the directory as evidence, and start a new log in another one",
+    "missing": "check the path and its permissions",
+}
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """Open or make the database for its one writer.
+
+    Raises:
+        AuditError: see `reported()`.
+    """
+    with reported(path):
+        # Made here and not by SQLite, which would let others read it.
+        with contextlib.suppress(OSError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        connection = _connect(f"{path.absolute().as_uri()}?mode=rw")
+        try:
+            connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")  # takes effect in a new file only
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE_MAX}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open the database without the right to change anything.
+
+    Raises:
+        AuditReadError: it is not there or cannot be opened.
+        AuditDamagedError: it is no database.
+    """
+    with reported(path):
+        address = f"{path.absolute().as_uri()}?mode=ro"
+        connection = _connect(address)
+        try:
+            # Opening is lazy: only a first look shows whether it works.
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except sqlite3.OperationalError as error:
+            connection.close()
+            wal = path.with_name(f"{path.name}-wal")
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or (wal.exists() and wal.stat().st_size):
+                raise
+            # A database in WAL mode on a medium that cannot be written: nobody
+            # else writes there either, so it may be read as it stands.
+            return _connect(f"{address}&immutable=1")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def create_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables in an empty database; the caller has begun a transaction."""
+    for statement in _TABLES.values():
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {_USER_VERSION}")
+
+
+def is_empty(connection: sqlite3.Connection) -> bool:
+    """Tell whether the database has no tables yet."""
+    return connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None
+
+
+def schema_fault(connection: sqlite3.Connection) -> str | None:
+    """Return what is wrong with the tables, or None.
+
+    Whoever may write the file could put a view or a trigger in the place of a
+    table, so everything has to be there word for word, and nothing else.
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != _APPLICATION_ID:
+        return "it is no audit log's database"
+    if version != _USER_VERSION:
+        return f"its format is {version}, and this program knows {_USER_VERSION}"
+    found = dict(connection.execute("SELECT name, sql FROM sqlite_schema LIMIT 100"))
+    if found != _TABLES:
+        return f"its tables are not those of an audit log ({', '.join(sorted(map(str, found))) or 'none'})"
+    return None
+
+
+@contextlib.contextmanager
+def reported(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite into errors of the audit log that say what to do.
+
+    Raises:
+        AuditWriteError: the disk is full, read-only or failing.
+        AuditLockedError: another program holds the database.
+        AuditDamagedError: the file is no database, or a damaged one.
+        AuditReadError: it cannot be opened.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translated(error, path) from error
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """Do everything inside or nothing of it; errors are those of `reported()`."""
+    with reported(path):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            # After some errors SQLite has rolled back by itself.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def pack_counts(counts: Counter[int]) -> bytes:
+    """Return how many entries there are of each kind, as the tip has it."""
+    packed: bytes = msgpack.packb({kind: counts[kind] for kind in sorted(counts)})
+    return packed
+
+
+def unpack_counts(packed: bytes) -> Counter[int]:
+    """Return what `pack_counts()` was given.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    counts = msgpack.unpackb(packed, strict_map_key=False)
+    if not isinstance(counts, dict) or not all(type(number) is int for pair in counts.items() for number in pair):
+        raise ValueError("no counts")
+    return Counter(counts)
+
+
+def _connect(address: str) -> sqlite3.Connection:
+    # The owner hands the log from thread to thread, one at a time.
+    connection = sqlite3.connect(
+        address, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_TIMEOUT
+    )
+    # The file may come from somebody who wants to run code here.
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    return connection
+
+
+def _translated(error: sqlite3.Error, path: Path) -> AuditError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    match code:
+        case sqlite3.SQLITE_FULL:
+            return AuditWriteError(ROLE, "the disk is full", _ADVICE["full"], path)
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+            return AuditWriteError(ROLE, "it is read-only", _ADVICE["readonly"], path)
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return AuditLockedError(ROLE, "another program holds it", _ADVICE["busy"], path)
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return AuditDamagedError(ROLE, f"it is damaged or no database ({error})", _ADVICE["damaged"], path)
+        case sqlite3.SQLITE_CANTOPEN:
+            return AuditReadError(ROLE, "it cannot be opened", _ADVICE["missing"], path)
+        case sqlite3.SQLITE_IOERR:
+            return AuditWriteError(ROLE, "the disk failed", _ADVICE["io"], path)
+        case _:
+            return AuditDamagedError(ROLE, f"it does not answer as expected ({error})", _ADVICE["damaged"], path)

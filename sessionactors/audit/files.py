@@ -1,0 +1,164 @@
+"""The files of an audit log and how they are written so that they are there after a power cut.
+
+==============  ==================================================================
+`audit.db`      the entries, their index and the signed heads (SQLite)
+`hashes`        32 bytes for each entry: the hash of its leaf, in order
+`checkpoints`   the signed heads again, one after the other, as text
+`audit.pub`     the public key, as text
+`audit.key`     the private key, unless it is kept elsewhere
+==============  ==================================================================
+
+The database is committed first and the two files follow. So they are never
+ahead of it, and behind it by at most the last commit. Whoever alters the
+database alone is found out by the files, entry by entry.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+from sessionactors.audit.errors import AuditError, AuditLockedError, AuditReadError, AuditWriteError
+
+__all__ = ["DurableFile", "LogPaths", "sync_directory"]
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FORBIDDEN: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+@dataclass(frozen=True, slots=True)
+class LogPaths:
+    """Where the parts of a log are.
+
+    Attributes:
+        directory: the log.
+    """
+
+    directory: Path
+
+    @property
+    def database(self) -> Path:
+        return self.directory / "audit.db"
+
+    @property
+    def hashes(self) -> Path:
+        return self.directory / "hashes"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.directory / "checkpoints"
+
+    @property
+    def public_key(self) -> Path:
+        return self.directory / "audit.pub"
+
+    @property
+    def private_key(self) -> Path:
+        return self.directory / "audit.key"
+
+
+@final
+class DurableFile:
+    """A file that grows at its end, and whose growth survives.
+
+    Args:
+        path: made if it is not there, for the owner only.
+        role: what it is, for messages.
+
+    Raises:
+        AuditWriteError: it cannot be opened for writing.
+
+    Thread: one at a time; the owner's.
+    """
+
+    __slots__ = ("_descriptor", "_path", "_role")
+
+    def __init__(self, path: Path, role: str) -> None:
+        self._path = path
+        self._role = role
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def lock(self) -> None:
+        """Become the only writer until the file is closed, also against other logs of this process.
+
+        Raises:
+            AuditLockedError: somebody else is.
+        """
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AuditLockedError(
+                "audit log",
+                "another writer has it open",
+                "close that one first, or write to another directory",
+                self._path.parent,
+            ) from error
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def size(self) -> int:
+        """Return its length in bytes."""
+        return os.fstat(self._descriptor).st_size
+
+    def read(self, start: int, size: int) -> bytes:
+        """Return the bytes from a place on, fewer where the file ends before."""
+        try:
+            return os.pread(self._descriptor, size, start)
+        except OSError as error:
+            raise AuditReadError(
+                self._role, f"it cannot be read ({error.strerror})", "check the disk", self._path
+            ) from error
+
+    def write(self, start: int, content: bytes) -> None:
+        """Write bytes at a place and wait until they are on the disk.
+
+        Raises:
+            AuditWriteError: not all of it arrived; writing the same again is safe.
+
+        Blocks: for one synchronisation of the disk.
+        """
+        view = memoryview(content)
+        try:
+            while view:
+                written = os.pwrite(self._descriptor, view, start)
+                start += written
+                view = view[written:]
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        """Give the file and its lock back."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _failed(self, error: OSError) -> AuditError:
+        if error.errno in _FULL:
+            return AuditWriteError(self._role, "the disk is full", "free some space and commit again", self._path)
+        if error.errno in _FORBIDDEN:
+            return AuditWriteError(
+                self._role, "it may not be written", "check its permissions and the file system", self._path
+            )
+        return AuditWriteError(
+            self._role, f"it cannot be written ({error.strerror})", "check the disk and the path", self._path
+        )
+
+    def __repr__(self) -> str:
+        return f"<DurableFile {self._role}>"
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until the names of new files in a directory are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,477 @@
+"""The durable audit log: a directory that only grows.
+
+A commit is one transaction of the database: the new entries, the blocks of the
+index that became full, the signed head, and the tip that the next writer starts
+from. Then the hashes and the head are added to the two files beside it. A crash
+between the two leaves the files behind by one commit; opening the log completes
+them. A crash inside the transaction leaves the log as it was after the last one.
+
+In memory are the right edge of the tree, what is pending, and the index entries
+of the last, unfinished segment.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, final
+
+from sessionactors.audit import database
+from sessionactors.audit.checkpoint import Checkpoint, Signer, open_checkpoint, sign_checkpoint
+from sessionactors.audit.contract import AuditHead, AuditStatistics
+from sessionactors.audit.errors import (
+    AuditClosedError,
+    AuditDamagedError,
+    AuditError,
+    AuditKeyError,
+    AuditReadError,
+    AuditWriteError,
+)
+from sessionactors.audit.files import DurableFile, LogPaths, sync_directory
+from sessionactors.audit.keys import create_key, load_key, load_public_key, store_public_key
+from sessionactors.audit.merkle import HASH_SIZE, Frontier, leaf_hashes
+from sessionactors.audit.plain_values import FORBIDDEN_KEYS
+from sessionactors.audit.queries import AuditReader
+from sessionactors.audit.record import KINDS, AuditRecord, EventType, Severity, encode_many
+from sessionactors.audit.session_index import SEGMENT_BITS, SEGMENT_SIZE, Block, blocks_of, index_entries
+from supervisors.errors import SupervisorsError
+
+__all__ = ["PENDING_MAX", "AuditLog"]
+
+PENDING_MAX: Final = 100_000
+"""Entries that may wait for a commit; the next `append_many()` commits them first."""
+
+_ROWS: Final = 256
+# One statement for many rows: a step of SQLite gives the interpreter lock away,
+# and getting it back beside a thread that computes can take milliseconds.
+_INSERT_ROWS: Final = f"INSERT INTO entries (sequence, leaf) VALUES {', '.join(['(?, ?)'] * _ROWS)}"  # noqa: S608
+_INSERT_ROW: Final = "INSERT INTO entries (sequence, leaf) VALUES (?, ?)"
+_STORE_TIP: Final = "INSERT OR REPLACE INTO tip (id, size, frontier, counts, checkpoints_size) VALUES (0, ?, ?, ?, ?)"
+_ADVICE: Final = "verify the log, keep the directory as evidence, and start a new log in another one"
+
+
+@final
+class AuditLog:
+    """The one writer of a log directory. Fulfils `AuditStore`.
+
+    Args:
+        directory: where the log is; made if it is not there.
+        key_file: where the private key is; None for `audit.key` in the
+            directory. A new log makes the key if the file is not there.
+        origin: the name that a new key signs under, such as
+            "example.com/sessions"; None makes one from the key.
+        forbidden: names of data that are left out, lower case letters and
+            digits only, as from `plain_values.forbidden_names()`.
+
+    Raises:
+        AuditLockedError: another writer has the log open.
+        AuditKeyError: the key is missing, unsafe, or not this log's.
+        AuditDamagedError: the log is not what its last head says.
+        AuditWriteError: something cannot be written.
+
+    Thread: one at a time.
+    Blocks: opening reads at most the last 16,384 entries; see `commit()`.
+    """
+
+    __slots__ = (
+        "_behind",
+        "_checkpoints",
+        "_checkpoints_size",
+        "_commits",
+        "_connection",
+        "_counts",
+        "_forbidden",
+        "_frontier",
+        "_hashes",
+        "_head",
+        "_leaves",
+        "_paths",
+        "_process",
+        "_reader",
+        "_segment",
+        "_signer",
+    )
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        key_file: str | os.PathLike[str] | None = None,
+        origin: str | None = None,
+        forbidden: frozenset[str] = FORBIDDEN_KEYS,
+    ) -> None:
+        self._paths = LogPaths(Path(directory))
+        self._forbidden = forbidden
+        self._process = os.getpid()
+        self._leaves: list[bytes] = []
+        self._commits = 0
+        self._frontier = Frontier()
+        self._counts: Counter[int] = Counter()
+        self._segment: array[int] = array("Q")
+        self._head = AuditHead(0, self._frontier.root(), None)
+        self._checkpoints_size = 0
+        # What the files still lack of the last commit: start and bytes of each.
+        self._behind: tuple[int, bytes, int, bytes] | None = None
+        self._reader: AuditReader | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._make_directory()
+        self._checkpoints = DurableFile(self._paths.checkpoints, "audit checkpoints")
+        self._hashes: DurableFile | None = None
+        try:
+            self._checkpoints.lock()
+            self._hashes = DurableFile(self._paths.hashes, "audit hashes")
+            self._connection = self._open_database()
+            self._open(Path(key_file) if key_file is not None else self._paths.private_key, origin)
+        except BaseException:
+            self._release()
+            raise
+
+    # --- Writing ---------------------------------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """How many entries are committed."""
+        return self._frontier.size
+
+    @property
+    def pending(self) -> int:
+        """How many entries wait for a commit."""
+        return len(self._leaves)
+
+    @property
+    def directory(self) -> Path:
+        """Where the log is."""
+        return self._paths.directory
+
+    @property
+    def origin(self) -> str:
+        """The name under which its heads are signed."""
+        return self._signer.verifier.name
+
+    def append_many(self, events: Iterable[tuple[float, float, str | None, int, str, object]]) -> range:
+        """Add events in order; they become entries with the next commit (see `AuditStore`).
+
+        Raises:
+            InvalidArgumentError: a time is not finite or a kind is unknown; nothing was added.
+            InvalidTypeError: something is no event; nothing was added.
+            AuditError: there were too many pending, and committing them failed; nothing was added.
+        """
+        if len(self._leaves) >= PENDING_MAX:
+            self.commit()
+        self._check_owner()
+        first = self._frontier.size + len(self._leaves)
+        leaves = encode_many(first, events, self._forbidden)
+        self._leaves += leaves
+        return range(first, first + len(leaves))
+
+    def commit(self) -> AuditHead:
+        """Make everything that is pending durable under a newly signed head.
+
+        Raises:
+            AuditWriteError: the disk is full, read-only or failing. What is
+                pending stays so; commit again once the cause is gone. `size`
+                tells whether the entries themselves were committed.
+            AuditLockedError: another program held the database for too long.
+            AuditClosedError: the log is closed.
+
+        Blocks: for three synchronisations of the disk if something is pending.
+        """
+        connection = self._check_owner()
+        self._catch_up()
+        leaves = self._leaves
+        if not leaves:
+            return self._head
+        first = self._frontier.size
+        hashes = leaf_hashes(leaves)
+        grown = self._frontier.copy()
+        grown.extend(hashes)
+        counts = self._counts.copy()
+        counts.update([leaf[2] << 3 | leaf[3] for leaf in leaves])
+        blocks, segment = _indexed(first, leaves, self._segment)
+        checkpoint = Checkpoint(self.origin, grown.size, grown.root())
+        note = sign_checkpoint(checkpoint, self._signer)
+        checkpoints_size = self._checkpoints_size + len(note)
+        try:
+            with database.transaction(connection, self._paths.database):
+                _insert_entries(connection, first, leaves)
+                connection.executemany("INSERT INTO session_index (id, block) VALUES (?, ?)", blocks)
+                connection.execute("INSERT INTO heads (size, note) VALUES (?, ?)", (grown.size, note))
+                tip = (grown.size, grown.to_bytes(), database.pack_counts(counts), checkpoints_size)
+                connection.execute(_STORE_TIP, tip)
+        except AuditError:
+            if self._stored_size(connection) != grown.size:
+                raise
+        # From here on the entries are there, whatever happens to the files.
+        self._leaves = []
+        self._frontier, self._counts, self._segment = grown, counts, segment
+        self._head = AuditHead(grown.size, checkpoint.root, note)
+        self._behind = (first * HASH_SIZE, b"".join(hashes), self._checkpoints_size, note)
+        self._checkpoints_size = checkpoints_size
+        self._commits += 1
+        self._catch_up()
+        return self._head
+
+    def forget_pending(self) -> int:
+        """Drop what is pending, for an owner that keeps it elsewhere; return how much it was."""
+        count = len(self._leaves)
+        self._leaves = []
+        return count
+
+    def close(self) -> None:
+        """Commit what is pending and let go of everything; a second call does nothing.
+
+        The files are let go of even if the commit fails.
+        """
+        if self._connection is None:
+            return
+        try:
+            if self._process == os.getpid():
+                self.commit()
+                if self._reader is not None:
+                    self._reader.close()
+                self._leave_one_file(self._connection)
+        finally:
+            self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- Reading ---------------------------------------------------------------------------------------------------
+
+    def head(self) -> AuditHead:
+        """Return the head of the last commit."""
+        return self._head
+
+    def events(
+        self,
+        *,
+        session: str | None = None,
+        event_type: EventType | None = None,
+        severity: Severity | None = None,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> Iterator[AuditRecord]:
+        """Yield committed entries in order (see `AuditStore`)."""
+        return self.reader().events(session=session, event_type=event_type, severity=severity, start=start, stop=stop)
+
+    def reader(self) -> AuditReader:
+        """Return a reader of what is committed, for queries and proofs; it is closed with the log."""
+        self._check_owner()
+        if self._reader is None:
+            self._reader = AuditReader(self._paths.directory)
+        return self._reader
+
+    def statistics(self) -> AuditStatistics:
+        """Return the counters as they are now."""
+        by_kind = {KINDS[kind]: count for kind, count in sorted(self._counts.items())}
+        return AuditStatistics(self.size, self.pending, self._commits, by_kind)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._connection is None else "open"
+        return f"<AuditLog {state}, {self.size} entries, {self.pending} pending>"
+
+    # --- Opening ---------------------------------------------------------------------------------------------------
+
+    def _make_directory(self) -> None:
+        directory = self._paths.directory
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise AuditReadError("audit log", "the path is a file", "name a directory", directory) from error
+        except OSError as error:
+            problem = f"the directory cannot be made ({error.strerror})"
+            raise AuditWriteError("audit log", problem, "check the path and its permissions", directory) from error
+
+    def _open_database(self) -> sqlite3.Connection:
+        was_there = self._paths.database.exists()
+        if not was_there and (self._checkpoints.size() or self._file_of_hashes().size()):
+            raise self._damaged("the database is missing, but the files beside it know of entries")
+        return database.open_for_writing(self._paths.database)
+
+    def _open(self, key_file: Path, origin: str | None) -> None:
+        connection = self._check_owner()
+        with database.reported(self._paths.database):
+            is_new = database.is_empty(connection)
+            fault = None if is_new else database.schema_fault(connection)
+        if fault is not None:
+            raise self._damaged(fault)
+        if is_new and (self._checkpoints.size() or self._file_of_hashes().size()):
+            raise self._damaged("the database is empty, but the files beside it know of entries")
+        self._signer = self._open_key(key_file, origin, is_new=is_new)
+        if is_new:
+            self._begin(connection)
+        self._resume(connection)
+        if is_new:
+            sync_directory(self._paths.directory)
+
+    def _open_key(self, key_file: Path, origin: str | None, *, is_new: bool) -> Signer:
+        try:
+            is_made = is_new and not key_file.exists()
+        except OSError as error:
+            raise AuditKeyError(
+                "audit key", f"the path cannot be used ({error.strerror})", "check the path", key_file
+            ) from error
+        signer = create_key(key_file, origin) if is_made else load_key(key_file)
+        if origin is not None and signer.verifier.name != origin:
+            raise AuditKeyError(
+                "audit key", "it signs under another origin", f"the origin is {signer.verifier.name}", key_file
+            )
+        if is_new and not self._paths.public_key.exists():
+            store_public_key(self._paths.public_key, signer.verifier)
+        if load_public_key(self._paths.public_key) != signer.verifier:
+            raise AuditKeyError("audit key", "it is not the key of this log", "give the key it was made with", key_file)
+        return signer
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Write the head of the empty log, so that even a log without entries can be verified."""
+        empty = Frontier()
+        note = sign_checkpoint(Checkpoint(self.origin, 0, empty.root()), self._signer)
+        with database.transaction(connection, self._paths.database):
+            database.create_tables(connection)
+            connection.execute("INSERT INTO heads (size, note) VALUES (0, ?)", (note,))
+            connection.execute(_STORE_TIP, (0, b"", database.pack_counts(Counter()), len(note)))
+
+    def _resume(self, connection: sqlite3.Connection) -> None:
+        """Take up the log where its last head left it, or refuse if that is not where it is."""
+        with database.reported(self._paths.database):
+            tip = connection.execute("SELECT size, frontier, counts, checkpoints_size FROM tip").fetchone()
+            heads = connection.execute("SELECT size, note FROM heads ORDER BY size DESC LIMIT 2").fetchall()
+            last = connection.execute("SELECT max(sequence) FROM entries").fetchone()[0]
+        try:
+            size, frontier, counts, self._checkpoints_size = tip
+            (head_size, note), before = heads[0], heads[1:]
+            self._frontier = Frontier.from_bytes(size, frontier)
+            self._counts = database.unpack_counts(counts)
+            checkpoint = open_checkpoint(note, self._signer.verifier)
+        except (SupervisorsError, ValueError, TypeError, IndexError) as error:
+            raise self._damaged("its last head cannot be read, or another key has signed it") from error
+        self._head = AuditHead(size, checkpoint.root, note)
+        is_sound = checkpoint.size == head_size == size == (-1 if last is None else last) + 1
+        if not is_sound or checkpoint.root != self._frontier.root():
+            raise self._damaged("it does not end where its last signed head says")
+        start = size & -SEGMENT_SIZE
+        leaves = self._read_leaves(connection, start, size)
+        self._segment = array("Q", index_entries(start, leaves))
+        self._complete_files(connection, before[0][0] if before else 0)
+
+    def _complete_files(self, connection: sqlite3.Connection, before: int) -> None:
+        """Add what a crash kept from the files; what else they lack or have too much is no crash's doing."""
+        note = self._head.note or b""
+        hashes_end, notes_end = self.size * HASH_SIZE, self._checkpoints_size
+        hashes_at, notes_at = self._file_of_hashes().size(), self._checkpoints.size()
+        if hashes_at > hashes_end or notes_at > notes_end:
+            raise self._damaged("the files beside the database know of more entries than the database")
+        if hashes_at < before * HASH_SIZE or notes_at < notes_end - len(note):
+            raise self._damaged("the files beside the database lack more than the last commit")
+        have = self._checkpoints.read(notes_end - len(note), len(note))
+        if not note.startswith(have):
+            raise self._damaged("the last head in the checkpoints is not that of the database")
+        start = hashes_at // HASH_SIZE
+        missing = leaf_hashes(self._read_leaves(connection, start, self.size))
+        if missing or len(have) < len(note):
+            self._behind = (start * HASH_SIZE, b"".join(missing), notes_end - len(note), note)
+            self._catch_up()
+
+    def _read_leaves(self, connection: sqlite3.Connection, start: int, stop: int) -> list[bytes]:
+        with database.reported(self._paths.database):
+            rows = connection.execute(
+                "SELECT leaf FROM entries WHERE sequence >= ? AND sequence < ? ORDER BY sequence", (start, stop)
+            )
+            leaves = [leaf for (leaf,) in rows]
+        if len(leaves) != stop - start:
+            raise self._damaged("entries are missing")
+        return leaves
+
+    # --- Below -----------------------------------------------------------------------------------------------------
+
+    def _catch_up(self) -> None:
+        """Write to the files what the database has already."""
+        if self._behind is None:
+            return
+        hashes_at, hashes, notes_at, note = self._behind
+        self._file_of_hashes().write(hashes_at, hashes)
+        self._checkpoints.write(notes_at, note)
+        self._behind = None
+
+    def _stored_size(self, connection: sqlite3.Connection) -> int:
+        """Return how far the database is after a commit that failed.
+
+        The disk may fail after everything was written. If not even that can be
+        found out, this object is of no more use; the log is: opening it shows.
+        """
+        try:
+            with database.reported(self._paths.database):
+                size: int = connection.execute("SELECT size FROM tip").fetchone()[0]
+        except AuditError:
+            self._release()
+            raise
+        return size
+
+    def _leave_one_file(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.execute("PRAGMA busy_timeout = 0")
+            connection.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.OperationalError:
+            # Somebody reads at this moment. The log is whole in WAL mode as well.
+            return
+
+    def _release(self) -> None:
+        for part in (self._reader, self._connection, self._hashes, self._checkpoints):
+            if part is not None:
+                part.close()
+        self._reader = self._connection = None
+
+    def _check_owner(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise AuditClosedError("audit log", "it is closed", "open it again", self._paths.directory)
+        if self._process != os.getpid():
+            raise AuditClosedError(
+                "audit log",
+                "it belongs to the process this one was forked from",
+                "open another log here",
+                self._paths.directory,
+            )
+        return self._connection
+
+    def _file_of_hashes(self) -> DurableFile:
+        assert self._hashes is not None
+        return self._hashes
+
+    def _damaged(self, problem: str) -> AuditDamagedError:
+        return AuditDamagedError("audit log", problem, _ADVICE, self._paths.directory)
+
+
+def _insert_entries(connection: sqlite3.Connection, first: int, leaves: list[bytes]) -> None:
+    whole = len(leaves) - len(leaves) % _ROWS
+    for start in range(0, whole, _ROWS):
+        rows = zip(range(first + start, first + start + _ROWS), leaves[start : start + _ROWS], strict=True)
+        connection.execute(_INSERT_ROWS, tuple(chain.from_iterable(rows)))
+    connection.executemany(_INSERT_ROW, enumerate(leaves[whole:], first + whole))
+
+
+def _indexed(first: int, leaves: list[bytes], segment: array[int]) -> tuple[list[Block], array[int]]:
+    """Return the blocks of segments that new leaves fill, and the index entries of the unfinished one after them."""
+    blocks: list[Block] = []
+    entries = array("Q", segment)
+    start = 0
+    while start < len(leaves):
+        position = first + start
+        stop = start + SEGMENT_SIZE - (position & SEGMENT_SIZE - 1)
+        part = leaves[start:stop]
+        entries.extend(index_entries(position, part))
+        if position + len(part) & SEGMENT_SIZE - 1 == 0:
+            blocks += blocks_of(position >> SEGMENT_BITS, entries)
+            entries = array("Q")
+        start = stop
+    return blocks, entries

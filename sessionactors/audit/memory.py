@@ -1,0 +1,114 @@
+"""An audit log in memory: the same entries and the same tree, for tests and for programs that need no trail.
+
+It signs nothing and proves nothing to anybody, because whoever could alter it
+could alter the process. But its root is the one that a durable log of the same
+events has.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final, final
+
+from sessionactors.audit.contract import AuditHead, AuditStatistics
+from sessionactors.audit.merkle import Frontier, leaf_hashes
+from sessionactors.audit.plain_values import FORBIDDEN_KEYS
+from sessionactors.audit.queries import is_wanted, wanted_kinds
+from sessionactors.audit.record import KINDS, AuditRecord, EventType, Severity, decode, encode_many, stored_name
+
+__all__ = ["RECENT_MAX", "MemoryAuditLog"]
+
+RECENT_MAX: Final = 100_000
+"""Entries that are kept to be read again, if nothing else is said."""
+
+
+@final
+class MemoryAuditLog:
+    """A log that is gone with the process. Fulfils `AuditStore`.
+
+    Args:
+        recent_max: how many of the last entries can still be read; the tree and
+            the counters know all of them.
+        forbidden: names of data that are left out, as for `AuditLog`.
+
+    Thread: one at a time.
+    """
+
+    __slots__ = ("_commits", "_counts", "_forbidden", "_frontier", "_leaves", "_recent")
+
+    def __init__(self, *, recent_max: int = RECENT_MAX, forbidden: frozenset[str] = FORBIDDEN_KEYS) -> None:
+        self._forbidden = forbidden
+        self._leaves: list[bytes] = []
+        self._recent: deque[bytes] = deque(maxlen=recent_max)
+        self._frontier = Frontier()
+        self._counts: Counter[int] = Counter()
+        self._commits = 0
+
+    @property
+    def size(self) -> int:
+        """How many entries are committed."""
+        return self._frontier.size
+
+    @property
+    def pending(self) -> int:
+        """How many entries wait for a commit."""
+        return len(self._leaves)
+
+    def append_many(self, events: Iterable[tuple[float, float, str | None, int, str, object]]) -> range:
+        """Add events in order; they become entries with the next commit (see `AuditStore`)."""
+        first = self._frontier.size + len(self._leaves)
+        leaves = encode_many(first, events, self._forbidden)
+        self._leaves += leaves
+        return range(first, first + len(leaves))
+
+    def commit(self) -> AuditHead:
+        """Make everything that is pending an entry for good; never fails."""
+        leaves = self._leaves
+        if leaves:
+            self._leaves = []
+            self._frontier.extend(leaf_hashes(leaves))
+            self._counts.update([leaf[2] << 3 | leaf[3] for leaf in leaves])
+            self._recent.extend(leaves)
+            self._commits += 1
+        return self.head()
+
+    def forget_pending(self) -> int:
+        """Drop what is pending; return how much it was."""
+        count = len(self._leaves)
+        self._leaves = []
+        return count
+
+    def head(self) -> AuditHead:
+        """Return the head of the last commit; nothing is signed."""
+        return AuditHead(self._frontier.size, self._frontier.root(), None)
+
+    def events(
+        self,
+        *,
+        session: str | None = None,
+        event_type: EventType | None = None,
+        severity: Severity | None = None,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> Iterator[AuditRecord]:
+        """Yield committed entries in order, as far as they are still kept (see `AuditStore`)."""
+        wanted = wanted_kinds(event_type, severity, start, stop)
+        first = self.size - len(self._recent)
+        # A copy, because the log may grow while the caller looks at what it got.
+        leaves = list(islice(self._recent, max(0, start - first), None if stop is None else max(0, stop - first)))
+        name = None if session is None else stored_name(session)
+        return (decode(leaf) for leaf in leaves if is_wanted(leaf, name, wanted))
+
+    def statistics(self) -> AuditStatistics:
+        """Return the counters as they are now."""
+        by_kind = {KINDS[kind]: count for kind, count in sorted(self._counts.items())}
+        return AuditStatistics(self.size, self.pending, self._commits, by_kind)
+
+    def close(self) -> None:
+        """Commit what is pending; the log can still be read and written."""
+        self.commit()
+
+    def __repr__(self) -> str:
+        return f"<MemoryAuditLog {self.size} entries, {self.pending} pending>"

@@ -1,0 +1,149 @@
+"""What the verification of a log has found, and what that proves."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Final, Literal, TypeAlias
+
+__all__ = ["EXIT_CODES", "Finding", "Outcome", "Part", "Verification"]
+
+Outcome: TypeAlias = Literal["valid", "tampered", "torn", "usage", "key"]
+Part: TypeAlias = Literal["entry", "head", "checkpoints", "hashes", "index", "tip", "database", "key", "log"]
+
+EXIT_CODES: Final[dict[Outcome, int]] = {"valid": 0, "tampered": 1, "torn": 2, "usage": 3, "key": 4}
+"""What a command that verifies ends with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it was signed.
+
+    Attributes:
+        part: what it is about. `entry`: an entry. `head`: a signed head in the
+            database. `checkpoints`, `hashes`: the files. `index`: the session
+            index. `tip`: the writer's own row. `database`: the file as such.
+            `key`: a key. `log`: all of it.
+        position: the entry, or the size of the head; None where there is none.
+        expected: what should be there.
+        found: what is there.
+        is_exact: whether `position` is the first bad entry itself. If not, it
+            is the first that can be bad: the entries from there up to the next
+            head were rewritten together with their stored hashes, so nothing
+            that is signed tells them apart.
+    """
+
+    part: Part
+    position: int | None
+    expected: str
+    found: str
+    is_exact: bool = True
+
+    def __str__(self) -> str:
+        place = self.part if self.position is None else f"{self.part} {self.position}"
+        doubt = "" if self.is_exact else " (or one of those up to the next head)"
+        return f"{place}{doubt}: expected {self.expected}; found {self.found}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The result of verifying a log.
+
+    Attributes:
+        outcome: `valid`: everything is as it was signed. `tampered`: it is
+            not. `torn`: a writer was interrupted; all that was committed is
+            there and as it was signed, and opening the log completes the rest.
+            `usage`: there is no log here. `key`: the key is missing,
+            unreadable, or not the one that signed.
+        size: entries of the log.
+        root: the root hash over the last head that is good, in hexadecimal.
+        last_good_head: size of that head, or None if there is none.
+        heads: signed heads that were checked.
+        findings: what is wrong, the decisive one first; at most ten.
+        origin: the name that the log signs under.
+        public_key: the key that the signatures were checked with.
+        is_key_given: whether that key came from the caller and not from the log.
+        is_head_given: whether the caller gave a head to be found in the log.
+        is_live: whether a writer had the log open meanwhile.
+    """
+
+    outcome: Outcome
+    size: int = 0
+    root: str = ""
+    last_good_head: int | None = None
+    heads: int = 0
+    findings: tuple[Finding, ...] = ()
+    origin: str | None = None
+    public_key: str | None = None
+    is_key_given: bool = False
+    is_head_given: bool = False
+    is_live: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """What a command ends with: 0 valid, 1 tampered, 2 torn, 3 usage, 4 key."""
+        return EXIT_CODES[self.outcome]
+
+    @property
+    def first_bad(self) -> int | None:
+        """The position of the first bad entry or head, if the decisive finding has one."""
+        return self.findings[0].position if self.findings else None
+
+    def proves(self) -> list[str]:
+        """Return what follows from the result, as sentences."""
+        if self.last_good_head is None:
+            return []
+        covered = f"The first {self.last_good_head} entries are bit for bit what the key of {self.origin} signed"
+        return [
+            f"{covered}, in the same order, with none removed or inserted.",
+            f"So says each of the {self.heads} signed heads that were checked."
+            if self.outcome in ("valid", "torn")
+            else "Nothing is proved about the entries behind them.",
+        ]
+
+    def does_not_prove(self) -> list[str]:
+        """Return what does not follow from the result, as sentences."""
+        if self.last_good_head is None:
+            return []
+        limits = ["That what was logged is true: the holder of the private key can sign anything."]
+        if not self.is_key_given:
+            limits.append(
+                "That the key is the right one: it lies in the log's own directory. Compare it with another copy."
+            )
+        if not self.is_head_given:
+            limits.append(
+                "That nothing was cut off: whoever can write every file here can go back to an earlier head. "
+                "Compare with a head that is kept elsewhere."
+            )
+        return limits
+
+    def to_dict(self) -> dict[str, object]:
+        """Return everything as plain values, for JSON."""
+        return {
+            **asdict(self),
+            "exit_code": self.exit_code,
+            "first_bad": self.first_bad,
+            "findings": [asdict(finding) for finding in self.findings],
+            "proves": self.proves(),
+            "does_not_prove": self.does_not_prove(),
+        }
+
+    def describe(self) -> str:
+        """Return the result as lines for people."""
+        titles = {
+            "valid": "valid",
+            "tampered": "TAMPERED",
+            "torn": "interrupted, but consistent",
+            "usage": "no audit log",
+            "key": "the key does not fit",
+        }
+        lines = [f"{titles[self.outcome]}: {self.size} entries, {self.heads} signed heads"]
+        lines += [f"  {finding}" for finding in self.findings]
+        if self.last_good_head is not None:
+            lines.append(f"last good head: {self.last_good_head} entries, root {self.root}")
+        if self.public_key is not None:
+            source = "given" if self.is_key_given else "from the log's own directory"
+            lines.append(f"public key ({source}): {self.public_key}")
+        for title, sentences in (("This proves:", self.proves()), ("It does not prove:", self.does_not_prove())):
+            if sentences:
+                lines += [title, *(f"  - {sentence}" for sentence in sentences)]
+        return "\n".join(lines)
