@@ -288,23 +288,29 @@ class Isolation(Actor):
 
     def _get_resource_usage(self, session_id: str) -> UsageReport:
         record = self._record(session_id)
-        rows = [
+        memory, cpu, messages, connections = (
             Usage(used, limit, _percent(used, limit)) for used, limit in zip(record.used, record.limits, strict=True)
-        ]
+        )
         age = self._around.now() - record.created_at
-        return UsageReport(*rows, last_activity=record.last_activity, session_age=age)
+        return UsageReport(memory, cpu, messages, connections, record.last_activity, age)
 
     def _check_resource_limits(self, session_id: str) -> LimitCheck:
         return self._check(self._record(session_id))
 
     def _get_session_info(self, session_id: str) -> IsolationInfo:
         record = self._record(session_id)
-        pairs = [value for pair in zip(record.limits, record.used, strict=True) for value in pair]
         return IsolationInfo(
-            session_id,
-            record.ref,
-            record.isolated,
-            *cast("Any", pairs),
+            session_id=session_id,
+            ref=record.ref,
+            isolated=record.isolated,
+            memory_limit=record.limits[0],
+            memory_used=record.used[0],
+            cpu_limit=record.limits[1],
+            cpu_used=record.used[1],
+            message_limit=record.limits[2],
+            message_count=record.used[2],
+            connection_limit=record.limits[3],
+            connection_count=record.used[3],
             created_at=record.created_at,
             last_activity=record.last_activity,
             age=self._around.now() - record.created_at,

@@ -1,6 +1,7 @@
 """The reaper: ends sessions that nobody uses any more.
 
-It sweeps at fixed times, `start + k * interval`, however often it is restarted.
+It sweeps at fixed times, `start + k * interval`, however often it is restarted; a
+sweep that cannot find anything is not run.
 It never reads a session's record; it asks the session, which does not count as
 activity. To ask a million sessions at each sweep would be a waste, so it keeps
 for each the earliest time at which it *could* be due, and asks only then: a
@@ -80,7 +81,7 @@ class Reaper(Actor):
 
     Messages (asks): `("reap", policy or None)`, `("set_policy", policy, options)`,
     `("set_interval", seconds)`, `("pause",)`, `("resume",)`, `("get_stats",)`,
-    `("get_reaped_count",)`. From sessions: `("watch", id, ref, now)`, `("forget", id)`.
+    `("get_reaped_count",)`. From sessions: `("watch", id, ref, last activity)`, `("forget", id)`.
 
     Args:
         ledger: what an earlier reaper has left.
@@ -115,9 +116,10 @@ class Reaper(Actor):
             self._timer = self._around.timers.send_at(self._around.now(), self._actor_ref, SWEEP)
             return None
         if message == SWEEP:
-            self._schedule()
+            self._timer = None
             if not self._ledger.paused:
                 self._begin()
+            self._schedule()
             return None
         if message == CONTINUE:
             self._go_on()
@@ -130,8 +132,14 @@ class Reaper(Actor):
 
     # -- verbs -----------------------------------------------------------------
 
-    def _watch(self, session_id: str, ref: ActorRef[Any], now: float) -> None:
-        self._enter(now, session_id, ref)
+    def _watch(self, session_id: str, ref: ActorRef[Any], last_activity: float) -> None:
+        policy = self._ledger.policy
+        is_by_idleness = policy.name == "idle_timeout"
+        self._enter(
+            last_activity + policy.idle_threshold - _EARLY if is_by_idleness else last_activity, session_id, ref
+        )
+        if self._timer is None:
+            self._schedule()
 
     def _forget(self, session_id: str) -> None:
         """Nothing to do: an entry whose session is not live is dropped when its time comes."""
@@ -159,6 +167,7 @@ class Reaper(Actor):
         now = self._around.now()
         for session_id, ref in self._around.directory.items():
             self._enter(now, session_id, ref)
+        self._schedule()
 
     def _set_interval(self, interval: float) -> None:
         self._ledger.settings = self._ledger.settings.updated({"interval": interval})
@@ -189,15 +198,21 @@ class Reaper(Actor):
     # -- sweeping ----------------------------------------------------------------
 
     def _schedule(self) -> None:
-        """Arm the one timer for the next sweep."""
+        """Arm the one timer, for the next sweep that could find anything."""
         if self._timer is not None:
             self._timer.cancel()
-        epoch, interval, now = self._ledger.epoch, self._ledger.settings.interval, self._around.now()
-        number = math.floor((now - epoch) / interval) + 1
-        due = epoch + number * interval
-        if due <= now:
-            due = epoch + (number + 1) * interval
-        self._timer = self._around.timers.send_at(due, self._actor_ref, SWEEP_DUE)
+            self._timer = None
+        if self._possible:
+            now = self._around.now()
+            number = self._sweeps_until(max(now, self._possible[0][0]))
+            due = self._ledger.epoch + number * self._ledger.settings.interval
+            if due <= now:
+                due = self._ledger.epoch + (number + 1) * self._ledger.settings.interval
+            self._timer = self._around.timers.send_at(due, self._actor_ref, SWEEP_DUE)
+
+    def _sweeps_until(self, moment: float) -> int:
+        """Return the number of the first sweep at a moment or after it."""
+        return math.ceil((moment - self._ledger.epoch) / self._ledger.settings.interval)
 
     def _enter(self, moment: float, session_id: str, ref: ActorRef[Any]) -> None:
         self._entered += 1

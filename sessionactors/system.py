@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, cast, final
 from sessionactors import identifiers
 from sessionactors.audit.intake import COMMIT, Intake
 from sessionactors.audit.record import kind_of
-from sessionactors.audit.service import AuditLedger, open_log
+from sessionactors.audit.service import AuditCounts, AuditLedger, open_log
 from sessionactors.directory import Directory
 from sessionactors.effects import Audit
 from sessionactors.errors import InvalidKind, NotFound, SessionExists, SessionTerminated
@@ -422,6 +422,10 @@ class SessionSystem:
     def commit_audit(self) -> Any:
         """Make everything that was logged so far durable, sign the head, and return it."""
         return self._service(AUDIT).ask(COMMIT, timeout=30.0)
+
+    def audit_counts(self) -> AuditCounts:
+        """Return how many events and transitions have been written since the start."""
+        return AuditCounts(dict(self._ledger.by_type), dict(self._ledger.by_edge))
 
     # -- the end -------------------------------------------------------------------------
 

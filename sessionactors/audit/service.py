@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from sessionactors.audit.errors import AuditError
 from sessionactors.audit.intake import COMMIT, FULL, WAITING, Intake, Waiting
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from supervisors.clock import Clock
     from supervisors.timers.service import Timer
 
-__all__ = ["AuditLedger", "AuditService", "open_log"]
+__all__ = ["AuditCounts", "AuditLedger", "AuditService", "open_log"]
 
 logger = logging.getLogger("sessionactors.audit")
 
@@ -33,6 +34,7 @@ FLUSH: Final = "flush"
 
 _TRANSITION: Final = kind_of("state_transition")
 _PACKED_MAX: Final = 4096
+_FACTS_MAX: Final = 2
 
 _RETRY_AFTER: Final = 1.0
 """Seconds until a batch that could not be written is tried again."""
@@ -47,6 +49,18 @@ def open_log(directory: str | Path | None) -> AuditStore:
     from sessionactors.audit.log import AuditLog  # noqa: PLC0415
 
     return AuditLog(Path(directory))
+
+
+class AuditCounts(NamedTuple):
+    """What has been written since the system's start.
+
+    Attributes:
+        by_type: events by type.
+        by_edge: transitions by `"from->to"`.
+    """
+
+    by_type: dict[str, int]
+    by_edge: dict[str, int]
 
 
 @final
@@ -129,14 +143,32 @@ class AuditLedger:
             }
             kind = _TRANSITION
         else:
-            facts = {"event": effect.name, **(effect.data or {})}
             kind = kind_of(effect.type, effect.severity)
+            if effect.data:
+                return (effect, kind, _packed_facts(effect))
+            facts = {"event": effect.name}
         known = (effect, kind, pack_data(facts))
-        if effect.__class__ is Transition or effect.data is None:  # type: ignore[union-attr]  # an Audit then
-            if len(self._packed) >= _PACKED_MAX:
-                self._packed.clear()
-            self._packed[id(effect)] = known
+        if len(self._packed) >= _PACKED_MAX:
+            self._packed.clear()
+        self._packed[id(effect)] = known
         return known
+
+
+def _packed_facts(effect: Audit) -> PackedData:
+    """Pack an event's data; the same few facts come again and again."""
+    assert effect.data is not None
+    if len(effect.data) <= _FACTS_MAX:
+        try:
+            return _pack_again(effect.name, *((key, value.__class__, value) for key, value in effect.data.items()))
+        except TypeError:
+            pass  # a value that cannot be hashed
+    return pack_data({"event": effect.name, **effect.data})
+
+
+@lru_cache(maxsize=_PACKED_MAX)
+def _pack_again(name: str, *facts: tuple[str, type, object]) -> PackedData:
+    # The class is part of the key: 1, 1.0 and True are equal and not the same.
+    return pack_data({"event": name, **{key: value for key, _, value in facts}})
 
 
 class AuditService(Actor):

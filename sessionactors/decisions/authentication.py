@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from math import inf
 from typing import Final, TypeAlias
 
 from sessionactors import bounds
@@ -145,6 +146,9 @@ def _accepted(data: SessionData, now: float, question: Verify, user_id: object) 
     data.question = None
     data.verifying = False
     data.authenticated_at = now
+    # The authentication's timer would fire early, long before an idle one is due:
+    # setting it anew, once in a session's life, costs less than that.
+    data.wake_at = inf
     succeeded = Audit("auth", "auth_success", "info", {"attempt": data.auth_attempts, "user_id": data.user_id})
     return become_active(data, now, (succeeded, _AUTHENTICATED, _ACTIVATED), _AUTHENTICATED)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from supervisors.clock import VirtualClock
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.runtime.cell import hand_over
+from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.turn import thread_turn
 from supervisors.timers.deadlines import Deadlines, Entry
 
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from supervisors.clock import Clock
-    from supervisors.runtime.ref import ActorRef
 
-__all__ = ["SECONDS_MAX", "TimedOut", "Timer", "TimerService", "checked_delay"]
+__all__ = ["INTERVAL_MIN", "SECONDS_MAX", "TimedOut", "Timer", "TimerService", "checked_delay"]
 
 logger = logging.getLogger("supervisors.timers")
+
+INTERVAL_MIN: Final = 1e-6
+"""The shortest interval, seconds: below, the clock's own precision would make it 0."""
 
 SECONDS_MAX: Final = 100.0 * 366 * 86400
 """The longest delay, seconds: a hundred years."""
@@ -130,6 +133,7 @@ class TimerService:
 
     def send_at(self, deadline: float, to: Any, message: Any) -> Timer:
         """Send a message at a reading of the monotonic clock, seconds."""
+        deadline = checked_reading("deadline", deadline)
         return self._arm(Timer(self, to, message, None), deadline)
 
     def send_interval(self, interval: float, to: Any, message: Any) -> Timer:
@@ -139,8 +143,8 @@ class TimerService:
         due. One that is overdue by more than an interval is not made up for.
         """
         interval = checked_delay("interval", interval)
-        if not interval:
-            raise InvalidArgumentError("interval", interval, "more than 0 seconds")
+        if interval < INTERVAL_MIN:
+            raise InvalidArgumentError("interval", interval, f"at least {INTERVAL_MIN} seconds")
         return self._arm(Timer(self, to, message, interval), self._clock.monotonic() + interval)
 
     def cancel(self, timer: Timer) -> float | None:
@@ -181,7 +185,8 @@ class TimerService:
         clock = self._clock
         if not isinstance(clock, VirtualClock):
             raise InvalidTypeError("clock", clock, "a VirtualClock: real time passes by itself")
-        if not reading >= clock.monotonic():
+        reading = checked_reading("reading", reading)
+        if reading < clock.monotonic():
             raise InvalidArgumentError("reading", reading, f"at least {clock.monotonic()}")
         before = self.fired
         self._settle()
@@ -215,6 +220,8 @@ class TimerService:
             thread.join()
 
     def _arm(self, timer: Timer, deadline: float) -> Timer:
+        if not isinstance(timer.to, ActorRef):
+            checked_name("to", timer.to)
         with self._lock:
             if self._stopped:
                 return timer
@@ -244,20 +251,29 @@ class TimerService:
                     # A long sleep is cut so that a clock jump is noticed.
                     self._wake.wait(min(deadline - now, 60.0) if deadline is not None else None)
                 timer = self._deadlines.pop_due(now)
-            self._fire(timer, deadline)
-            hand_over(turn)
+            try:
+                self._fire(timer, deadline)
+                hand_over(turn)
+            except Exception:
+                # One message that cannot be sent must not cost all other timers.
+                logger.exception("%r could not be delivered", timer)
 
     def _fire(self, timer: Timer, deadline: float) -> None:
         self.fired += 1
         to = timer.to
-        ref = to if hasattr(to, "actor_urn") else self._whereis(to)
-        if ref is not None and ref.is_alive():
-            ref.send(timer.message)
-        elif ref is None or timer.to is ref:
-            timer.interval = None if timer.to is ref else timer.interval
         interval = timer.interval
         if interval is None:
             timer._entry = None  # noqa: SLF001 - Timer is ours
+        if isinstance(to, ActorRef):
+            if to.is_alive():
+                to.send(timer.message)
+            else:
+                interval = timer.interval = None  # nobody will ever be there again
+        else:
+            ref = self._whereis(to)
+            if ref is not None:
+                ref.send(timer.message)
+        if interval is None:
             return
         now = self._clock.monotonic()
         due = deadline + interval
@@ -278,3 +294,22 @@ def checked_delay(field: str, seconds: float) -> float:
     if not 0.0 <= seconds <= SECONDS_MAX:
         raise InvalidArgumentError(field, seconds, "0 seconds to a hundred years")
     return float(seconds)
+
+
+def checked_reading(field: str, reading: float) -> float:
+    """Return a reading of the monotonic clock as a float, or raise what names the field."""
+    if isinstance(reading, bool) or not isinstance(reading, (int, float)):
+        raise InvalidTypeError(field, reading, "a reading of the clock, seconds")
+    if not math.isfinite(reading):
+        raise InvalidArgumentError(field, reading, "a finite number of seconds")
+    return float(reading)
+
+
+def checked_name(field: str, name: object) -> None:
+    """Raise what explains why nobody can be found under this."""
+    if name is None:
+        raise InvalidArgumentError(field, name, "a ref or a name")
+    try:
+        hash(name)
+    except TypeError:
+        raise InvalidTypeError(field, name, "a ref or a name, which is hashable") from None
