@@ -141,6 +141,8 @@ class MissingExtraError(SupervisorsError, ImportError):
 
 def _shown(value: object) -> str:
     """Show a small plain value, and only the kind of anything else."""
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"an integer of {value.bit_length()} bits"  # Python refuses to write very long ones
     if value is None or isinstance(value, (bool, int, float)):
         return repr(value)
     if isinstance(value, str) and len(value) <= 40:
