@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from functools import cache
+from typing import Any, Final, Self, cast
 
 from sessionactors import bounds
 from sessionactors.errors import InvalidKind, InvalidLimit, InvalidOption, InvalidQuota, InvalidValue
@@ -43,7 +44,7 @@ class Settings:
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Return the names of all options, in the order of their definition."""
-        return tuple(option.name for option in dataclasses.fields(cls) if option.init)  # type: ignore[arg-type]
+        return _names(cast("Hashable", cls))
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
@@ -82,6 +83,11 @@ class Settings:
     def _keep(self, name: str, value: object) -> None:
         """Replace a value by its checked form while the instance is being made."""
         object.__setattr__(self, name, value)
+
+
+@cache
+def _names(cls: Any) -> tuple[str, ...]:
+    return tuple(option.name for option in dataclasses.fields(cls) if option.init)
 
 
 def _unknown(owner: str, name: object, known: tuple[str, ...]) -> InvalidOption:

@@ -21,10 +21,10 @@ The encoding (bytes, schema version, checksum) is the storage codec's business.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from math import inf
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 from sessionactors import bounds
 from sessionactors.effects import Transition
@@ -32,12 +32,14 @@ from sessionactors.errors import InvalidKind, InvalidValue, LoadFailed
 from sessionactors.identifiers import parse
 from sessionactors.metadata import check_metadata
 from sessionactors.session_data import SessionData
-from sessionactors.settings import Quota, SessionOptions
+from sessionactors.settings import Quota, SessionOptions, Settings
 from sessionactors.states import ACTIVE, AUTH, EDGES, IDLE, NEW, STATES, SUSPENDED, TERMINATED, State
 
 __all__ = ["Snapshot", "restore", "snapshot"]
 
 Snapshot: TypeAlias = dict[str, object]
+
+_S = TypeVar("_S", bound=Settings)
 
 _AGE_MAX: Final = 100 * bounds.SECONDS_MAX
 
@@ -49,10 +51,10 @@ def snapshot(data: SessionData, now: float, wall: float) -> Snapshot:
         data: the session; credentials are left out.
         now: monotonic seconds.
         wall: UTC seconds at the same moment.
+
+    Returns:
+        A new dict; what stands under "options" is shared and must not be changed.
     """
-    options = data.options.as_dict()
-    del options["quota"], options["metadata"], options["user_id"]
-    options["capabilities"] = dict(data.options.capabilities)
     recorded = data.recorded or []
     authenticated_at = data.authenticated_at
     return {
@@ -65,7 +67,7 @@ def snapshot(data: SessionData, now: float, wall: float) -> Snapshot:
         "authenticated_age": None if authenticated_at is None else now - authenticated_at,
         "user_id": data.user_id,
         "metadata": dict(data.metadata),
-        "options": options,
+        "options": _plain(data.options),
         "quota": data.quota.as_dict(),
         "requests": data.requests,
         "bytes": data.bytes,
@@ -101,6 +103,26 @@ def restore(stored: Mapping[str, object], now: float, wall: float) -> SessionDat
         raise LoadFailed(str(error)) from error
 
 
+def _plain(options: SessionOptions) -> Mapping[str, object]:
+    try:
+        return _plain_options(options)
+    except TypeError:  # options with metadata cannot be looked up
+        return _plain_options.__wrapped__(options)
+
+
+@lru_cache(maxsize=256)
+def _plain_options(options: SessionOptions) -> Mapping[str, object]:
+    """Write options once for all sessions that share them; it takes longer than all the rest."""
+    plain = options.as_dict()
+    for name in ("quota", "metadata", "user_id"):
+        del plain[name]  # the session's own have taken their place
+    if options.capabilities:
+        plain["capabilities"] = dict(options.capabilities)
+    else:
+        del plain["capabilities"]
+    return plain
+
+
 def _restore(stored: Mapping[str, object], now: float, wall: float) -> SessionData:
     if not isinstance(stored, Mapping):
         raise InvalidKind("snapshot", stored, "a mapping")
@@ -110,8 +132,11 @@ def _restore(stored: Mapping[str, object], now: float, wall: float) -> SessionDa
     saved_at = _number("saved_at", stored.get("saved_at"))
     then = now - max(0.0, wall - saved_at)  # the moment of saving, on this process's monotonic clock
 
-    data = SessionData(parse(cast("str", stored.get("session_id"))), _options(stored), then)
-    data.wall_offset = saved_at - then
+    options = _settings(stored, "options", SessionOptions)
+    data = SessionData(parse(cast("str", stored.get("session_id"))), options, then, saved_at - then)
+    data.quota = _settings(stored, "quota", Quota)
+    data.metadata = check_metadata("metadata", stored.get("metadata"))
+    data.user_id = bounds.text("user_id", stored.get("user_id"))
     data.created_at = then - _age(stored, "age")
     data.state_entered_at = then - _age(stored, "state_age")
     data.last_activity = then - _age(stored, "idle")
@@ -151,21 +176,22 @@ def _come_back(data: SessionData) -> None:
         data.suspend_reason = None
 
 
-def _options(stored: Mapping[str, object]) -> SessionOptions:
-    options = stored.get("options")
-    quota = stored.get("quota")
-    if not isinstance(options, Mapping):
-        raise InvalidKind("options", options, "a mapping")
-    if not isinstance(quota, Mapping):
-        raise InvalidKind("quota", quota, "a mapping")
-    return SessionOptions.from_mapping(
-        {
-            **options,
-            "quota": Quota.from_mapping(quota),
-            "metadata": check_metadata("metadata", stored.get("metadata")),
-            "user_id": stored.get("user_id"),
-        }
-    )
+def _settings(stored: Mapping[str, object], name: str, cls: type[_S]) -> _S:
+    """Read settings; sessions with equal ones share them, as sessions that were never stored do."""
+    mapping = stored.get(name)
+    if not isinstance(mapping, Mapping):
+        raise InvalidKind(name, mapping, "a mapping")
+    try:
+        return cast("_S", _shared(cast("Hashable", cls), tuple(mapping), *mapping.values()))
+    except InvalidKind:
+        raise
+    except TypeError:  # an option that is a list or a mapping cannot be looked up, so it is not shared
+        return cls.from_mapping(mapping)
+
+
+@lru_cache(maxsize=64, typed=True)  # typed: 1 is not True, and would not be accepted in its place
+def _shared(cls: type[Settings], names: tuple[str, ...], *values: object) -> Settings:
+    return cls.from_mapping(dict(zip(names, values, strict=True)))
 
 
 def _recorded(

@@ -21,7 +21,10 @@ __all__ = ["set_quota", "update_resources"]
 
 def update_resources(data: SessionData, now: float, deltas: Deltas | tuple[int, int, int, int]) -> Effects:
     """Add what a request has used; this is the most frequent operation of all."""
-    requests, connections, size, message = deltas
+    try:
+        requests, connections, size, message = deltas
+    except (TypeError, ValueError):
+        raise InvalidKind("deltas", deltas, "four integers, see Deltas") from None
     if not type(requests) is type(connections) is type(size) is type(message) is int:
         _refuse_kinds(deltas)
     total_requests = data.requests + requests

@@ -144,6 +144,12 @@ def test_a_plain_tuple_does_as_well():
     assert resources_used(data) == (1, 0, 500)
 
 
+@pytest.mark.parametrize("deltas", [None, 1, (1,), (1, 0, 0, 0, 0), {"requests": 1}])
+def test_anything_but_four_values_is_refused(deltas):
+    with pytest.raises(InvalidKind, match="deltas"):
+        decide(session_in(ACTIVE), UPDATE_RESOURCES, 101.0, deltas)
+
+
 def test_every_hundredth_request_is_audited_with_the_totals():
     data = session_in(ACTIVE, quota=Quota.unlimited())
     sampled = [effects for _ in range(250) if (effects := use(data, requests=1, bytes=2))]

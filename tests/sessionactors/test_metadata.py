@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import math
+import pickle
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sessionactors.errors import InvalidKind, InvalidValue
+from sessionactors.metadata import DEPTH_MAX, NO_METADATA, SIZE_MAX_BYTES, check_metadata, merge_metadata
+
+leaves = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**64 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(codec="utf-8"), max_size=20),
+    st.binary(max_size=20),
+)
+values = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), inner, max_size=4),
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), values, max_size=5))
+def test_what_passes_comes_back_equal_from_the_store(metadata):
+    checked = check_metadata("metadata", metadata)
+    stored = msgpack.packb(dict(checked))
+    assert msgpack.unpackb(stored) == metadata
+    assert len(stored) <= SIZE_MAX_BYTES
+
+
+def test_later_changes_by_the_caller_do_not_get_in():
+    given_by_caller = {"roles": ["reader"]}
+    checked = check_metadata("metadata", given_by_caller)
+    given_by_caller["roles"].append("admin")
+    assert checked == {"roles": ["reader"]}
+
+
+@pytest.mark.parametrize("value", [None, 7, "text", [("a", 1)]])
+def test_only_a_mapping_is_metadata(value):
+    with pytest.raises(InvalidKind, match="metadata"):
+        check_metadata("metadata", value)
+
+
+@pytest.mark.parametrize("value", [print, object(), {1, 2}, 1j, bytearray(b"x"), Exception("x")])
+def test_what_cannot_be_stored_is_refused_with_its_place(value):
+    with pytest.raises(InvalidKind, match=r"metadata\.outer\[1\]"):
+        check_metadata("metadata", {"outer": [0, value]})
+
+
+@pytest.mark.parametrize("key", [7, None, b"key", ("a",)])
+def test_only_text_is_a_key(key):
+    with pytest.raises(InvalidKind, match="a key of metadata"):
+        check_metadata("metadata", {key: 1})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 2**64, -(2**63) - 1, 10**400, "\ud800"])
+def test_what_would_not_come_back_equal_is_refused(value):
+    with pytest.raises(InvalidValue, match=r"metadata\.a"):
+        check_metadata("metadata", {"a": value})
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * SIZE_MAX_BYTES, b"x" * SIZE_MAX_BYTES, ["x" * 1000] * 70, {str(n): "x" * 1000 for n in range(70)}],
+)
+def test_what_is_too_large_is_refused(value):
+    with pytest.raises(InvalidValue, match=f"at most {SIZE_MAX_BYTES} bytes"):
+        check_metadata("metadata", {"a": value})
+
+
+def test_a_list_without_end_is_refused():
+    endless: list[object] = []
+    endless.append(endless)
+    with pytest.raises(InvalidValue, match="levels deep"):
+        check_metadata("metadata", {"a": endless})
+
+
+def test_a_deep_value_within_the_limit_passes():
+    value: object = 1
+    for _ in range(DEPTH_MAX - 1):
+        value = [value]
+    check_metadata("metadata", {"a": value})
+    with pytest.raises(InvalidValue, match="levels deep"):
+        check_metadata("metadata", {"a": [value]})
+
+
+def test_new_keys_win():
+    assert merge_metadata({"a": 1, "b": 2}, {"b": 3}) == {"a": 1, "b": 3}
+
+
+def test_merging_with_nothing_copies_nothing():
+    old = {"a": 1}
+    assert merge_metadata(old, NO_METADATA) is old
+    assert merge_metadata(NO_METADATA, old) is old
+
+
+def test_metadata_cannot_grow_past_the_limit_bit_by_bit():
+    half = {"a": "x" * (SIZE_MAX_BYTES // 2)}
+    with pytest.raises(InvalidValue):
+        merge_metadata(half, {"b": "x" * (SIZE_MAX_BYTES // 2)})
+
+
+def test_empty_metadata_is_one_object_that_stays_empty():
+    assert check_metadata("metadata", {}) is NO_METADATA
+    assert dict(NO_METADATA) == {}
+    assert repr(NO_METADATA) == "{}"
+    assert NO_METADATA.get("pre_authenticated") is None
+    assert not hasattr(NO_METADATA, "__setitem__")
+    assert pickle.loads(pickle.dumps(NO_METADATA)) is NO_METADATA
