@@ -44,6 +44,11 @@ class ChildSummary:
     ref: Any = None
     count: int | None = None
 
+    def __str__(self) -> str:
+        if self.count is not None:
+            return f"{self.spec.id!r} ({self.count} of them)"
+        return repr(self.spec.id) if self.ref is None else f"{self.spec.id!r} ({self.ref})"
+
     def fields(self) -> dict[str, object]:
         """Return the fixed keys; `nb_children` stands in place of `ref` for several children."""
         spec = self.spec
@@ -113,24 +118,33 @@ def log_report(report: Report, logger: logging.Logger = LOGGER) -> None:
 
     A reason that holds an exception brings its traceback along.
     """
+    # Arguments are turned into text by a handler that shows the record, not here:
+    # a restart must not pay for a line that nobody reads.
     if isinstance(report, ProgressReport):
         if logger.isEnabledFor(logging.INFO):
-            logger.info("%s started child %s", report.supervisor, _name(report.started), extra=report.fields())
+            logger.info("%s started child %s", report.supervisor, report.started, extra=report.fields())
         return
     if logger.isEnabledFor(logging.ERROR):
         reason = report.reason
         logger.error(
             "child %s of %s %s: %s",
-            _name(report.offender),
+            report.offender,
             report.supervisor,
             _SAID[report.error_context],
-            describe(reason),
+            _Described(reason),
             extra=report.fields(),
             exc_info=reason.error if isinstance(reason, Crashed) else None,
         )
 
 
-def _name(child: ChildSummary) -> str:
-    if child.count is not None:
-        return f"{child.spec.id!r} ({child.count} of them)"
-    return repr(child.spec.id) if child.ref is None else f"{child.spec.id!r} ({child.ref})"
+@final
+class _Described:
+    """A reason that becomes text when somebody wants it."""
+
+    __slots__ = ("_reason",)
+
+    def __init__(self, reason: object) -> None:
+        self._reason = reason
+
+    def __str__(self) -> str:
+        return describe(self._reason)
