@@ -32,6 +32,7 @@ from sessionactors.audit.errors import (
 )
 
 __all__ = [
+    "FAULTS",
     "ROLE",
     "create_tables",
     "is_empty",
@@ -45,6 +46,9 @@ __all__ = [
 ]
 
 ROLE: Final = "audit database"
+
+FAULTS: Final = (sqlite3.Error, UnicodeDecodeError, MemoryError)
+"""What a damaged file can raise: its own error messages may be no text, and its sizes absurd."""
 
 _APPLICATION_ID: Final = 0x53414C31  # "SAL1"
 _USER_VERSION: Final = 1
@@ -166,7 +170,7 @@ def reported(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except sqlite3.Error as error:
+    except FAULTS as error:
         raise _translated(error, path) from error
 
 
@@ -214,7 +218,7 @@ def _connect(address: str) -> sqlite3.Connection:
     return connection
 
 
-def _translated(error: sqlite3.Error, path: Path) -> AuditError:
+def _translated(error: Exception, path: Path) -> AuditError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     match code:
         case sqlite3.SQLITE_FULL:

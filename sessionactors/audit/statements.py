@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final, Literal, TypeAlias, final
 
 from sessionactors.audit.checkpoint import NOTE_SIZE_MAX, Checkpoint, Verifier, open_checkpoint
+from sessionactors.audit.database import FAULTS
 from sessionactors.audit.verdict import Finding, Part
 from supervisors.errors import SupervisorsError
 
@@ -107,7 +108,7 @@ class Statements:
                     self.notes_size += len(whole)
                     self.last_note, self.last_sizes = whole, (size, self.last_sizes[0])
                     yield whole, size
-            except sqlite3.DatabaseError as error:
+            except FAULTS as error:
                 self._report(Finding("database", None, "heads that can be read", str(error)))
 
         return self._rising(notes(), "database")

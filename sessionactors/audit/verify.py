@@ -179,7 +179,7 @@ class _Walk:
             self._check_entries(connection, checkpoints, checkpoints_size, known_head)
             if not self.is_over:
                 self._check_rest(connection, hashes_size)
-        except sqlite3.DatabaseError as error:
+        except database.FAULTS as error:
             self.report(Finding("database", self.frontier.size, "a database that can be read", str(error)))
 
     # --- Entries ---------------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ class _Walk:
         """Return rows from a position on; where a page of the database is spoilt, those before it."""
         try:
             return connection.execute(_READ_PAGE, (position, count)).fetchall()
-        except sqlite3.DatabaseError:
+        except database.FAULTS:
             if count == 1:
                 return [(position, None)]
             return self._page(connection, position, count // 2)
@@ -394,8 +394,8 @@ class _Walk:
                 self.is_behind = True
             else:
                 self.report(Finding("hashes", hashes_size // HASH_SIZE, f"{size} hashes", f"{hashes_size} bytes"))
-        tip = connection.execute("SELECT size, frontier, counts, checkpoints_size FROM tip").fetchall()
-        right = (size, self.frontier.to_bytes(), database.pack_counts(self.counts), self.statements.notes_size)
+        tip = connection.execute("SELECT id, size, frontier, counts, checkpoints_size FROM tip LIMIT 2").fetchall()
+        right = (0, size, self.frontier.to_bytes(), database.pack_counts(self.counts), self.statements.notes_size)
         if tip != [right]:
             self.report(Finding("tip", None, "the row a writer goes on from", "another one"))
         (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
