@@ -25,8 +25,6 @@ from supervisors.runtime.signals import MonitorRef
 from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from supervisors.runtime.ref import Reply
     from supervisors.runtime.signals import AliasMode, AliasRef
     from supervisors.system import ActorSystem
@@ -63,6 +61,9 @@ class Actor(pykka.Actor):
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         """Set up the actor; an override must call this first."""
         birth = thread_turn.birth
+        if birth is None and self.bound_system is not None:
+            # Pykka lets one look at an actor that nobody starts. It is dead.
+            birth = self.bound_system.stillborn
         if birth is None:
             raise UsageError(f"{type(self).__name__}() makes no actor; use ActorSystem.start({type(self).__name__})")
         thread_turn.birth = None
@@ -258,14 +259,24 @@ class Actor(pykka.Actor):
     def ending(self, reason: object, *, crash: bool, by_signal: bool) -> object:
         """Clean up, in the actor's own turn; return the final reason. Called by the runtime.
 
-        Not called when the actor is killed (EXIT-7).
+        Not called when the actor is killed (EXIT-7). What it raises becomes the
+        reason (SRV-21).
         """
         del by_signal
         if crash:
             error = reason.error if isinstance(reason, Crashed) else None
+            if error is not None and not isinstance(error, Exception):
+                # Pykka's rule for what is no Exception: no failure, but a stop.
+                self.on_stop()
+                return reason
             logger.error("Unhandled exception in %s:", self, exc_info=error)
-            return self._hook(self.on_failure, reason, type(error), error, error.__traceback__ if error else None)
-        return self._hook(self.on_stop, reason)
+            if error is None:
+                self.on_failure(None, None, None)
+            else:
+                self.on_failure(type(error), error, error.__traceback__)
+            return reason
+        self.on_stop()
+        return reason
 
     def ended(self) -> None:
         """Leave the last traces. Called by the runtime, after the cleanup."""
@@ -273,15 +284,6 @@ class Actor(pykka.Actor):
     def ask_failed(self, error: Exception) -> None:
         """Note an exception that went to the asker only. Called by the runtime."""
         logger.info("Exception returned from %s to caller:", self, exc_info=error)
-
-    def _hook(self, hook: Callable[..., object], reason: object, *args: object) -> object:
-        try:
-            hook(*args)
-        except Exception as error:
-            # SRV-21: what cleanup raises becomes the reason.
-            logger.exception("Unhandled exception in %s:", self)
-            return Crashed(error)
-        return reason
 
     def _own_turn(self, verb: str) -> None:
         if thread_turn.turn.current is not self._actor_ref:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 from supervisors.clock import Clock, SystemClock, VirtualClock
 from supervisors.entropy import Entropy
 from supervisors.errors import IgnoreStart, InvalidArgumentError, NameTakenError, UsageError
-from supervisors.exits import SHUTDOWN, Crashed, describe
+from supervisors.exits import NOPROC, SHUTDOWN, Crashed, describe
 from supervisors.registry import Registry, checked_name
 from supervisors.runtime.cell import INLINE, SHARED, TOKEN, Cell
 from supervisors.runtime.outcomes import StartError
+from supervisors.runtime.pykka_adapter import show_to_registry
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.scheduler import ManualScheduler, ThreadScheduler
 from supervisors.runtime.small_set import with_item
@@ -51,6 +52,9 @@ class ActorSystem:
         entropy: the source of identifiers and jitter; unseeded by default.
         workers: threads that run shared actors, 1 to 256; by default the number
             of cores plus two, at least four. They are started when first needed.
+        stop_all_on_base_exception: Pykka's rule, off by default: an exception
+            that is no `Exception`, such as `SystemExit`, in one actor's handler
+            stops all actors of the system. Ours: it ends that actor.
         ask_timeout: seconds that an ask waits by default; None: without end.
         shutdown_timeout: seconds that leaving the ``with`` block may take.
         name: prefix of thread names.
@@ -74,6 +78,7 @@ class ActorSystem:
         ask_timeout: float | None = 5.0,
         shutdown_timeout: float = 10.0,
         name: str = "supervisors",
+        stop_all_on_base_exception: bool = False,
     ) -> None:
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.entropy = entropy if entropy is not None else Entropy()
@@ -90,6 +95,7 @@ class ActorSystem:
         self._number = 0
         self._live: dict[int, ActorRef[Any]] = {}
         self._stopping = False
+        self._stop_all_on_base_exception = stop_all_on_base_exception
         self.scheduler: ThreadScheduler | ManualScheduler
         if isinstance(self.clock, VirtualClock):
             if workers is not None:
@@ -101,6 +107,7 @@ class ActorSystem:
             count = workers if workers is not None else max(4, (os.cpu_count() or 2) + 2)
             self.scheduler = ThreadScheduler(count, self.clock, name=name)
             self.timers = TimerService(self.clock, self.registry.whereis, lambda: 0)
+        show_to_registry(self)
 
     # -- starting ----------------------------------------------------------
 
@@ -221,6 +228,14 @@ class ActorSystem:
         ref: ActorRef[A] | None = getattr(actor, "_actor_ref", None)
         if ref is None:
             raise UsageError(f"{actor_class.__name__}.__init__() must call super().__init__()")
+        return ref
+
+    def stillborn(self, actor: Any) -> ActorRef[Any]:
+        """Return the ref of an actor that nobody starts. Called by the actor's constructor."""
+        with self._lock:
+            self._number = number = self._number + 1
+        ref: ActorRef[Any] = ActorRef(actor, self, number, INLINE)
+        ref.abandon(NOPROC)
         return ref
 
     def _admit(self, ref: ActorRef[Any], name: Hashable) -> None:
@@ -374,13 +389,25 @@ class ActorSystem:
 
     def dead_letter(self, ref: Cell, message: object) -> None:
         """Count and publish a message that nobody will handle. Called by the runtime."""
-        self.dead_letters += 1
+        with self._lock:
+            self.dead_letters += 1
         for listener in self._dead_letter_listeners:
             _call(listener, ref, message)
 
+    def interrupted(self, ref: Cell, error: BaseException) -> None:
+        """Note that a handler has raised what is no `Exception`; its actor will end. Called by the runtime."""
+        if not self._stop_all_on_base_exception:
+            return
+        logger.debug("%r in %s. Stopping all actors.", error, ref)
+        for each in reversed(self.actors()):
+            if each is not ref:
+                each.exit(SHUTDOWN)
+        logger.debug("Unregistered %s", ref)
+
     def crashed(self, ref: Cell, reason: object) -> None:
         """Report an actor that its own code has crashed. Called by the runtime."""
-        self.crashes += 1
+        with self._lock:
+            self.crashes += 1
         logger.debug("%s crashed: %s", ref, describe(reason))
         for listener in self._crash_listeners:
             _call(listener, ref, reason)

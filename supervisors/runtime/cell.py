@@ -94,6 +94,7 @@ class Cell:
         actor_class: the class of the actor.
         id: number of the actor in its system, in order of start.
         exit_reason: why it ended; None while it lives.
+        ending: its cleanup has begun, or ended.
         messages_handled: messages and asks handled so far.
         parent: the actor that started and linked it (PROC-12), or None.
     """
@@ -110,8 +111,8 @@ class Cell:
         "_reply_to",
         "_starting",
         "_urgent",
-        "_urn",
         "actor_class",
+        "ending",
         "exit_reason",
         "id",
         "links",
@@ -132,6 +133,7 @@ class Cell:
         self.id = number
         self.system = system
         self.exit_reason: object = None
+        self.ending = False
         self.name: object = None
         self.parent: Any | None = None
         # The mailbox. The new ref is owned by whoever starts the actor.
@@ -146,7 +148,6 @@ class Cell:
         self._reply_to: object = None
         self._deferred: ScheduledFuture[Any] | None = None
         self._pending: SmallSet = None
-        self._urn: str | None = None
         self._starting: ScheduledFuture[Any] | None = None
         self.links: SmallSet = None
         self.watchers: SmallSet = None
@@ -544,16 +545,16 @@ class Cell:
         actor = self._actor
         if actor is None:
             return
-        interrupt: BaseException | None = None
+        failure: BaseException | None = None
+        self.ending = True
+        if crash and isinstance(reason, Crashed) and not isinstance(reason.error, Exception):
+            self.system.interrupted(self, reason.error)
         if not silent and not (by_signal and isinstance(reason, str) and reason == KILLED):
             try:
                 reason = actor.ending(reason, crash=crash, by_signal=by_signal)
-            except Exception as error:  # noqa: BLE001 - SRV-21: it becomes the reason
+            except BaseException as error:  # noqa: BLE001 - what it is decides below
+                failure = error
                 reason = Crashed(error)
-            except BaseException as error:  # noqa: BLE001 - the same, and it goes on below
-                reason = Crashed(error)
-                if not isinstance(error, SystemExit):
-                    interrupt = error
         self.exit_reason = reason
         self._actor = None
         if self._inner is None:
@@ -561,6 +562,8 @@ class Cell:
         elif self._inner is not CLOSED:
             self._inner, rest = CLOSED, self._inner
             self._outer[:0] = rest  # asks get their answer below, in order
+        if failure is not None:
+            logger.error("Unhandled exception in %s:", actor, exc_info=failure)
         if not silent:
             try:
                 actor.ended()
@@ -577,8 +580,8 @@ class Cell:
             reply.future.offer(error=ActorDeadError.of(self, reason))
         self._announce(reason)
         self._bury()
-        if interrupt is not None:
-            raise interrupt
+        if failure is not None and not isinstance(failure, (Exception, SystemExit)):
+            raise failure
 
     def _announce(self, reason: object) -> None:
         """Fire monitors and links; their receivers find the actor dead."""
@@ -611,7 +614,7 @@ class Cell:
                     if item.message.__class__ is StopMessage:
                         item.reply_to.offer(None)  # it did stop
                     else:
-                        item.reply_to.offer(error=ActorDeadError.of(self, self.exit_reason))
+                        item.reply_to.offer(error=ActorDeadError.not_found(self, self.exit_reason))
                 elif isinstance(item, Signal):
                     item.bounce(self)
                 else:

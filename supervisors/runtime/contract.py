@@ -37,6 +37,10 @@ class Scheduler(Protocol):
         """Take over a mailbox together with its ownership, and run it soon."""
         ...
 
+    def before_await(self) -> None:
+        """Do what is needed so that somebody works while asyncio waits."""
+        ...
+
     def wait(self, future: ScheduledFuture[Any], timeout: float | None) -> bool:
         """Wait until the future is done; False when the time is up first."""
         ...
@@ -69,6 +73,10 @@ class Runtime(Protocol):
 
     def dead_letter(self, ref: Cell, message: object) -> None:
         """Count and publish a message that nobody will handle."""
+        ...
+
+    def interrupted(self, ref: Cell, error: BaseException) -> None:
+        """Note that a handler has raised what is no `Exception`; its actor will end."""
         ...
 
     def crashed(self, ref: Cell, reason: object) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import logging
 import queue
 import sys
 import threading
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pykka
 
-from supervisors.errors import InvalidTypeError
+from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.runtime.outcomes import AskTimeoutError, DeadlockError
 from supervisors.runtime.turn import thread_turn
 
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from supervisors.runtime.cell import Cell
     from supervisors.runtime.contract import Scheduler
 
-__all__ = ["ScheduledFuture", "refuse_cycle", "waits_lock"]
+__all__ = ["ScheduledFuture", "checked_timeout", "refuse_cycle", "waits_lock"]
+
+logger = logging.getLogger("supervisors.futures")
 
 T = TypeVar("T")
 
@@ -133,12 +136,15 @@ class ScheduledFuture(pykka.Future[T]):
             self._done = True
             callbacks, self._callbacks = self._callbacks, None
         if callbacks is not None:
-            for callback in callbacks:
-                callback()
+            _call_all(callbacks)
         return True
 
     def when_done(self, callback: Callable[[], None]) -> None:
-        """Call back once there is an outcome: at once, or from the thread that sets it."""
+        """Call back once there is an outcome: at once, or from the thread that sets it.
+
+        The callback must not block. What it raises later on is logged: it concerns
+        neither the actor that replies nor the other callbacks.
+        """
         with self._lock:
             if not self._done:
                 if self._callbacks is None:
@@ -166,8 +172,7 @@ class ScheduledFuture(pykka.Future[T]):
             self._done = True  # whoever waits shall wake and run the hook
             callbacks, self._callbacks = self._callbacks, None
         if callbacks is not None:
-            for callback in callbacks:
-                callback()
+            _call_all(callbacks)
 
     def wait_blocking(self, timeout: float | None) -> bool:
         """Block this thread until there is an outcome; False when the time is up."""
@@ -182,25 +187,58 @@ class ScheduledFuture(pykka.Future[T]):
     def __await__(self) -> Generator[Any, None, T]:
         """Wait in asyncio without blocking the loop; completes thread-safely."""
         if not self._done:
-            loop = asyncio.get_running_loop()
-            waiter: asyncio.Future[None] = loop.create_future()
-
-            def wake() -> None:
-                if not waiter.done():
-                    waiter.set_result(None)
-
-            def wake_from_anywhere() -> None:
-                try:
-                    loop.call_soon_threadsafe(wake)
-                except RuntimeError:
-                    return  # the loop is closed: nobody waits there any more
-
-            self.when_done(wake_from_anywhere)
-            try:
-                yield from waiter
-            finally:
-                self.forget(wake_from_anywhere)
+            yield from self._until_done()
+        if self._get_hook is not None and self._value is None:
+            # A get hook may block as long as it likes, so it cannot run on the loop.
+            value: T = yield from asyncio.get_running_loop().run_in_executor(None, self.get)
+            return value
         return cast("T", self.get())
+
+    def _until_done(self) -> Generator[Any, None, None]:
+        if self._scheduler is not None:
+            self._scheduler.before_await()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+
+        def wake() -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        def wake_from_anywhere() -> None:
+            try:
+                loop.call_soon_threadsafe(wake)
+            except RuntimeError:
+                return  # the loop is closed: nobody waits there any more
+
+        self.when_done(wake_from_anywhere)
+        try:
+            yield from waiter
+        finally:
+            self.forget(wake_from_anywhere)
+
+    async def get_async(self, *, timeout: float | None = None) -> T:  # noqa: ASYNC109 - Pykka's word
+        """Wait in asyncio, at most so many seconds of the loop's time.
+
+        Giving up forgets the reply, whether by the timeout or because the task is
+        cancelled: one that comes later is a dead letter. So only whoever asked may
+        use this; others `await` the future.
+
+        Raises:
+            AskTimeoutError: no reply in time.
+        """
+        timeout = checked_timeout(timeout)
+        if not self._done:
+            try:
+                async with asyncio.timeout(timeout):
+                    await _Outcome(self)
+            except TimeoutError:
+                late = AskTimeoutError(cast("float", timeout), self.target)
+                if self.offer(error=late):
+                    raise late from None
+            except asyncio.CancelledError as cancelled:
+                self.offer(error=cancelled)
+                raise
+        return await self
 
     __iter__ = __await__
 
@@ -220,20 +258,52 @@ class ScheduledFuture(pykka.Future[T]):
             return self._value[0]
 
     def _wait(self, timeout: float | None) -> None:
-        if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float))):
-            raise InvalidTypeError("timeout", timeout, "seconds as a number, or None")
+        timeout = checked_timeout(timeout)
         caller, target = thread_turn.turn.current, self.target
         tracked = caller is not None and target is not None
         if caller is not None and target is not None:
             _note_waiting(caller, target)
         try:
             scheduler = self._scheduler
+            if scheduler is None and caller is not None:
+                scheduler = caller.system.scheduler  # a turn never simply blocks
             done = self.wait_blocking(timeout) if scheduler is None else scheduler.wait(self, timeout)
         finally:
             if tracked and caller is not None:
                 caller.waits_for = None
         if not done:
             raise AskTimeoutError(cast("float", timeout), target)
+
+
+class _Outcome:
+    """Waits like the future itself, and takes no outcome out of it."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: ScheduledFuture[Any]) -> None:
+        self._future = future
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._future._until_done()  # noqa: SLF001 - another face of it
+
+
+def _call_all(callbacks: list[Callable[[], None]]) -> None:
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception:
+            logger.exception("a callback of a future raised")
+
+
+def checked_timeout(timeout: object) -> float | None:
+    """Return seconds to wait, at least 0, or raise what names the field."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise InvalidTypeError("timeout", timeout, "seconds as a number, or None")
+    if timeout != timeout:  # noqa: PLR0124 - only NaN is not equal to itself
+        raise InvalidArgumentError("timeout", timeout, "seconds as a number, or None")
+    return max(float(timeout), 0.0)
 
 
 def refuse_cycle(caller: Cell, target: Cell) -> None:

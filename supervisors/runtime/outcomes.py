@@ -52,6 +52,11 @@ class ActorDeadError(SupervisorsError, pykka.ActorDeadError):
         """Build the error for an actor and its exit reason."""
         return cls(f"{who} is dead ({describe(reason)})", reason)
 
+    @classmethod
+    def not_found(cls, who: object, reason: object) -> ActorDeadError:
+        """Build the error for a message that finds the actor dead, in Pykka's words."""
+        return cls(f"{who} not found", reason)
+
 
 class AskTimeoutError(SupervisorsError, pykka.Timeout, TimeoutError):
     """No reply within the time that the asker was ready to wait.

@@ -6,17 +6,22 @@ release that changes one says so by name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Protocol, final
 
+from pykka import ActorRegistry
 from pykka._introspection import get_attr_directly
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
 from supervisors.errors import Exit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pykka
 
-__all__ = ["PYKKA_MESSAGES", "StopMessage", "StopNow", "perform"]
+__all__ = ["PYKKA_MESSAGES", "AllRefs", "HasActors", "StopMessage", "StopNow", "perform", "show_to_registry"]
 
 StopMessage = _ActorStop
 
@@ -40,3 +45,85 @@ def perform(actor: pykka.Actor, message: Any) -> Any:
     parent = get_attr_directly(actor, message.attr_path[:-1])
     setattr(parent, message.attr_path[-1], message.value)
     return None
+
+
+class HasActors(Protocol):
+    """An actor system, as Pykka's registry sees it."""
+
+    def actors(self) -> list[Any]:
+        """Return the living actors in order of start."""
+        ...
+
+
+@final
+class AllRefs(list["pykka.ActorRef[Any]"]):
+    """What `pykka.ActorRegistry` keeps its refs in, once there is an actor system.
+
+    Pykka's own actors are registered here one by one, in a dict instead of a list,
+    so that each costs the same however many there are. Ours are never registered:
+    whoever looks is shown the living actors of all systems, which keep them anyway,
+    but for those that have been unregistered by hand.
+
+    Thread: Pykka holds its own lock around every call.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._registered: dict[Any, None] = {}
+        self._hidden: dict[Any, None] = {}
+        self._systems: weakref.WeakSet[HasActors] = weakref.WeakSet()
+        self._lock = threading.Lock()  # guards _systems; Pykka's lock guards the rest
+
+    def show(self, system: HasActors) -> None:
+        """Show the actors of a system from now on, as long as somebody holds it."""
+        with self._lock:
+            self._systems.add(system)
+
+    def append(self, ref: pykka.ActorRef[Any], /) -> None:
+        if ref in self._hidden:
+            del self._hidden[ref]
+        elif not hasattr(ref, "ending"):  # ours are seen anyway
+            self._registered[ref] = None
+
+    def remove(self, ref: pykka.ActorRef[Any], /) -> None:
+        if hasattr(ref, "ending"):
+            self._hidden[ref] = None
+        else:
+            self._registered.pop(ref, None)
+
+    def __contains__(self, ref: object, /) -> bool:
+        if hasattr(ref, "ending"):
+            return not ref.ending and ref not in self._hidden
+        return ref in self._registered
+
+    def __iter__(self) -> Iterator[pykka.ActorRef[Any]]:
+        yield from list(self._registered)
+        yield from self._ours()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getitem__(self, index: Any, /) -> Any:
+        return list(self)[index]
+
+    def __repr__(self) -> str:
+        return f"<AllRefs: {len(self._registered)} of Pykka's, {len(self._ours())} of ours>"
+
+    def _ours(self) -> dict[Any, None]:
+        with self._lock:
+            systems = list(self._systems)
+        hidden = self._hidden = {ref: None for ref in self._hidden if ref.is_alive()}
+        # Pykka unregisters an actor before its cleanup.
+        return {ref: None for system in systems for ref in system.actors() if not ref.ending and ref not in hidden}
+
+
+def show_to_registry(system: HasActors) -> None:
+    """Have `pykka.ActorRegistry` see the actors of a system, at no cost to any actor."""
+    with ActorRegistry._actor_refs_lock:  # noqa: SLF001 - pinned by the contract test
+        refs = ActorRegistry._actor_refs  # noqa: SLF001
+        if not isinstance(refs, AllRefs):
+            seen = AllRefs()
+            for ref in refs:
+                seen.append(ref)
+            ActorRegistry._actor_refs = refs = seen  # noqa: SLF001
+        refs.show(system)

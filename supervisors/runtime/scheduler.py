@@ -106,6 +106,9 @@ class ThreadScheduler:
         if not self._idle and self._live - self._waiting < self.workers:
             self._grow()
 
+    def before_await(self) -> None:
+        """Do nothing: the workers work."""
+
     def wait(self, future: ScheduledFuture[Any], timeout: float | None) -> bool:
         """Wait for a future; a worker that waits is compensated for."""
         target = future.target
@@ -310,6 +313,10 @@ class ManualScheduler:
 
     def kick(self) -> None:
         """Do nothing: who settles or waits will look."""
+
+    def before_await(self) -> None:
+        """Run what is ready: nobody else will while asyncio waits."""
+        self.settle()
 
     def settle(self) -> int:
         """Run until nothing is ready; return how many mailboxes were run."""

@@ -4,8 +4,8 @@ A timer falls into the bucket of its tick. Inserting appends to a list, so that
 it costs the same with a million timers pending; only a new tick enters a heap.
 When a bucket comes first it is made a heap of its own, *the front*, which also
 takes timers that are armed for earlier. Cancelling marks the timer and lets go of
-what it holds; a bucket that is mostly cancelled timers is swept, so they do not
-pile up.
+what it holds; once more timers are cancelled than pending, all cancelled ones are
+swept out, so they do not pile up, and each has paid for its own broom.
 
 Order: timers fire by deadline, those with equal deadlines in the order in which
 they were armed.
@@ -21,21 +21,20 @@ __all__ = ["TICK", "Deadlines", "Entry"]
 TICK: Final = 1 / 64
 """Width of a bucket, seconds: timers of one tick share a bucket, not a moment."""
 
-_SWEEP_MIN: Final = 64
-"""Fewer cancelled timers than this in one bucket are not worth a sweep."""
+_SWEEP_MIN: Final = 1024
+"""Fewer cancelled timers than this are not worth a sweep."""
 
 
 @final
 class Entry:
     """One pending timer; `payload` is None once it has fired or was cancelled."""
 
-    __slots__ = ("deadline", "order", "payload", "tick")
+    __slots__ = ("deadline", "order", "payload")
 
-    def __init__(self, deadline: float, order: int, payload: Any, tick: int) -> None:
+    def __init__(self, deadline: float, order: int, payload: Any) -> None:
         self.deadline = deadline
         self.order = order
         self.payload = payload
-        self.tick = tick
 
 
 @final
@@ -54,7 +53,7 @@ class Deadlines:
         self._ticks: list[int] = []  # heap; one entry a bucket
         self._front: list[tuple[float, int, Entry]] = []  # heap; all ticks up to _front_tick
         self._front_tick = -(1 << 62)
-        self._stale: dict[int, int] = {}  # cancelled entries still in a bucket
+        self._stale = 0  # cancelled entries still in a bucket or in the front
         self._order = 0
         self._count = 0
 
@@ -66,9 +65,8 @@ class Deadlines:
         """Add a timer; the payload must not be None."""
         self._order = order = self._order + 1
         tick = int(deadline // self._tick_width)
-        entry = Entry(deadline, order, payload, tick)
+        entry = Entry(deadline, order, payload)
         if tick <= self._front_tick:
-            entry.tick = self._front_tick
             heapq.heappush(self._front, (deadline, order, entry))
         else:
             bucket = self._buckets.get(tick)
@@ -86,12 +84,9 @@ class Deadlines:
             return False
         entry.payload = None
         self._count -= 1
-        tick = entry.tick
-        stale = self._stale.get(tick, 0) + 1
-        if stale >= _SWEEP_MIN and self._sweep(tick, stale):
-            self._stale.pop(tick, None)
-        else:
-            self._stale[tick] = stale
+        self._stale += 1
+        if self._stale > self._count + _SWEEP_MIN:
+            self._sweep()
         return True
 
     def next_deadline(self) -> float | None:
@@ -102,12 +97,13 @@ class Deadlines:
                 if front[0][2].payload is not None:
                     return front[0][0]
                 heapq.heappop(front)
+                self._stale -= 1
             if not self._ticks:
                 return None
-            self._stale.pop(self._front_tick, None)
             self._front_tick = tick = heapq.heappop(self._ticks)
-            self._stale.pop(tick, None)
-            front.extend((e.deadline, e.order, e) for e in self._buckets.pop(tick) if e.payload is not None)
+            bucket = self._buckets.pop(tick)
+            front.extend((e.deadline, e.order, e) for e in bucket if e.payload is not None)
+            self._stale -= len(bucket) - len(front)
             heapq.heapify(front)
 
     def pop_due(self, now: float) -> Any:
@@ -124,16 +120,16 @@ class Deadlines:
         self._count -= 1
         return payload
 
-    def _sweep(self, tick: int, stale: int) -> bool:
-        """Drop cancelled timers from a bucket if they are half of it or more."""
-        if tick == self._front_tick:
-            if stale * 2 < len(self._front):
-                return False
-            self._front[:] = [each for each in self._front if each[2].payload is not None]
-            heapq.heapify(self._front)
-            return True
-        bucket = self._buckets.get(tick)
-        if bucket is None or stale * 2 < len(bucket):
-            return False
-        bucket[:] = [each for each in bucket if each.payload is not None]
-        return True
+    def _sweep(self) -> None:
+        """Drop all cancelled timers, and the buckets that held nothing else."""
+        self._front[:] = [each for each in self._front if each[2].payload is not None]
+        heapq.heapify(self._front)
+        kept = {}
+        for tick, bucket in self._buckets.items():
+            pending = [each for each in bucket if each.payload is not None]
+            if pending:
+                kept[tick] = pending
+        self._buckets = kept
+        self._ticks = list(kept)
+        heapq.heapify(self._ticks)
+        self._stale = 0
