@@ -30,6 +30,7 @@ _BATCH = 10_000
 
 @benchmark("audit")
 def durable_events(effort: Effort) -> Mapping[str, Figure]:
+    """Write, sign and verify batches of transitions."""
     count = effort.size(200_000, smoke=2_000)
     kind, data = kind_of("state_transition"), transition_data("active", "idle")
     events = [(1.5e9 + n / 1e4, n / 1e4, f"session-{n % 1000}", kind, "session", data) for n in range(count)]
@@ -58,6 +59,7 @@ def durable_events(effort: Effort) -> Mapping[str, Figure]:
 
 @benchmark("audit")
 def logged_transitions(effort: Effort) -> Mapping[str, Figure]:
+    """Send the transitions of live sessions to the disk."""
     count = effort.size(20_000, smoke=100)
     directory = Path(tempfile.mkdtemp(prefix="bench-audit-"))
     try:

@@ -21,6 +21,7 @@ from supervisors.clock import VirtualClock
 
 @benchmark("services")
 def rate_checks(effort: Effort) -> Mapping[str, Figure]:
+    """Check one bucket after the other, through the actor and without it."""
     count = effort.size(100_000, smoke=200)
     keys = [f"session-{number}" for number in range(count)]
     limits = BucketLimits(1e9, 10.0)
@@ -50,6 +51,7 @@ def rate_checks(effort: Effort) -> Mapping[str, Figure]:
 
 @benchmark("services")
 def reaping(effort: Effort) -> Mapping[str, Figure]:
+    """End idle sessions in one sweep."""
     count = effort.size(50_000, smoke=200)
     rates = []
     for _ in range(1 if effort.smoke else 3):

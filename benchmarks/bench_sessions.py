@@ -20,7 +20,7 @@ import pykka
 
 from benchmarks.harness import Effort, Figure, benchmark, figure, rate
 from sessionactors import SessionOptions, SessionSystem
-from sessionactors.states import ACTIVE, EDGES, IDLE
+from sessionactors.states import ACTIVE, EDGES, IDLE, State
 from supervisors.clock import VirtualClock
 
 
@@ -29,7 +29,7 @@ class StockSession(pykka.ThreadingActor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.state = ACTIVE
+        self.state: State = ACTIVE
 
     def on_receive(self, message: Any) -> Any:
         if message not in EDGES[self.state]:
@@ -66,6 +66,7 @@ def stock_round_trip(refs: list[Any]) -> None:
 
 @benchmark("sessions")
 def transitions(effort: Effort) -> Mapping[str, Figure]:
+    """Make live sessions idle and active again."""
     count = effort.size(100_000, smoke=200)
     stock = effort.size(1_000, smoke=20)
     system, ids = live_system(count)
@@ -90,6 +91,7 @@ def transitions(effort: Effort) -> Mapping[str, Figure]:
 
 @benchmark("sessions")
 def weight(effort: Effort) -> Mapping[str, Figure]:
+    """Weigh idle sessions with their records in all services."""
     count = effort.size(100_000, smoke=200)
     process = psutil.Process()
     sizes = []
@@ -108,6 +110,7 @@ def weight(effort: Effort) -> Mapping[str, Figure]:
 
 @benchmark("sessions")
 def starting(effort: Effort) -> Mapping[str, Figure]:
+    """Start sessions."""
     count = effort.size(20_000, smoke=100)
 
     def start_all() -> float:

@@ -194,7 +194,7 @@ class Session(Actor):
         authenticator = self._around.authenticator
         assert authenticator is not None
         self._activation = self.defer_reply()
-        Verification.start(authenticator, verify, self._actor_ref)
+        _Verification.start(authenticator, verify, self._actor_ref)
 
     def _heard(self, verdict: Verdict) -> None:
         """Take the authenticator's answer and pass the outcome on to who asked for it."""
@@ -277,7 +277,7 @@ class Session(Actor):
         raise UnknownRequest("message", message, "(operation, argument), or the name of a query")
 
 
-class Verification(Actor):
+class _Verification(Actor):
     """Asks an authenticator, which may be slow, once; then it is gone."""
 
     dispatch = "shared"
