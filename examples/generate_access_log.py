@@ -11,8 +11,6 @@ under the time at which it came, so the lines are a little out of order.
 The same script writes the same bytes, whatever the Python and the machine.
 """
 
-# ruff: noqa: INP001 - a script in a folder of scripts
-
 from __future__ import annotations
 
 import sys

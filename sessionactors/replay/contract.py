@@ -107,7 +107,7 @@ class ReplaySystem(Protocol):
         """Add to what an active session has used, or refuse with `quota_exceeded`."""
         ...
 
-    def log_event(self, session_id: str, event_type: str, data: Mapping[str, object]) -> None:
+    def log_event(self, session_id: str, event_type: str, data: Mapping[str, object], severity: str) -> None:
         """Add an entry about a session to the audit log."""
         ...
 

@@ -213,14 +213,14 @@ class ReplayDriver:
         status = request.status
         if status in (401, 403):
             self._auth_denied += 1
-            event_type = "auth"
+            event_type, severity = "auth", "warning"
         elif status >= 500:
             self._errors += 1
-            event_type = "error"
+            event_type, severity = "error", "error"
         else:
             return
         data = {"status": status, "request": request.request[:_TEXT_KEPT_MAX]}
-        self._system.log_event(session_id, event_type, data)
+        self._system.log_event(session_id, event_type, data, severity)
 
     def _handle_command(self, command: Command) -> None:
         system = self._system
@@ -255,7 +255,8 @@ class ReplayDriver:
     def _note_denial(self, session_id: str, wait: float, data: dict[str, object]) -> None:
         self._rate_limited += 1
         wait_or_never = wait if math.isfinite(wait) else None
-        self._system.log_event(session_id, "security", {"action": "rate_limited", "wait": wait_or_never, **data})
+        facts = {"action": "rate_limited", "wait": wait_or_never, **data}
+        self._system.log_event(session_id, "security", facts, "warning")
 
     def _crash_something(self) -> None:
         """Kill one session or one service, drawn from the seed."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sessionactors.replay.binding import open_replay_system
-
 from sessionactors.replay.driver import ReplayDriver
 from sessionactors.replay.pacer import Pacer
 from sessionactors.replay.report import ReplayReport, make_report

@@ -9,7 +9,6 @@ from sessionactors.audit.log import AuditLog
 from sessionactors.audit.record import kind_of
 from sessionactors.cli import main
 
-
 KIND = kind_of("lifecycle")
 
 

@@ -108,8 +108,8 @@ class ModelSystem:
         self._touch(session_id)
         return None
 
-    def log_event(self, session_id: str, event_type: str, data: Mapping[str, object]) -> None:
-        self.calls.append(("log_event", session_id, event_type, dict(data)))
+    def log_event(self, session_id: str, event_type: str, data: Mapping[str, object], severity: str) -> None:
+        self.calls.append(("log_event", session_id, event_type, dict(data), severity))
         self._note(event_type, session_id)
 
     def perform(self, session_id: str, op: str, arguments: Mapping[str, object]) -> object:

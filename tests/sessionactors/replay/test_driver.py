@@ -102,6 +102,7 @@ class TestDeniedRequest:
                 FIRST,
                 "security",
                 {"action": "rate_limited", "wait": 3.0, "request": "GET / HTTP/1.1"},
+                "warning",
             ),
         ]
         assert (handled.rate_limited, handled.errors) == (1, 0)
@@ -137,10 +138,14 @@ class TestRefusedUpdate:
 
 
 class TestStatus:
-    @pytest.mark.parametrize(("status", "event_type"), [(401, "auth"), (403, "auth"), (500, "error"), (599, "error")])
-    def test_of_a_failure_is_audited(self, status, event_type):
+    @pytest.mark.parametrize(
+        ("status", "event_type", "severity"),
+        [(401, "auth", "warning"), (403, "auth", "warning"), (500, "error", "error"), (599, "error", "error")],
+    )
+    def test_of_a_failure_is_audited(self, status, event_type, severity):
         system, _ = drive(access_line(0, status=status))
-        assert calls(system)[6:] == [("log_event", FIRST, event_type, {"status": status, "request": "GET / HTTP/1.1"})]
+        data = {"status": status, "request": "GET / HTTP/1.1"}
+        assert calls(system)[6:] == [("log_event", FIRST, event_type, data, severity)]
 
     @pytest.mark.parametrize("status", [200, 302, 400, 402, 404, 499])
     def test_of_anything_else_is_not(self, status):
