@@ -36,6 +36,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, final
 
+from supervisors.callbacks import BadReturnError, Throw
 from supervisors.errors import Exit, Refusal, SupervisorsError
 from supervisors.exits import Crashed
 from supervisors.statem.actions import (
@@ -54,14 +55,12 @@ from supervisors.statem.events import ENTER, STATE_TIMEOUT, TIMEOUT, AnyEventTyp
 from supervisors.statem.results import (
     SAME,
     BadEnterReturnError,
-    BadReturnError,
     InitialState,
     KeepState,
     NextState,
     RepeatState,
     Stop,
     StopAndReply,
-    Throw,
     keep_state,
 )
 from supervisors.statem.timeouts import Timeouts
@@ -69,6 +68,7 @@ from supervisors.statem.transition import Event, Transition
 
 __all__ = ["BadCallbackModeError", "Engine"]
 
+_ALLOWED: Final = "next_state(), keep_state(), repeat_state(), stop(), stop_and_reply()"
 _CHANGES_MODULE: Final = frozenset({ChangeCallbackModule, PushCallbackModule, PopCallbackModule})
 
 
@@ -243,7 +243,7 @@ class Engine:
         elif kind is Stop or kind is StopAndReply:
             return self._stop(result)
         elif kind is not KeepState and kind is not RepeatState:
-            return self._terminate(Crashed(BadReturnError(result)), [])  # STM-7
+            return self._terminate(Crashed(BadReturnError(result, _ALLOWED)), [])  # STM-7
         if result.data is not SAME:
             self.data = result.data
         wants_enter = transition.is_change or kind is RepeatState  # STM-18
@@ -282,9 +282,9 @@ class Engine:
         if kind is Stop or kind is StopAndReply:
             return self._stop(result)
         if kind is NextState and not _is_same(result.state, self.state):  # STM-22
-            return self._terminate(Crashed(BadEnterReturnError(result, "an enter call cannot change the state")), [])
+            return self._terminate(Crashed(BadEnterReturnError(result, "the state that the enter call is for")), [])
         if kind is not NextState and kind is not KeepState and kind is not RepeatState:
-            return self._terminate(Crashed(BadReturnError(result)), [])  # STM-7
+            return self._terminate(Crashed(BadReturnError(result, _ALLOWED)), [])  # STM-7
         if result.data is not SAME:
             self.data = result.data
         # Repeating makes the same enter call once more, previous state included (STM-23).

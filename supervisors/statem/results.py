@@ -24,14 +24,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, final
 
-from supervisors.errors import SupervisorsError
+from supervisors.callbacks import BadReturnError
 from supervisors.exits import NORMAL
 from supervisors.statem.actions import Action, Refuse, Reply
 
 __all__ = [
     "SAME",
     "BadEnterReturnError",
-    "BadReturnError",
     "InitialState",
     "KeepState",
     "NextState",
@@ -40,7 +39,6 @@ __all__ = [
     "Same",
     "Stop",
     "StopAndReply",
-    "Throw",
     "initial_state",
     "keep_state",
     "next_state",
@@ -71,32 +69,8 @@ SAME: Final = Same()
 """In place of data: what it was before."""
 
 
-class BadReturnError(SupervisorsError, TypeError):
-    """A callback returned something that is no result (STM-7).
-
-    Attributes:
-        value: what it returned.
-    """
-
-    def __init__(self, value: object, why: str = "return next_state(), keep_state(), stop() or the like") -> None:
-        self.value = value
-        super().__init__(f"a state callback returned {value!r}: {why}")
-
-
 class BadEnterReturnError(BadReturnError):
     """An enter call wanted to go to another state (STM-22)."""
-
-
-class Throw(SupervisorsError):  # noqa: N818 - a return by another way, not an error
-    """Raise this in a callback to return from below (STM-6, SRV-9).
-
-    Attributes:
-        result: counts as returned by the callback.
-    """
-
-    def __init__(self, result: object) -> None:
-        self.result = result
-        super().__init__(result)
 
 
 @final

@@ -29,7 +29,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
         # What processes have besides messages.
         2: ("actor", "aliases", "groups", "links", "monitors", "registry", "signals", "timers/"),
         # Behaviours: OTP's ways to write an actor.
-        3: ("server", "statem/", "supervision/"),
+        3: ("alarm", "behaviour", "callbacks", "server", "statem/", "supervision/"),
         # Composition.
         4: ("application", "pools/", "system", "tasks"),
         # Proof: nothing else imports this.

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from tests.conformance import links, specifications, trees
+from tests.conformance import links, server, specifications, statem, trees
 from tests.conformance.difference import Difference
 
 __all__ = ["KINDS", "Kind", "lines_of", "main", "replay_line"]
@@ -43,7 +43,7 @@ class Kind(Protocol):
         ...
 
 
-KINDS: Final[tuple[Kind, ...]] = (links, specifications, trees)
+KINDS: Final[tuple[Kind, ...]] = (links, server, specifications, statem, trees)
 
 
 def replay_line(line: bytes) -> tuple[str, Difference | None]:

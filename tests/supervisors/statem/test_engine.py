@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from supervisors.callbacks import BadReturnError, Throw
 from supervisors.errors import Exit, Refusal
 from supervisors.exits import Crashed
 from supervisors.statem.actions import (
@@ -23,8 +24,6 @@ from supervisors.statem.effects import CancelTimer, Terminate
 from supervisors.statem.engine import BadCallbackModeError, Engine
 from supervisors.statem.events import CALL, CAST, ENTER, INFO, INTERNAL, STATE_TIMEOUT, TIMEOUT, Named
 from supervisors.statem.results import (
-    BadReturnError,
-    Throw,
     initial_state,
     keep_state,
     next_state,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from supervisors.callbacks import BadReturnError
 from supervisors.exits import Crashed
 from supervisors.statem.actions import (
     BadActionError,
@@ -23,7 +24,6 @@ from supervisors.statem.effects import CancelTimer, StartTimer, Terminate
 from supervisors.statem.events import CALL, CAST, ENTER, INTERNAL, STATE_TIMEOUT
 from supervisors.statem.results import (
     BadEnterReturnError,
-    BadReturnError,
     keep_state,
     next_state,
     repeat_state,
