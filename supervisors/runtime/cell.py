@@ -359,7 +359,7 @@ class Cell:
             refused = StartError(reason, self)
             refused.__cause__ = error
             self._end(reason, crash=True, last=(started, refused))
-            if not isinstance(error, (Exception, SystemExit)):
+            if _goes_on(error):
                 raise
         else:
             if self._inner is CLOSED or not self._inner:
@@ -504,7 +504,7 @@ class Cell:
         # The asker gets the error after the actor is gone: whoever asks again
         # must not find a half-dead actor.
         self._end(Crashed(error), crash=True, last=(future, error) if future is not None else None)
-        if future is not None and not isinstance(error, (Exception, SystemExit)):
+        if future is not None and _goes_on(error):
             raise error  # Ctrl-C is for this thread, whoever has asked
 
     def _drop_deferred(self, future: ScheduledFuture[Any]) -> None:
@@ -520,7 +520,7 @@ class Cell:
             self._end(error.reason)
         elif not isinstance(error, Refusal):
             self._end(Crashed(error), crash=True)
-            if not isinstance(error, Exception) and not isinstance(error, SystemExit):
+            if _goes_on(error):
                 raise error
 
     def _end_doomed(self) -> None:
@@ -580,7 +580,7 @@ class Cell:
             reply.future.offer(error=ActorDeadError.of(self, reason))
         self._announce(reason)
         self._bury()
-        if failure is not None and not isinstance(failure, (Exception, SystemExit)):
+        if failure is not None and _goes_on(failure):
             raise failure
 
     def _announce(self, reason: object) -> None:
@@ -656,6 +656,15 @@ class Reply:
 
     def __repr__(self) -> str:
         return f"<Reply owed by {self.ref}>"
+
+
+def _goes_on(error: BaseException) -> bool:
+    """Tell whether what has ended an actor concerns the thread that ran it, too: Ctrl-C does.
+
+    A worker has nobody to hand it on to, and ``sys.exit()`` in one actor is no
+    reason for others to end.
+    """
+    return not isinstance(error, (Exception, SystemExit)) and thread_turn.turn.worker is None
 
 
 def drain(turn: Turn) -> None:
