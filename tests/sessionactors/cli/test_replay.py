@@ -53,6 +53,14 @@ def verify(directory: Path) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([*COMMAND, "audit", "verify", str(directory)], capture_output=True, cwd=ROOT, check=False)
 
 
+@pytest.fixture
+def small(tmp_path) -> Path:
+    """Return the first tenth of the example, for what does not depend on its size."""
+    path = tmp_path / "small.log"
+    path.write_bytes(b"".join(EXAMPLE.read_bytes().splitlines(keepends=True)[:345]))
+    return path
+
+
 class TestHelp:
     def test_tells_every_option_with_its_unit(self, capsys):
         assert main(["replay", "--help"]) == 0
@@ -171,17 +179,17 @@ class TestOutput:
 
 
 class TestSources:
-    def test_standard_input(self):
-        assert figures("-", stdin=EXAMPLE.read_bytes())["requests"] == 3_452
+    def test_standard_input(self, small):
+        assert figures("-", stdin=small.read_bytes())["requests"] == 345
 
-    def test_gzip_from_standard_input(self):
-        assert figures("-", stdin=gzip.compress(EXAMPLE.read_bytes()))["requests"] == 3_452
+    def test_gzip_from_standard_input(self, small):
+        assert figures("-", stdin=gzip.compress(small.read_bytes()))["requests"] == 345
 
-    def test_several_files_are_one_log(self, tmp_path):
-        lines = EXAMPLE.read_bytes().splitlines(keepends=True)
+    def test_several_files_are_one_log(self, tmp_path, small):
+        lines = small.read_bytes().splitlines(keepends=True)
         (tmp_path / "1.log").write_bytes(b"".join(lines[::2]))
         (tmp_path / "2.gz").write_bytes(gzip.compress(b"".join(lines[1::2])))
-        apart, together = figures(tmp_path / "1.log", tmp_path / "2.gz"), figures(EXAMPLE)
+        apart, together = figures(tmp_path / "1.log", tmp_path / "2.gz"), figures(small)
         assert (apart["requests"], apart["sessions"]) == (together["requests"], together["sessions"])
 
     def test_json_lines(self):
@@ -190,36 +198,40 @@ class TestSources:
 
 
 class TestOut:
-    def test_leaves_audit_log_and_reports(self, tmp_path):
+    def test_leaves_audit_log_and_reports(self, tmp_path, small):
         directory = tmp_path / "deep" / "out"
-        found = figures("--out", directory, EXAMPLE)
+        found = figures("--out", directory, small)
         assert json.loads((directory / "report.json").read_text()) == found
         assert (directory / "report.txt").read_text().startswith("Replay of ")
         assert verify(directory).returncode == 0
 
-    def test_overwrites_only_when_told_to(self, tmp_path):
-        (tmp_path / "notes.txt").write_text("mine")
-        first = figures("--out", tmp_path, EXAMPLE)
-        assert "--overwrite" in refused("--out", tmp_path, EXAMPLE)
-        second = figures("--overwrite", "--out", tmp_path, EXAMPLE)
+    def test_overwrites_only_when_told_to(self, tmp_path, small):
+        out = tmp_path / "out"
+        out.mkdir()
+        (out / "notes.txt").write_text("mine")
+        first = figures("--out", out, small)
+        assert "--overwrite" in refused("--out", out, small)
+        second = figures("--overwrite", "--out", out, small)
         assert first["audit_root"] == second["audit_root"]
-        assert (tmp_path / "notes.txt").read_text() == "mine"
-        assert verify(tmp_path).returncode == 0
+        assert (out / "notes.txt").read_text() == "mine"
+        assert verify(out).returncode == 0
 
-    def test_an_altered_audit_log_is_found_out(self, tmp_path):
-        figures("--out", tmp_path, EXAMPLE)
-        database = bytearray((tmp_path / "audit.db").read_bytes())
+    def test_an_altered_audit_log_is_found_out(self, tmp_path, small):
+        out = tmp_path / "out"
+        figures("--out", out, small)
+        database = bytearray((out / "audit.db").read_bytes())
         place = database.rindex(b"crawl-1.example.net")
         database[place : place + 5] = b"CRAWL"
-        (tmp_path / "audit.db").write_bytes(bytes(database))
-        assert verify(tmp_path).returncode == 1
+        (out / "audit.db").write_bytes(bytes(database))
+        assert verify(out).returncode == 1
 
 
 class TestCrashes:
-    def test_heal_without_a_word_and_leave_a_good_audit_log(self, tmp_path):
-        done = replay("--crash-every", "100", "--out", tmp_path, EXAMPLE)
+    def test_heal_without_a_word_and_leave_a_good_audit_log(self, tmp_path, small):
+        out = tmp_path / "out"
+        done = replay("--crash-every", "10", "--out", out, small)
         assert (done.returncode, done.stderr) == (0, b"")
-        assert verify(tmp_path).returncode == 0
+        assert verify(out).returncode == 0
 
 
 class TestRealtime:
