@@ -85,6 +85,16 @@ def test_sup_45_an_exit_held_back_is_used_up_when_that_child_is_ended_too():
     assert driver.core._unread == {}
 
 
+def test_exits_held_back_leave_nothing_behind_once_they_are_handled():
+    driver = static("a", "b")
+    driver.tell(Request("terminate_child", "a", "asker"))
+    driver.exited("stranger")
+    driver.exited("b1")
+    driver.down("a1")
+    assert driver.core._unread == {}
+    assert driver.states() == {"a": "stopped", "b": "b2"}
+
+
 def test_sup_70_requests_held_back_are_named_when_the_supervisor_ends():
     driver = static("a")
     driver.tell(ParentExited("bye"))

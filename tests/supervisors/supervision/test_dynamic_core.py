@@ -333,6 +333,13 @@ def test_dyn_8_counts_are_those_of_the_children_there_are():
     assert driver.ask("count_children") == ChildCounts(specs=3, active=2, supervisors=0, workers=3)
 
 
+def test_dyn_8_a_supervisor_that_ends_by_itself_is_not_counted_any_more():
+    driver = dynamic()
+    driver.ask("start_child", spec("s", type="supervisor", restart="transient"))
+    driver.exited("s1", NORMAL)
+    assert driver.ask("count_children") == ChildCounts(0, 0, 0, 0)
+
+
 def test_dyn_9_each_child_has_its_own_shutdown():
     driver = dynamic()
     for shutdown in (1.0, 2.0, "brutal_kill", "infinity"):

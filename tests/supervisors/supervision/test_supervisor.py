@@ -21,6 +21,7 @@ from supervisors import (
     VirtualClock,
 )
 from supervisors.links import links_of
+from supervisors.runtime.pykka_adapter import StopMessage
 from supervisors.supervision.calls import (
     Call,
     count_children,
@@ -282,6 +283,12 @@ def test_sup_40_a_stubborn_child_is_killed_when_its_time_is_up(system, tree, eve
     assert system.statistics()["timers"] == 0
 
 
+def test_sup_40_no_timer_is_left_of_a_child_that_ends_in_time(system, tree):
+    made = tree("a")
+    terminate_child(made, "a")
+    assert system.statistics()["timers"] == 0
+
+
 def test_sup_42_requests_wait_while_a_child_is_ended_and_no_thread_does(system, tree, events):
     made = tree(worker(events, "a", Stubborn, shutdown=2.5))
     first = made.ask(Call("terminate_child", "a"), block=False)
@@ -355,6 +362,19 @@ def test_a_stop_message_of_somebody_who_does_not_wait_works_as_well(tree, events
     answer = made.stop(block=False)
     assert answer.get() is True
     assert events == ["-a"]
+
+
+def test_a_stop_message_without_an_answer_ends_it_too(tree, events):
+    made = tree("a")
+    made.send(StopMessage())
+    assert made.exit_reason == NORMAL
+    assert events == ["-a"]
+
+
+def test_proxies_of_pykka_work_on_supervisors(tree):
+    made = tree("a")
+    assert made.proxy().dispatch.get() == "inline"
+    assert made.is_alive()
 
 
 # -- requests --------------------------------------------------------------
