@@ -152,7 +152,7 @@ class TimerService:
         with self._lock:
             entry, timer._entry = timer._entry, None  # noqa: SLF001 - Timer is ours
             timer.interval = None
-            if entry is None or not self._deadlines.cancel(entry):
+            if entry is None or self._stopped or not self._deadlines.cancel(entry):
                 return None
             return max(entry.deadline - self._clock.monotonic(), 0.0)
 
@@ -160,7 +160,7 @@ class TimerService:
         """Return the seconds left, None if it is over."""
         with self._lock:
             entry = timer._entry  # noqa: SLF001 - Timer is ours
-            if entry is None or entry.payload is None:
+            if entry is None or self._stopped or entry.payload is None:
                 return None
             return max(entry.deadline - self._clock.monotonic(), 0.0)
 

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from supervisors import ActorDeadError, ActorSystem, SystemClock, UsageError
+from supervisors.runtime.scheduler import ThreadScheduler
+from tests.supervisors.actors import Doer, SharedDoer, SharedEcho
+
+
+def until(condition):
+    """Wait for what another thread is about to do; a test that fails hangs for 10 s."""
+    clock = SystemClock()
+    deadline = clock.monotonic() + 10
+    while not condition():
+        assert clock.monotonic() < deadline
+
+
+@pytest.mark.parametrize("workers", [0, 257, -1])
+def test_the_number_of_workers_has_bounds(workers):
+    with pytest.raises(ValueError, match="workers") as caught:
+        ActorSystem(workers=workers)
+    assert caught.value.field == "workers"
+
+
+@pytest.mark.parametrize("workers", [True, 1.5, "4"])
+def test_the_number_of_workers_is_a_whole_number(workers):
+    with pytest.raises(TypeError) as caught:
+        ActorSystem(workers=workers)
+    assert caught.value.field == "workers"
+
+
+def test_workers_max_cannot_be_below_workers():
+    with pytest.raises(ValueError, match="workers_max"):
+        ThreadScheduler(4, SystemClock(), workers_max=3)
+
+
+def test_a_system_without_work_starts_no_thread():
+    before = threading.active_count()
+    with ActorSystem() as system:
+        system.start(Doer).ask("seen")
+        assert threading.active_count() == before
+
+
+def test_workers_that_wait_do_not_stop_the_pool():
+    with ActorSystem(workers=1) as system:
+
+        def chain(depth):
+            return lambda _: depth if not depth else system.start(SharedDoer).ask(chain(depth - 1)) + 1
+
+        assert system.start(SharedDoer).ask(chain(20), timeout=20) == 20
+        facts = system.scheduler.statistics()
+        assert facts["compensated"] >= 20
+        assert facts["waiting"] == 0
+
+
+def test_the_pool_shrinks_back_after_compensating():
+    with ActorSystem(workers=1) as system:
+        gate = threading.Event()
+        last = system.start(SharedDoer)
+        refs = [system.start(SharedDoer) for _ in range(10)]
+        futures = [ref.ask(lambda _: last.ask(lambda _: gate.wait(10)), block=False) for ref in refs]
+        until(lambda: system.scheduler.statistics()["waiting"] == 10)
+        assert system.scheduler.statistics()["workers"] == 11
+        gate.set()
+        assert [future.get(timeout=10) for future in futures] == [True] * 10
+        until(lambda: system.scheduler.statistics()["workers"] == 1)
+        assert system.scheduler.statistics()["retired"] == 10
+
+
+def test_compensation_has_a_limit_that_is_counted_and_logged_once(caplog):
+    scheduler = ThreadScheduler(1, SystemClock(), workers_max=2)
+    scheduler._live, scheduler._waiting = 2, 2
+    scheduler.kick()
+    scheduler.kick()
+    assert scheduler.statistics()["at_limit"] == 2
+    assert caplog.text.count("no more are started") == 1
+
+
+def test_no_mailbox_waits_behind_a_busy_worker_while_others_may_start():
+    # Two mailboxes are submitted while one worker is idle: it takes the first one
+    # and blocks. The second one must get another worker.
+    for _ in range(20):
+        with ActorSystem(workers=2) as system:
+            gate, passed = threading.Event(), threading.Event()
+            blocker, opener = system.start(SharedDoer), system.start(SharedDoer)
+            blocker.ask("seen")
+            blocker.tell(lambda _, gate=gate, passed=passed: passed.set() if gate.wait(10) else None)
+            opener.tell(lambda _, gate=gate: gate.set())
+            assert passed.wait(5)
+
+
+def test_a_thread_that_cannot_be_started_costs_nothing_while_others_work(monkeypatch, caplog):
+    with ActorSystem(workers=2) as system:
+        ref, gate = system.start(SharedDoer), threading.Event()
+        ref.tell(lambda _: gate.wait(10))
+
+        def refuse(_):
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        future = ref.ask("seen", block=False)
+        system.scheduler.kick()
+        gate.set()
+        assert future.get(timeout=10) == []
+        monkeypatch.undo()
+        assert system.scheduler.statistics()["workers"] == 1
+
+
+def test_after_the_stop_dead_actors_still_answer_and_no_worker_starts():
+    with ActorSystem(workers=1) as system:
+        ref = system.start(SharedEcho)
+    before = threading.active_count()
+    with pytest.raises(ActorDeadError):
+        ref.ask("there?")
+    ref.send("nobody")
+    assert threading.active_count() == before
+    assert system.dead_letters == 1
+
+
+def test_virtual_time_has_no_workers_to_choose():
+    from supervisors import VirtualClock
+
+    with pytest.raises(ValueError, match="no threads"):
+        ActorSystem(clock=VirtualClock(), workers=2)
+
+
+def test_settle_runs_what_is_ready_and_counts_mailboxes(system):
+    ref = system.start(SharedEcho)
+    ref.tell("x")
+    assert system.scheduler.settle() == 1
+    assert system.scheduler.settle() == 0
+
+
+def test_settling_is_for_virtual_time(real):
+    with pytest.raises(UsageError, match="VirtualClock"):
+        real.settle()
+
+
+def test_turns_that_wait_inside_turns_end_in_virtual_time(system):
+    def chain(depth):
+        return lambda _: depth if not depth else system.start(SharedDoer).ask(chain(depth - 1)) + 1
+
+    assert system.start(SharedDoer).ask(chain(8)) == 8
+    assert system.clock.monotonic() == 0.0

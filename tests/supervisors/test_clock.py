@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from supervisors import Clock, SystemClock, VirtualClock
+
+
+@pytest.mark.parametrize("clock", [SystemClock(), VirtualClock()])
+def test_both_are_clocks(clock):
+    assert isinstance(clock, Clock)
+
+
+def test_the_systems_clock_never_goes_back():
+    clock = SystemClock()
+    readings = [clock.monotonic() for _ in range(100)]
+    assert readings == sorted(readings)
+
+
+def test_virtual_time_passes_only_when_told_and_both_clocks_move_together():
+    clock = VirtualClock(monotonic=5.0, wall=1000.0)
+    clock.move_to(7.5)
+    assert (clock.monotonic(), clock.time()) == (7.5, 1002.5)
+
+
+@pytest.mark.parametrize("reading", [4.9, float("nan")])
+def test_virtual_time_does_not_go_back(reading):
+    clock = VirtualClock(monotonic=5.0)
+    with pytest.raises(ValueError, match="monotonic") as caught:
+        clock.move_to(reading)
+    assert caught.value.field == "monotonic"
+    assert clock.monotonic() == 5.0

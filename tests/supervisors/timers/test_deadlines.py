@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisors.timers.deadlines import TICK, Deadlines
+
+
+def drain(deadlines, now):
+    out = []
+    while (payload := deadlines.pop_due(now)) is not None:
+        out.append(payload)
+    return out
+
+
+def test_nothing_is_due_when_nothing_is_pending():
+    deadlines = Deadlines()
+    assert deadlines.next_deadline() is None
+    assert deadlines.pop_due(1e12) is None
+
+
+def test_timers_come_by_deadline_and_then_in_order_of_arming():
+    deadlines = Deadlines()
+    for number, deadline in enumerate([2.0, 1.0, 2.0, 1.0, 0.0]):
+        deadlines.add(deadline, number + 1)
+    assert drain(deadlines, 2.0) == [5, 2, 4, 1, 3]
+
+
+def test_a_timer_is_due_at_its_deadline_and_not_before():
+    deadlines = Deadlines()
+    deadlines.add(1.0, "x")
+    assert deadlines.pop_due(0.999999) is None
+    assert deadlines.pop_due(1.0) == "x"
+
+
+def test_one_armed_for_earlier_than_the_front_comes_first():
+    deadlines = Deadlines()
+    deadlines.add(10.0, "late")
+    assert deadlines.next_deadline() == 10.0
+    deadlines.add(3.0, "early")
+    assert drain(deadlines, 10.0) == ["early", "late"]
+
+
+def test_cancelling_works_once_and_not_after_firing():
+    deadlines = Deadlines()
+    first, second = deadlines.add(1.0, "a"), deadlines.add(2.0, "b")
+    assert deadlines.cancel(first) is True
+    assert deadlines.cancel(first) is False
+    assert deadlines.pop_due(2.0) == "b"
+    assert deadlines.cancel(second) is False
+    assert len(deadlines) == 0
+
+
+def test_cancelled_timers_do_not_pile_up_however_they_are_spread():
+    # An hour ahead, a new tick every time, always cancelled: no bucket ever fills.
+    deadlines = Deadlines()
+    for step in range(20_000):
+        deadlines.cancel(deadlines.add(3600.0 + step * TICK, "x"))
+    held = sum(map(len, deadlines._buckets.values())) + len(deadlines._front)
+    assert held < 2_000
+    assert len(deadlines._ticks) < 2_000
+
+
+def test_a_sweep_keeps_what_is_pending_in_order():
+    deadlines = Deadlines()
+    kept = [deadlines.add(step * TICK / 3, step + 1) for step in range(300)]
+    assert deadlines.next_deadline() == 0.0
+    for step in range(5_000):
+        deadlines.cancel(deadlines.add(step * TICK / 7, "gone"))
+    assert drain(deadlines, 1e6) == [index + 1 for index in range(len(kept))]
+
+
+actions = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.floats(0, 2, allow_nan=False)),
+        st.tuples(st.just("cancel"), st.integers(0, 40)),
+        st.tuples(st.just("pop"), st.floats(0, 2, allow_nan=False)),
+    ),
+    max_size=120,
+)
+
+
+@given(actions)
+def test_it_agrees_with_a_sorted_list(script):
+    deadlines, model, entries = Deadlines(), [], []
+    for number, (verb, argument) in enumerate(script):
+        if verb == "add":
+            entries.append((deadlines.add(argument, number + 1), (argument, number, number + 1)))
+            model.append(entries[-1][1])
+        elif verb == "cancel" and entries:
+            entry, known = entries[argument % len(entries)]
+            assert deadlines.cancel(entry) is (known in model)
+            if known in model:
+                model.remove(known)
+        elif verb == "pop":
+            due = sorted(each for each in model if each[0] <= argument)
+            assert deadlines.pop_due(argument) == (due[0][2] if due else None)
+            if due:
+                model.remove(due[0])
+        assert len(deadlines) == len(model)
+        assert deadlines.next_deadline() == (min(model)[0] if model else None)
