@@ -30,6 +30,23 @@ from supervisors.runtime.outcomes import (
 )
 from supervisors.runtime.ref import ASK_TIMEOUT, ActorRef
 from supervisors.runtime.signals import AliasRef, Down, Exited, MonitorRef
+from supervisors.server import Server
+from supervisors.statem.machine import StateMachine
+from supervisors.supervision.calls import (
+    count_children,
+    delete_child,
+    get_childspec,
+    restart_child,
+    start_child,
+    supervision_tree,
+    terminate_child,
+    which_children,
+)
+from supervisors.supervision.child_spec import ChildSpec
+from supervisors.supervision.dynamic import DynamicSupervisor
+from supervisors.supervision.flags import DynamicFlags, SupervisorFlags
+from supervisors.supervision.starting import start_named
+from supervisors.supervision.supervisor import Supervisor
 from supervisors.system import ActorSystem
 from supervisors.timers.service import TimedOut, Timer
 
@@ -46,10 +63,13 @@ __all__ = [
     "ActorSystem",
     "AliasRef",
     "AskTimeoutError",
+    "ChildSpec",
     "Clock",
     "Crashed",
     "DeadlockError",
     "Down",
+    "DynamicFlags",
+    "DynamicSupervisor",
     "Entropy",
     "Exit",
     "Exited",
@@ -64,13 +84,26 @@ __all__ = [
     "Refusal",
     "Reply",
     "ScheduledFuture",
+    "Server",
     "Shutdown",
     "StartError",
+    "StateMachine",
+    "Supervisor",
+    "SupervisorFlags",
     "SupervisorsError",
     "SystemClock",
     "TimedOut",
     "Timer",
     "UsageError",
     "VirtualClock",
+    "count_children",
+    "delete_child",
+    "get_childspec",
     "is_abnormal",
+    "restart_child",
+    "start_child",
+    "start_named",
+    "supervision_tree",
+    "terminate_child",
+    "which_children",
 ]
