@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from sessionactors.audit.log import AuditLog
 from sessionactors.cli import main
 from supervisors.clock import SystemClock
 from tests.sessionactors.replay.log_lines import access_line
@@ -232,6 +233,38 @@ class TestCrashes:
         done = replay("--crash-every", "10", "--out", out, small)
         assert (done.returncode, done.stderr) == (0, b"")
         assert verify(out).returncode == 0
+
+
+class TestFailures:
+    def test_a_full_disk_is_one_sentence(self, small, monkeypatch, capsys):
+        def fail(*_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device", "/somewhere")
+
+        monkeypatch.setattr("sessionactors.replay.run.replay_log", fail)
+        assert main(["replay", str(small)]) == 1
+        assert capsys.readouterr().err == "sessionactors: the run failed: no space left on device\n"
+
+    def test_a_folder_that_a_run_is_writing_to_is_left_alone(self, tmp_path, small, capsys):
+        log = AuditLog(tmp_path / "out")
+        assert main(["replay", "--overwrite", "--out", str(tmp_path / "out"), str(small)]) == 2
+        log.close()
+        assert "another writer" in capsys.readouterr().err
+        assert (tmp_path / "out" / "audit.db").exists()
+
+    def test_a_folder_that_cannot_be_made_is_one_sentence(self, tmp_path, small):
+        (tmp_path / "file").touch()
+        assert "cannot be used" in refused("--out", tmp_path / "file" / "out", small)
+
+    def test_nobody_reading_the_report_is_no_traceback(self, small):
+        process = subprocess.Popen(
+            [*COMMAND, "replay", str(small)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+        )
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        process.stderr.close()
+        assert process.wait(20) == 1
 
 
 class TestRealtime:
