@@ -70,7 +70,9 @@ def test_importing_installs_no_signal_handler(seen):
 
 
 def test_importing_loads_only_the_libraries_the_package_stands_on(package, seen):
-    assert not [library for library in seen["libraries"] if library not in LIBRARIES[package]]
+    # What Cython puts beside its modules has the number of its version in its name.
+    found = [library for library in seen["libraries"] if not library.startswith(("_cython_", "cython_runtime"))]
+    assert not [library for library in found if library not in LIBRARIES[package]]
 
 
 def test_what_an_import_does_is_seen(tmp_path):

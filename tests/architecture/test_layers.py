@@ -74,6 +74,7 @@ TYPE_ONLY_ARROWS: frozenset[tuple[str, str]] = frozenset(
     {
         # `Actor.system` is how user code reaches everything else, so its type must be the real one.
         ("supervisors.actor", "supervisors.system"),
+        ("supervisors.supervision.starting", "supervisors.system"),
     }
 )
 
