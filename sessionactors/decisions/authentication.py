@@ -29,7 +29,7 @@ from sessionactors.errors import (
 )
 from sessionactors.metadata import NO_METADATA, check_metadata, merge_metadata
 from sessionactors.operations import ACTIVATE, AUTHENTICATE
-from sessionactors.session_data import SessionData
+from sessionactors.session_data import SessionData, deadline
 from sessionactors.states import ACTIVE, AUTH, NEW
 
 __all__ = ["QuickCheck", "accepts_flag", "activate_auth", "activate_new", "authenticate", "init_session", "verdict"]
@@ -146,11 +146,13 @@ def _accepted(data: SessionData, now: float, question: Verify, user_id: object) 
     data.question = None
     data.verifying = False
     data.authenticated_at = now
+    data.last_activity = now
+    move(data, _AUTHENTICATED, now)
+    succeeded = Audit("auth", "auth_success", "info", {"attempt": data.auth_attempts, "user_id": data.user_id})
     # The authentication's timer would fire early, long before an idle one is due:
     # setting it anew, once in a session's life, costs less than that.
     data.wake_at = inf
-    succeeded = Audit("auth", "auth_success", "info", {"attempt": data.auth_attempts, "user_id": data.user_id})
-    return become_active(data, now, (succeeded, _AUTHENTICATED, _ACTIVATED), _AUTHENTICATED)
+    return wake_by(data, (succeeded, _AUTHENTICATED, _ACTIVATED), deadline(data))
 
 
 def _rejected(data: SessionData, now: float, why: str, severity: Severity = "warning") -> Effects:

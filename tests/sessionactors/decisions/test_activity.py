@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from sessionactors.effects import Wake
 from sessionactors.errors import InvalidKind, InvalidValue
 from sessionactors.lifecycle import (
     ACTIVATE,
@@ -39,7 +40,7 @@ from tests.sessionactors.session_factory import (
 
 
 def test_an_active_session_without_activity_becomes_idle():
-    data = session_in(ACTIVE, idle_timeout=300.0, auth_timeout=300.0)
+    data = session_in(ACTIVE, idle_timeout=300.0)
     effects = decide(data, WAKE, 400.0, 400.0)
     assert transition(effects) == (ACTIVE, IDLE, "deactivated")
     assert events(effects) == ["session_deactivated"]
@@ -47,15 +48,16 @@ def test_an_active_session_without_activity_becomes_idle():
 
 
 def test_the_idle_time_ends_exactly_when_it_is_over():
-    data = session_in(ACTIVE, idle_timeout=300.0, auth_timeout=300.0)
-    assert deadline(data) == 400.0
-    before = session_in(ACTIVE, idle_timeout=300.0, auth_timeout=299.0)
-    assert wake(decide(before, WAKE, 399.0, 399.0)) == 400.0
-    assert before.state == ACTIVE
+    data = session_in(ACTIVE, idle_timeout=300.0)
+    decide(data, TOUCH, 150.0)
+    assert decide(data, WAKE, 400.0, 400.0) == (Wake(450.0),)
+    assert data.state == ACTIVE
+    decide(data, WAKE, 450.0, 450.0)
+    assert data.state == IDLE
 
 
 def test_an_idle_session_without_activity_is_suspended_another_timeout_later():
-    data = session_in(ACTIVE, idle_timeout=300.0, auth_timeout=300.0)
+    data = session_in(ACTIVE, idle_timeout=300.0)
     assert wake(decide(data, WAKE, 400.0, 400.0)) == 700.0
     effects = decide(data, WAKE, 700.0, 700.0)
     assert transition(effects) == (IDLE, SUSPENDED, "idle_timeout")
@@ -64,7 +66,7 @@ def test_an_idle_session_without_activity_is_suspended_another_timeout_later():
 
 
 def test_the_timer_alone_is_no_activity():
-    data = session_in(ACTIVE, idle_timeout=300.0, auth_timeout=300.0)
+    data = session_in(ACTIVE, idle_timeout=300.0)
     decide(data, WAKE, 400.0, 400.0)
     decide(data, WAKE, 700.0, 700.0)
     assert data.last_activity == 100.0
@@ -97,7 +99,7 @@ def test_the_absolute_timeout_ends_a_session_in_any_state(state):
 
 
 def test_the_absolute_timeout_is_not_moved_by_activity_nor_by_changes_of_state():
-    data = session_in(ACTIVE, absolute_timeout=600.0, idle_timeout=300.0, auth_timeout=300.0)
+    data = session_in(ACTIVE, absolute_timeout=600.0, idle_timeout=300.0)
     decide(data, WAKE, 400.0, 400.0)
     decide(data, RESUME, 650.0)
     assert deadline(data) == 700.0
@@ -112,25 +114,23 @@ def test_a_timer_that_was_replaced_is_ignored():
     assert all_of(data) == before
 
 
-def test_a_timer_of_an_earlier_state_does_nothing_but_set_itself_again():
+def test_the_timer_of_an_earlier_state_is_ignored():
     # Note (b): the timer was set for the end of auth, but the session is active by now.
     data = session_in(ACTIVE, auth_timeout=30.0, idle_timeout=300.0)
-    assert data.wake_at == 130.0
-    effects = decide(data, WAKE, 130.0, 130.0)
-    assert wake(effects) == 400.0
-    assert len(effects) == 1
-    assert data.state == ACTIVE
+    assert data.wake_at == 400.0
+    assert decide(data, WAKE, 130.0, 130.0) == ()
+    assert data.wake_at == 400.0
 
 
 def test_the_timer_of_a_suspended_session_runs_out_without_a_successor():
-    data = session_in(SUSPENDED, auth_timeout=30.0)
+    data = session_in(SUSPENDED, idle_timeout=30.0)
     assert decide(data, WAKE, 130.0, 130.0) == ()
     assert data.wake_at == float("inf")
     assert data.state == SUSPENDED
 
 
 def test_activity_leaves_the_timer_alone_and_moves_the_deadline():
-    data = session_in(ACTIVE, idle_timeout=30.0, auth_timeout=30.0)
+    data = session_in(ACTIVE, idle_timeout=30.0)
     assert decide(data, UPDATE_RESOURCES, 120.0, Deltas(requests=1)) == ()
     assert data.wake_at == 130.0
     assert wake(decide(data, WAKE, 130.0, 130.0)) == 150.0
@@ -143,19 +143,18 @@ def test_the_round_through_idle_and_suspended_sets_no_timer():
 
 
 def test_a_resumed_session_gets_a_timer_when_none_is_set():
-    data = session_in(SUSPENDED, auth_timeout=30.0, idle_timeout=300.0)
+    data = session_in(SUSPENDED, idle_timeout=30.0)
     decide(data, WAKE, 130.0, 130.0)
-    assert wake(decide(data, RESUME, 200.0)) == 500.0
+    assert wake(decide(data, RESUME, 200.0)) == 230.0
 
 
 def test_without_an_idle_timeout_nothing_happens_by_itself():
-    data = session_in(ACTIVE, idle_timeout=None, auth_timeout=30.0)
-    assert decide(data, WAKE, 130.0, 130.0) == ()
-    assert data.state == ACTIVE
+    data = session_in(ACTIVE, idle_timeout=None)
+    assert data.wake_at == deadline(data) == float("inf")
 
 
 def test_a_touch_keeps_an_idle_session_idle():
-    data = session_in(IDLE, idle_timeout=30.0, auth_timeout=30.0)
+    data = session_in(IDLE, idle_timeout=30.0)
     decide(data, TOUCH, 120.0)
     assert wake(decide(data, WAKE, 130.0, 130.0)) == 150.0
     assert data.state == IDLE

@@ -153,6 +153,21 @@ def test_accepted_credentials_make_the_session_active_and_name_the_user():
     assert (data.state, data.user_id, data.authenticated_at) == (ACTIVE, "ada", 101.0)
 
 
+@pytest.mark.parametrize(
+    ("timeouts", "due"),
+    [
+        ({"idle_timeout": 300.0}, 401.0),
+        ({"idle_timeout": 10.0}, 111.0),
+        ({"idle_timeout": 300.0, "absolute_timeout": 60.0}, 160.0),
+        ({"idle_timeout": None}, None),
+    ],
+)
+def test_an_acceptance_sets_the_timer_anew_for_what_is_due_first(timeouts, due):
+    data = session_in(AUTH, auth_timeout=30.0, **timeouts)
+    assert wake(decide(data, ACTIVATE, 101.0, accepts_flag)) == due
+    assert data.wake_at == (due or float("inf"))
+
+
 def test_credentials_do_not_stay_in_memory_after_they_were_accepted():
     data = session_in(AUTH)
     decide(data, ACTIVATE, 101.0, accepts_flag)

@@ -28,7 +28,7 @@ def test_an_earlier_deadline_replaces_the_timer():
 
 @pytest.mark.parametrize("due", [131.0, inf])
 def test_a_later_deadline_leaves_the_timer_alone(due):
-    data = session_in(ACTIVE, auth_timeout=30.0)
+    data = session_in(ACTIVE, idle_timeout=30.0)
     effects = (EDGE,)
     assert wake_by(data, effects, due) is effects
     assert data.wake_at == 130.0

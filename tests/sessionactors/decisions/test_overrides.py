@@ -57,7 +57,7 @@ def test_an_override_without_a_proper_name_changes_nothing(state, operation, ove
 
 
 def test_a_forced_resume_passes_the_guard_and_starts_the_idle_time():
-    data = session_in(SUSPENDED, resume_allowed=False, idle_timeout=20.0, auth_timeout=30.0)
+    data = session_in(SUSPENDED, resume_allowed=False, idle_timeout=20.0)
     effects = decide(data, FORCE_RESUME, 101.0, Override("root"))
     assert transition(effects) == (SUSPENDED, ACTIVE, "resumed")
     assert data.suspend_reason is None

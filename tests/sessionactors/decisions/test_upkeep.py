@@ -52,14 +52,14 @@ def test_a_move_needs_a_target(target, error):
 
 
 def test_a_shorter_idle_timeout_sets_the_timer_again():
-    data = session_in(ACTIVE, idle_timeout=300.0, auth_timeout=300.0)
+    data = session_in(ACTIVE, idle_timeout=300.0)
     effects = decide(data, UPDATE_CONFIG, 110.0, data.options.updated({"idle_timeout": 50.0}))
     assert wake(effects) == 150.0
     assert transition(decide(data, WAKE, 150.0, 150.0)) == (ACTIVE, IDLE, "deactivated")
 
 
 def test_a_longer_idle_timeout_leaves_the_timer_to_set_itself_again():
-    data = session_in(ACTIVE, idle_timeout=30.0, auth_timeout=30.0)
+    data = session_in(ACTIVE, idle_timeout=30.0)
     assert wake(decide(data, UPDATE_CONFIG, 110.0, data.options.updated({"idle_timeout": 300.0}))) is None
     assert wake(decide(data, WAKE, 130.0, 130.0)) == 400.0
 
