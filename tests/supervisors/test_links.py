@@ -106,6 +106,24 @@ def test_link_9_trap_exit_returns_the_old_value(system):
     ]
 
 
+def test_link_9_the_flag_decides_when_the_signal_arrives_and_not_later(system):
+    def change_late(before):
+        one, two = linked(system, trap=before)
+
+        def act(self):
+            two.exit("boom")
+            self.system.settle()
+            self.trap_exit(not before)
+
+        one.ask(act)
+        return one, two
+
+    one, two = change_late(before=True)
+    assert one.ask("seen") == [Exited(two, "boom")]
+    one, two = change_late(before=False)
+    assert one.exit_reason == "boom"
+
+
 def test_link_10_after_unlink_no_exit_of_that_link_arrives(system):
     one, two = linked(system)
     one.ask(lambda self: self.unlink(two))

@@ -57,6 +57,20 @@ def test_mon_6_a_removed_monitor_does_not_fire(system):
     assert one.ask("seen") == []
 
 
+def test_mon_6_a_down_that_the_removal_has_crossed_is_dropped(system):
+    one, two = system.start(Doer), system.start(Doer)
+
+    def act(self):
+        ref = self.monitor(two)
+        self.system.settle()
+        two.exit("boom")  # comes first, so that two ends before it hears of the removal
+        return self.demonitor(ref)
+
+    assert one.ask(act) is True
+    assert two.exit_reason == "boom"
+    assert one.ask("seen") == []
+
+
 def test_mon_6_and_7_a_down_that_has_arrived_stays_unless_flushed(system):
     one, two = system.start(Doer), system.start(Doer)
 
