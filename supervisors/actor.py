@@ -18,6 +18,7 @@ from supervisors.errors import NoActorError, UsageError
 from supervisors.exits import Crashed
 from supervisors.links import link, unlink
 from supervisors.monitors import demonitor, monitor
+from supervisors.runtime.bounded import MailboxPolicy
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, perform
 from supervisors.runtime.ref import ActorRef
@@ -45,6 +46,15 @@ class Actor(pykka.Actor):
         dispatch: `"shared"` (default): run by the worker pool, may block now and
             then. `"inline"`: run by whichever thread gets there first, the asking
             thread included; its handlers never block.
+        mailbox_capacity: messages that may wait, not counting the one in hand;
+            None: without a bound.
+        mailbox_policy: what happens to one message too many. `"reject"` (default):
+            an ask or `tell()` raises `MailboxFullError`. `"drop_newest"`: it is
+            dropped. `"drop_oldest"`: the one that has waited longest is dropped.
+            `"block"`: the sender waits for room. A dropped or rejected message is
+            a dead letter; a dropped ask ends in `MailboxFullError`. Exit signals, links and
+            monitors, and a stop, always get in.
+        mailbox_patience: seconds that a sender waits for room at most.
         crash_on_ask_error: False (Pykka's rule): an exception in an ask goes to
             the asker only. True (OTP's): it also crashes the actor, unless it is a
             `Refusal`.
@@ -52,6 +62,9 @@ class Actor(pykka.Actor):
 
     dispatch: ClassVar[str] = "shared"
     crash_on_ask_error: ClassVar[bool] = False
+    mailbox_capacity: ClassVar[int | None] = None
+    mailbox_policy: ClassVar[MailboxPolicy] = "reject"
+    mailbox_patience: ClassVar[float] = 5.0
 
     # Set by ActorSystem.bind(), so that `SomeActor.start()` knows its system.
     bound_system: ClassVar[ActorSystem | None] = None

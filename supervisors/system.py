@@ -17,6 +17,7 @@ from supervisors.entropy import Entropy
 from supervisors.errors import IgnoreStart, InvalidArgumentError, NameTakenError, UsageError
 from supervisors.exits import NOPROC, SHUTDOWN, Crashed, describe
 from supervisors.registry import Registry, checked_name
+from supervisors.runtime.bounded import BoundedRef, checked_bound
 from supervisors.runtime.cell import INLINE, SHARED, TOKEN, Cell
 from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.pykka_adapter import show_to_registry
@@ -169,9 +170,10 @@ class ActorSystem:
             self._number = number = self._number + 1
         parent = thread_turn.turn.current if link else None
         born: list[ActorRef[A]] = []
+        ref_class = BoundedRef if actor_class.mailbox_capacity is not None and checked_bound(actor_class) else ActorRef
 
         def birth(actor: A) -> ActorRef[A]:
-            born.append(ActorRef(actor, self, number, kind))
+            born.append(ref_class(actor, self, number, kind))
             return born[0]
 
         given = False

@@ -48,7 +48,7 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, final
 
-from supervisors.errors import Exit, IgnoreStart, Refusal, UsageError
+from supervisors.errors import Exit, IgnoreStart, InternalError, Refusal, UsageError
 from supervisors.exits import KILLED, NORMAL, Crashed
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import ActorDeadError, StartError
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from supervisors.runtime.contract import Runtime
     from supervisors.runtime.small_set import SmallSet
 
-__all__ = ["INLINE", "SHARED", "TOKEN", "Cell", "Reply", "drain", "hand_over"]
+__all__ = ["INLINE", "SHARED", "TICKET", "TOKEN", "Cell", "Reply", "drain", "hand_over"]
 
 logger = logging.getLogger("supervisors.cell")
 
@@ -82,6 +82,9 @@ reorders what it stores and loads.
 
 CLOSED: Final[deque[object]] = deque()
 """What `_inner` is while the fast path must not be taken: starting or dead."""
+
+TICKET: Final = object()
+"""Stands in the mailbox for a message that `BoundedRef` keeps."""
 
 NOBODY: Final = object()
 """What `_reply_to` is while a message is handled that nobody waits for."""
@@ -259,6 +262,10 @@ class Cell:
                     return
             else:
                 inner.append(item)
+
+    def draw(self) -> Any:
+        """Take the message that a ticket stands for; only bounded mailboxes have tickets."""
+        raise InternalError("a ticket lies in a mailbox without a bound", actor=str(self))
 
     def defer(self) -> Reply:
         """Leave the ask in hand unanswered for now (SRV-8)."""
@@ -454,6 +461,8 @@ class Cell:
         actor = self._actor
         assert actor is not None
         self.messages_handled += 1
+        if item is TICKET:
+            item = self.draw()
         if item.__class__ is not Ask:
             self._reply_to = NOBODY
             try:
@@ -609,7 +618,8 @@ class Cell:
             count = len(outer)
             batch = outer[:count]
             del outer[:count]
-            for item in batch:
+            for each in batch:
+                item = self.draw() if each is TICKET else each
                 if isinstance(item, Ask):
                     if item.message.__class__ is StopMessage:
                         item.reply_to.offer(None)  # it did stop

@@ -19,7 +19,7 @@ from supervisors.runtime.pykka_adapter import StopMessage, StopNow
 from supervisors.runtime.signals import Ask, ExitSignal, Resumed, Suspended, Unwatched, Watched
 from supervisors.runtime.turn import NESTING_MAX, Turn, thread_turn
 
-__all__ = ["ASK_TIMEOUT", "ActorRef", "Inbox", "Reply", "Stopped"]
+__all__ = ["ASK_TIMEOUT", "ActorRef", "Inbox", "Reply", "Stopped", "copy_outcome"]
 
 A = TypeVar("A", bound="pykka.Actor")
 
@@ -365,7 +365,7 @@ class ActorRef(Cell, pykka.ActorRef[A]):
     def forward(self, message: Any, reply_to: pykka.Future[Any]) -> None:
         """Ask on behalf of somebody who brings a future of another kind."""
         future: ScheduledFuture[Any] = ScheduledFuture(self.system.scheduler, self)
-        future.when_done(lambda: _copy_outcome(future, reply_to))
+        future.when_done(lambda: copy_outcome(future, reply_to))
         self._outer.append(Ask(message, future))
         self._wake(thread_turn.turn)
 
@@ -407,7 +407,8 @@ class Stopped:
         return self._ref.when_ended().wait_blocking(timeout)
 
 
-def _copy_outcome(done: ScheduledFuture[Any], other: pykka.Future[Any]) -> None:
+def copy_outcome(done: ScheduledFuture[Any], other: pykka.Future[Any]) -> None:
+    """Hand the outcome of a future on to one of another kind."""
     try:
         value = done.get()
     except BaseException as error:  # noqa: BLE001 - handed on as it is
