@@ -428,4 +428,4 @@ class SessionMachine(RuleBasedStateMachine):
 
 
 TestSession = SessionMachine.TestCase
-TestSession.settings = hypothesis.settings(stateful_step_count=60)
+TestSession.settings = hypothesis.settings(stateful_step_count=100)

@@ -51,9 +51,7 @@ def test_the_idle_time_ends_exactly_when_it_is_over():
     data = session_in(ACTIVE, idle_timeout=300.0)
     decide(data, TOUCH, 150.0)
     assert decide(data, WAKE, 400.0, 400.0) == (Wake(450.0),)
-    assert data.state == ACTIVE
-    decide(data, WAKE, 450.0, 450.0)
-    assert data.state == IDLE
+    assert transition(decide(data, WAKE, 450.0, 450.0)) == (ACTIVE, IDLE, "deactivated")
 
 
 def test_an_idle_session_without_activity_is_suspended_another_timeout_later():

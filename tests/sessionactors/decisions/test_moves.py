@@ -20,13 +20,14 @@ def test_a_move_changes_state_time_count_and_history_together():
     assert data.recorded[-2:] == [EDGE, 105.0]
 
 
-def test_an_earlier_deadline_replaces_the_timer():
-    data = session_in(ACTIVE)
-    assert wake_by(data, (EDGE,), 101.0) == (EDGE, Wake(101.0))
-    assert data.wake_at == 101.0
+@pytest.mark.parametrize("due", [101.0, 129.999])
+def test_an_earlier_deadline_replaces_the_timer(due):
+    data = session_in(ACTIVE, idle_timeout=30.0)
+    assert wake_by(data, (EDGE,), due) == (EDGE, Wake(due))
+    assert data.wake_at == due
 
 
-@pytest.mark.parametrize("due", [131.0, inf])
+@pytest.mark.parametrize("due", [130.0, 130.001, inf])
 def test_a_later_deadline_leaves_the_timer_alone(due):
     data = session_in(ACTIVE, idle_timeout=30.0)
     effects = (EDGE,)

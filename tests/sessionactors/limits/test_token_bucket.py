@@ -9,7 +9,12 @@ from sessionactors.errors import InvalidKind, InvalidLimit, InvalidValue
 from sessionactors.limits.token_bucket import ADMITTED, AMOUNT_MAX, NEVER, BucketLimits, TokenBucket, check_both
 
 TEN = BucketLimits(capacity=10, rate=10.0)
-BAD_COSTS = [(0, InvalidValue), (-1, InvalidValue), (-0.5, InvalidValue), (math.nan, InvalidValue)]
+BAD_COSTS: list[tuple[object, type[Exception]]] = [
+    (0, InvalidValue),
+    (-1, InvalidValue),
+    (-0.5, InvalidValue),
+    (math.nan, InvalidValue),
+]
 BAD_COSTS += [(math.inf, InvalidValue), (AMOUNT_MAX + 1, InvalidValue), (1e300, InvalidValue)]
 BAD_COSTS += [("1", InvalidKind), (True, InvalidKind), (None, InvalidKind), ([1], InvalidKind)]
 
@@ -234,8 +239,8 @@ def test_two_buckets_are_taken_from_together():
 @pytest.mark.parametrize("swap", [False, True])
 def test_when_one_of_two_refuses_nothing_is_taken_from_the_other(swap):
     empty, full = drained(), TokenBucket(BucketLimits(100, 1.0), 0.0)
-    pair = (full, empty) if swap else (empty, full)
-    assert check_both(*pair, 4, 0.0) == (False, 0.4)
+    first, second = (full, empty) if swap else (empty, full)
+    assert check_both(first, second, 4, 0.0) == (False, 0.4)
     assert full.level(0.0) == 100.0
 
 
