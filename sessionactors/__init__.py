@@ -1,33 +1,40 @@
 """Sessions as supervised actors: lifecycle, limits, isolation, reaping, audit.
 
-Start with `SessionSystem`; `docs/` teaches the rest.
+Start with `SessionSystem`; `docs/` teaches the rest. A name is loaded when it is
+first used, so that the command line can answer before everything is imported.
 """
 
-from sessionactors.errors import (
-    AuthBlocked,
-    AuthenticationFailed,
-    InvalidState,
-    InvalidTransition,
-    MaxAttempts,
-    NotAuthenticated,
-    NotFound,
-    QuotaExceeded,
-    ResumeBlocked,
-    SessionActorsError,
-    SessionExists,
-    SessionRefusal,
-    SessionTerminated,
-)
-from sessionactors.session import Session, SessionEvent
-from sessionactors.settings import (
-    AuditSettings,
-    IsolationSettings,
-    LimiterSettings,
-    Quota,
-    ReaperSettings,
-    SessionOptions,
-)
-from sessionactors.system import SessionSystem
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sessionactors.errors import (
+        AuthBlocked,
+        AuthenticationFailed,
+        InvalidState,
+        InvalidTransition,
+        MaxAttempts,
+        NotAuthenticated,
+        NotFound,
+        QuotaExceeded,
+        ResumeBlocked,
+        SessionActorsError,
+        SessionExists,
+        SessionRefusal,
+        SessionTerminated,
+    )
+    from sessionactors.session import Session, SessionEvent
+    from sessionactors.settings import (
+        AuditSettings,
+        IsolationSettings,
+        LimiterSettings,
+        Quota,
+        ReaperSettings,
+        SessionOptions,
+    )
+    from sessionactors.system import SessionSystem
 
 __all__ = [
     "AuditSettings",
@@ -53,3 +60,41 @@ __all__ = [
     "SessionSystem",
     "SessionTerminated",
 ]
+
+_HOMES = {
+    "AuditSettings": "sessionactors.settings",
+    "AuthBlocked": "sessionactors.errors",
+    "AuthenticationFailed": "sessionactors.errors",
+    "InvalidState": "sessionactors.errors",
+    "InvalidTransition": "sessionactors.errors",
+    "IsolationSettings": "sessionactors.settings",
+    "LimiterSettings": "sessionactors.settings",
+    "MaxAttempts": "sessionactors.errors",
+    "NotAuthenticated": "sessionactors.errors",
+    "NotFound": "sessionactors.errors",
+    "Quota": "sessionactors.settings",
+    "QuotaExceeded": "sessionactors.errors",
+    "ReaperSettings": "sessionactors.settings",
+    "ResumeBlocked": "sessionactors.errors",
+    "Session": "sessionactors.session",
+    "SessionActorsError": "sessionactors.errors",
+    "SessionEvent": "sessionactors.session",
+    "SessionExists": "sessionactors.errors",
+    "SessionOptions": "sessionactors.settings",
+    "SessionRefusal": "sessionactors.errors",
+    "SessionSystem": "sessionactors.system",
+    "SessionTerminated": "sessionactors.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -118,8 +118,12 @@ def _read(job: ReplayJob, clock: Clock) -> Log:
 
 
 def _drive(job: ReplayJob, log: Log, settings: ReplaySettings, clock: Clock, begun: float) -> tuple[ReplayReport, bool]:
+    loading = clock.monotonic()
     from sessionactors.replay.run import replay_log  # noqa: PLC0415 - see the module
 
+    # What the figures are about is reading the log and driving the sessions, not
+    # how long Python takes to load the program.
+    begun += clock.monotonic() - loading
     with (
         interrupts_as_stop() as stop,
         Progress(sys.stderr, clock, label="replaying", total=len(log.events)) as progress,

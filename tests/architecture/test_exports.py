@@ -44,6 +44,13 @@ def test_a_package_file_holds_a_docstring_imports_and_the_list_only(module):
     assert not _foreign_statements(module)
 
 
+@pytest.mark.parametrize("module", PACKAGES, ids=_named(PACKAGES))
+def test_every_name_comes_from_the_module_that_its_type_comes_from(module):
+    homes = getattr(importlib.import_module(module.name), "_HOMES", None)
+    if homes is not None:
+        assert homes == _typed_homes(module)
+
+
 @pytest.mark.parametrize(
     ("source", "fault"),
     [
@@ -139,6 +146,30 @@ def _foreign_statements(module: Module) -> list[str]:
         is_import = isinstance(statement, (ast.Import, ast.ImportFrom))
         target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
         is_list = isinstance(target, ast.Name) and target.id in ("__all__", "__version__")
-        if not (is_docstring or is_import or is_list):
+        if not (is_docstring or is_import or is_list or _is_lazy_loading(statement)):
             foreign.append(f"{module.path}:{statement.lineno}: {ast.unparse(statement)}")
     return foreign
+
+
+def _is_lazy_loading(statement: ast.stmt) -> bool:
+    """Tell whether this is part of the one way to offer names without loading them."""
+    match statement:
+        case ast.FunctionDef(name="__getattr__" | "__dir__"):
+            return True
+        case ast.If(test=ast.Name("TYPE_CHECKING"), orelse=[]):
+            return all(isinstance(inner, ast.ImportFrom) for inner in statement.body)
+        case ast.Assign(targets=[ast.Name("_HOMES")], value=ast.Dict()):
+            return True
+    return False
+
+
+def _typed_homes(module: Module) -> dict[str, str]:
+    """Return where each name comes from that is imported for types only."""
+    return {
+        name.name: inner.module or ""
+        for statement in module.tree.body
+        if isinstance(statement, ast.If)
+        for inner in statement.body
+        if isinstance(inner, ast.ImportFrom)
+        for name in inner.names
+    }
