@@ -19,6 +19,7 @@ from supervisors.exits import NOPROC, SHUTDOWN, Crashed, describe
 from supervisors.registry import Registry, checked_name
 from supervisors.runtime.bounded import BoundedRef, checked_bound
 from supervisors.runtime.cell import INLINE, SHARED, TOKEN, Cell
+from supervisors.runtime.dead_letters import DeadLetters
 from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.pykka_adapter import show_to_registry
 from supervisors.runtime.ref import ActorRef
@@ -88,9 +89,8 @@ class ActorSystem:
         self.shutdown_timeout = checked_delay("shutdown_timeout", shutdown_timeout)
         self.registry = Registry()
         self.unlinks: dict[tuple[Cell, Cell], int] = {}  # see runtime.contract.Runtime
-        self.dead_letters = 0
+        self._dead_letters = DeadLetters(self.clock)
         self.crashes = 0
-        self._dead_letter_listeners: list[Callable[[ActorRef[Any], object], None]] = []
         self._crash_listeners: list[Callable[[ActorRef[Any], object], None]] = []
         self._lock = threading.Lock()  # guards _number, _stopping and adding to _live
         self._number = 0
@@ -299,12 +299,20 @@ class ActorSystem:
         """Return the living actors in order of start; a snapshot."""
         return list(self._live.values())
 
-    def on_dead_letter(self, listener: Callable[[ActorRef[Any], object], None]) -> None:
+    @property
+    def dead_letters(self) -> int:
+        """How many messages nobody has handled or will handle."""
+        return self._dead_letters.count
+
+    def on_dead_letter(self, listener: Callable[[ActorRef[Any], object], None]) -> Callable[[], None]:
         """Call a function with each message that nobody will handle, and its receiver.
 
         It runs on the thread that finds the dead letter, and must not block.
+
+        Returns:
+            A function that ends the subscription.
         """
-        self._dead_letter_listeners.append(listener)
+        return self._dead_letters.subscribe(listener)
 
     def on_crash(self, listener: Callable[[ActorRef[Any], object], None]) -> None:
         """Call a function with each actor that its own code has crashed, and the reason."""
@@ -391,10 +399,7 @@ class ActorSystem:
 
     def dead_letter(self, ref: Cell, message: object) -> None:
         """Count and publish a message that nobody will handle. Called by the runtime."""
-        with self._lock:
-            self.dead_letters += 1
-        for listener in self._dead_letter_listeners:
-            _call(listener, ref, message)
+        self._dead_letters.add(ref, message)
 
     def interrupted(self, ref: Cell, error: BaseException) -> None:
         """Note that a handler has raised what is no `Exception`; its actor will end. Called by the runtime."""

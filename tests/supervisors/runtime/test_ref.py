@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import pykka
@@ -410,10 +411,8 @@ def test_every_ask_that_races_a_stop_ends(real):
             ref.stop()
             asker.join(5)
             for number, future in enumerate(futures):
-                try:
+                with contextlib.suppress(ActorDeadError):
                     assert future.get(timeout=5) == number
-                except ActorDeadError:
-                    pass
 
 
 def test_exit_outside_the_reserved_reasons_can_be_any_value(system):
