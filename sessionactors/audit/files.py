@@ -45,6 +45,11 @@ class LogPaths:
         return self.directory / "audit.db"
 
     @property
+    def write_ahead_log(self) -> Path:
+        """Where SQLite keeps what is on its way into the database; there while a writer is, or after it crashed."""
+        return self.directory / "audit.db-wal"
+
+    @property
     def hashes(self) -> Path:
         return self.directory / "hashes"
 

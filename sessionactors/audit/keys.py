@@ -100,16 +100,22 @@ def store_public_key(path: Path, verifier: Verifier) -> None:
 
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:
-    """Create a file with its content on the disk, or leave none behind."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    """Create a file whole and on the disk, or not at all; one that is there stays as it is.
+
+    It is written under another name and then linked: a crash on the way leaves
+    no half of a key under the name of a key.
+    """
+    draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)  # of a crash before
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+        os.link(draft, path)
+    finally:
+        draft.unlink()
 
 
 def _read(path: Path, role: str, *, is_secret: bool) -> str:

@@ -26,13 +26,13 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import BinaryIO, Final, final
+from typing import BinaryIO, Final, cast, final
 
 from sessionactors.audit import database
 from sessionactors.audit.checkpoint import Verifier, open_checkpoint
-from sessionactors.audit.errors import AuditDamagedError, AuditKeyError, AuditReadError, AuditWriteError
+from sessionactors.audit.errors import AuditDamagedError, AuditError, AuditKeyError, AuditReadError, AuditWriteError
 from sessionactors.audit.files import LogPaths
 from sessionactors.audit.keys import load_public_key
 from sessionactors.audit.merkle import HASH_SIZE, Frontier, leaf_hashes
@@ -103,18 +103,30 @@ def verify(
 def _nothing_to_read(paths: LogPaths) -> Verification | None:
     """Return the result for a directory without entries to look at, or None if there is a database."""
     try:
-        if paths.database.is_file() and paths.database.stat().st_size:
+        if _has_tables(paths.database):
             return None
         knows = [path.name for path in (paths.checkpoints, paths.hashes) if path.is_file() and path.stat().st_size]
-        is_begun = any(path.is_file() for path in (paths.checkpoints, paths.public_key))
+        is_begun = any(path.is_file() for path in (paths.checkpoints, paths.public_key, paths.database))
     except OSError as error:
         return Verification("usage", findings=(Finding("log", None, "a directory that can be read", str(error)),))
     if knows:
         found = f"an empty database or none, beside {' and '.join(knows)} with content"
         return Verification("tampered", findings=(Finding("entry", 0, "the database with the entries", found),))
     if is_begun:
-        return Verification("torn", findings=(Finding("log", None, "a database", "a log that was about to be made"),))
+        return Verification("torn", findings=(Finding("log", None, "a log", "one that was about to be made"),))
     return Verification("usage", findings=(Finding("log", None, "a directory with audit.db in it", "none"),))
+
+
+def _has_tables(path: Path) -> bool:
+    """Tell whether there is a database with anything in it, be it only damage."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    try:
+        connection = database.open_for_reading(path)
+    except AuditError:
+        return True  # what is wrong with it is found out later
+    with closing(connection):
+        return not database.is_empty(connection)
 
 
 @final
@@ -162,7 +174,7 @@ class _Walk:
         checkpoints, checkpoints_size = self._open(stack, self.paths.checkpoints, "checkpoints")
         self.hashes, hashes_size = self._open(stack, self.paths.hashes, "hashes")
         self.hashes_left = hashes_size // HASH_SIZE
-        self.is_live = _is_locked(checkpoints)
+        self.is_live = self.paths.write_ahead_log.exists() and _is_locked(checkpoints)
         try:
             connection = database.open_for_reading(self.paths.database)
         except AuditDamagedError as error:
@@ -241,12 +253,11 @@ class _Walk:
 
     def _unbroken(self, position: int, rows: list[tuple[int, bytes | None]]) -> list[bytes]:
         """Return the leaves up to the first row that is not the one that belongs there, which becomes the suspect."""
+        found = [leaf for _, leaf in rows]
+        # Keys rise, so if the last one is where it belongs, all are.
+        if rows and rows[-1][0] == position + len(rows) - 1 and set(map(type, found)) == {bytes}:
+            return cast("list[bytes]", found)
         leaves: list[bytes] = []
-        if rows:
-            sequences, found = zip(*rows, strict=True)
-            is_whole = sequences == tuple(range(position, position + len(rows)))
-            if is_whole and set(map(type, found)) == {bytes}:
-                return list(found)
         for expected, (sequence, leaf) in enumerate(rows, position):
             if sequence != expected:
                 self._break(expected, f"entry {sequence} as the next one")
@@ -475,7 +486,11 @@ def _cut(hashes: bytes) -> list[bytes]:
 
 
 def _is_locked(file: BinaryIO | None) -> bool:
-    """Tell whether a writer has the log open."""
+    """Tell whether a writer has the log open.
+
+    To ask is to take the lock for a moment, in which a writer that opens the
+    log would be refused. So this is asked only where one is, or has crashed.
+    """
     if file is None:
         return False
     try:
