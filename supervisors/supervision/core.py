@@ -111,6 +111,10 @@ class SupervisorCore(ABC):
         self._deferred: Final[deque[Input]] = deque()
         self._unread: Final[dict[Any, object]] = {}
 
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of children."""
+
     @property
     def busy(self) -> bool:
         """Whether a turn waits for a start or an end; requests are held back meanwhile."""

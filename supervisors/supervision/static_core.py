@@ -83,6 +83,10 @@ class StaticCore(SupervisorCore):
         self._children: Final[dict[Any, _Child]] = {spec.id: _Child(spec) for spec in specs}
         self._by_ref: Final[dict[Any, _Child]] = {}
 
+    def __len__(self) -> int:
+        """Return the number of children, running or not."""
+        return len(self._children)
+
     def __repr__(self) -> str:
         return f"<StaticCore of {self._supervisor}: {len(self._by_ref)} of {len(self._children)} children running>"
 

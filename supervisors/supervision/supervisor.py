@@ -17,7 +17,7 @@ from supervisors.supervision.flags import SupervisorFlags
 from supervisors.supervision.performer import SupervisorActor
 from supervisors.supervision.static_core import StaticCore
 
-__all__ = ["Supervisor"]
+__all__ = ["Supervisor", "children_and_flags"]
 
 
 class Supervisor(SupervisorActor):
@@ -59,7 +59,7 @@ class Supervisor(SupervisorActor):
             (flags, child specifications), both also as mappings; or "ignore" to
             decline (SUP-2).
         """
-        return _children_and_flags(*args, **kwargs)
+        return children_and_flags(*args, **kwargs)
 
     def make_core(self, supervisor: object, liveness: Callable[[object], bool | None]) -> SupervisorCore:
         """Call `init()` and make the core that its answer asks for."""
@@ -76,7 +76,8 @@ class Supervisor(SupervisorActor):
         return StaticCore(flags, specs, supervisor=supervisor, liveness=liveness)
 
 
-def _children_and_flags(children: Any = (), /, **flags: Any) -> tuple[dict[str, Any], Any]:
+def children_and_flags(children: Any = (), /, **flags: Any) -> tuple[dict[str, Any], Any]:
+    """Return flags given by name, and children, as `init()` does; a misspelt flag is an error."""
     # A mapping of flags may have unknown keys (SPEC-1); a misspelt keyword is a mistake.
     for name, value in flags.items():
         if name not in SupervisorFlags.__dataclass_fields__:
