@@ -63,7 +63,7 @@ class Alarm:
 
     def cancel(self) -> None:
         """Wait no more, and take the timer away."""
-        self._wanted = self._rung = None
+        self._wanted = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -82,7 +82,6 @@ class Alarm:
         if self._wanted > self._actor.system.clock.monotonic():
             self._arm(self._wanted)
             return False
-        self._wanted = None
         return True
 
     def _arm(self, deadline: float) -> None:

@@ -66,12 +66,14 @@ def test_an_alarm_that_is_put_off_often_rings_seldom(system, sleeper, rings):
     for _ in range(50):
         sleeper.tell(5.0)
         system.advance(1.0)
-    assert len(rings) < 50 / 3
+    # It does ring: the timer was left armed, and found out when it rang.
+    assert 0 < len(rings) < 50 / 3
 
 
 def test_an_alarm_can_be_set_earlier(system, sleeper, due):
     sleeper.tell(50.0)
     sleeper.tell(5.0)
+    assert system.statistics()["timers"] == 1
     system.advance(100.0)
     assert due == [(5.0, "wake up")]
 
@@ -109,5 +111,6 @@ def test_a_ring_that_has_been_overtaken_in_the_mailbox_is_not_due(system, sleepe
     system.advance(5.0)
     sleeper.resume()
     assert due == []
+    assert system.statistics()["timers"] == (1.0 in meanwhile)
     system.advance(100.0)
     assert due == [(6.0, "wake up")] * (1.0 in meanwhile)

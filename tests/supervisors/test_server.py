@@ -283,6 +283,19 @@ def test_a_refusal_answers_the_caller_and_the_server_lives_on(system):
     assert ref.is_alive()
 
 
+def test_a_reply_that_was_owed_to_a_refused_call_is_not_owed_to_the_next_one(system):
+    def answer(server, content):
+        if content == "refused":
+            server.defer_reply()
+            raise Refusal
+        return Reply("answer")
+
+    ref = system.start(Log, call=answer)
+    with pytest.raises(Refusal):
+        ref.ask("refused")
+    assert ref.ask("question", timeout=1.0) == "answer"
+
+
 @pytest.mark.parametrize("then", [None, math.inf, HIBERNATE])
 def test_srv_12_nothing_comes_next(system, log, then):
     ref = system.start(Log, log, call=returning(Reply("answer", then)))
@@ -492,6 +505,13 @@ def test_srv_22_an_abnormal_end_is_logged(system, caplog, reason, is_logged):
         cast(ref, 1)
     assert ("terminates: boom" in caplog.text) is is_logged
     assert bool(caplog.records) is is_logged
+
+
+def test_srv_22_an_exit_signal_is_not_logged_by_who_it_hits(system, caplog):
+    ref = system.start(Log)
+    with caplog.at_level(logging.ERROR, "supervisors"):
+        ref.exit("boom")
+    assert caplog.records == []
 
 
 def test_srv_23_a_trapped_exit_of_another_is_information(system, log):

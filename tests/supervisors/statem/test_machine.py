@@ -206,6 +206,16 @@ def test_stm_37_an_owed_reply_and_a_plain_one_are_one_answer(system, kind):
     assert ref.ask(1) == "answer"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_stm_37_a_reply_to_another_is_no_reply_to_the_call_in_hand(system, kind):
+    owed = []
+    ref = system.start(kind, None, {1: owing(owed), 2: lambda machine: keep_state(reply("to the first", to=owed[0]))})
+    first, second = ref.ask(1, block=False), ref.ask(2, block=False)
+    system.settle()
+    assert first.get() == "to the first"
+    assert not second.is_done()
+
+
 def test_stm_37_several_replies_go_out_in_their_order(system, log):
     owed = []
     answers = {
@@ -364,6 +374,12 @@ def test_stm_36_a_cancelled_timer_whose_message_is_waiting_delivers_nothing(syst
     assert log == [(CAST, 1, "a")]
 
 
+def test_a_named_timeout_that_has_fired_leaves_nothing_behind(system):
+    ref = system.start(Log, None, {}, *[named_timeout(number, 5.0) for number in range(10)])
+    system.advance(5.0)
+    assert ref._actor._alarms == {}
+
+
 def test_the_timers_of_a_dead_machine_are_gone(system):
     ref = system.start(Log, None, {}, state_timeout(5.0), named_timeout("t", 5.0))
     assert system.statistics()["timers"] == 2
@@ -495,6 +511,15 @@ def test_stm_47_an_error_crashes_the_machine_and_reaches_the_caller(system, log,
     with pytest.raises(KeyError):
         ref.ask(1)
     assert log[-1] == ("terminate", Crashed(error), "a", 0)
+    assert ref.exit_reason == Crashed(error)
+    assert system.crashes == 1
+
+
+@pytest.mark.parametrize("send", [cast, lambda ref, content: ref.tell(content)])
+def test_stm_47_an_error_where_nobody_waits_is_a_crash_too(system, send):
+    error = KeyError("gone")
+    ref = system.start(Log, None, {1: raising(error)})
+    send(ref, 1)
     assert ref.exit_reason == Crashed(error)
     assert system.crashes == 1
 
