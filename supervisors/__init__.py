@@ -49,6 +49,7 @@ from supervisors.supervision.starting import start_named
 from supervisors.supervision.supervisor import Supervisor
 from supervisors.system import ActorSystem
 from supervisors.timers.service import TimedOut, Timer
+from supervisors.via import Via
 
 __all__ = [
     "ASK_TIMEOUT",
@@ -95,6 +96,7 @@ __all__ = [
     "TimedOut",
     "Timer",
     "UsageError",
+    "Via",
     "VirtualClock",
     "count_children",
     "delete_child",

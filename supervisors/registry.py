@@ -1,7 +1,8 @@
-"""Unique names for actors (NAME-1 to NAME-4).
+"""Unique names for actors (NAME-1 to NAME-5), and waiting for one (REG-15).
 
 A name is any hashable value but None. An actor has at most one name here; the
-name is free again when the actor ends, before its monitors and links fire.
+name is free again when the actor ends, before its monitors and links fire. A name
+that is a `Via` belongs to the registry that it says.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from typing import TYPE_CHECKING, Any, final
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, NameTakenError
 from supervisors.runtime.cell import Cell
+from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.runtime.ref import ActorRef
+from supervisors.via import Via, checked_name
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
-__all__ = ["Registry", "checked_name"]
+    from supervisors.runtime.contract import Scheduler
+
+__all__ = ["Registry", "checked_name", "wait_for_name"]
 
 
 @final
@@ -27,11 +32,13 @@ class Registry:
     Thread: every method is safe anywhere.
     """
 
-    __slots__ = ("_lock", "_names")
+    __slots__ = ("_lock", "_names", "_waiting")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards _names together with ActorRef.name
+        # Guards _names together with ActorRef.name, and _waiting. Nothing is called while it is held.
+        self._lock = threading.Lock()
         self._names: dict[Hashable, ActorRef[Any]] = {}
+        self._waiting: dict[Hashable, list[Callable[[ActorRef[Any]], None]]] = {}
 
     def register(self, name: Hashable, ref: ActorRef[Any]) -> None:
         """Give an actor a name.
@@ -43,6 +50,9 @@ class Registry:
         checked_name(name)
         if not isinstance(ref, ActorRef):
             raise InvalidTypeError("ref", ref, "an ActorRef")
+        if isinstance(name, Via):
+            name.registry.register(name.name, ref)
+            return
         with self._lock:
             owner = self._names.get(name)
             if owner is not None:
@@ -60,6 +70,9 @@ class Registry:
                 del self._names[name]
                 ref.name = None
                 raise ActorDeadError.of(ref, ref.exit_reason)
+            waiting = self._waiting.pop(name, ()) if self._waiting else ()
+        for callback in waiting:
+            callback(ref)
 
     def unregister(self, name: Hashable) -> None:
         """Free a name; anybody may (NAME-2).
@@ -68,6 +81,9 @@ class Registry:
             InvalidArgumentError: nobody has it.
         """
         checked_name(name)
+        if isinstance(name, Via):
+            name.registry.unregister(name.name)
+            return
         with self._lock:
             ref = self._names.pop(name, None)
             if ref is None:
@@ -76,7 +92,10 @@ class Registry:
 
     def whereis(self, name: Hashable) -> ActorRef[Any] | None:
         """Return who has the name, or None (NAME-3)."""
-        return self._names.get(name)
+        found = self._names.get(name)
+        if found is None and isinstance(name, Via):
+            return name.whereis()
+        return found
 
     def send(self, name: Hashable, message: Any) -> None:
         """Send a message to who has the name now (NAME-4).
@@ -85,10 +104,41 @@ class Registry:
             InvalidArgumentError: nobody has it.
         """
         checked_name(name)
-        ref = self._names.get(name)
+        ref = self.whereis(name)
         if ref is None:
             raise InvalidArgumentError("name", name, "a registered name")
         ref.send(message)
+
+    def when_registered(self, name: Hashable, callback: Callable[[ActorRef[Any]], None]) -> Callable[[], None]:
+        """Call back once when somebody has the name: at once, or when it is registered (REG-15).
+
+        Args:
+            name: a name of this registry, no `Via`.
+            callback: gets who has the name, on the thread that registers it; it must
+                neither block nor raise. To be told by a message, send one to yourself.
+
+        Returns:
+            A function that takes the wish back; it may be called at any time.
+        """
+        checked_name(name)
+        if isinstance(name, Via):
+            raise InvalidTypeError("name", name, "a name of this registry")
+        with self._lock:
+            owner = self._names.get(name)
+            if owner is None:
+                self._waiting.setdefault(name, []).append(callback)
+        if owner is not None:
+            callback(owner)
+
+        def cancel() -> None:
+            with self._lock:
+                waiting = self._waiting.get(name)
+                if waiting is not None and callback in waiting:
+                    waiting.remove(callback)
+                    if not waiting:
+                        del self._waiting[name]
+
+        return cancel
 
     def forget(self, ref: Cell) -> None:
         """Free the name of an actor that has ended; nothing happens if it has none."""
@@ -112,11 +162,28 @@ class Registry:
         return f"<Registry of {len(self._names)} names>"
 
 
-def checked_name(name: object) -> None:
-    """Raise what explains why this cannot be a name."""
-    if name is None:
-        raise InvalidArgumentError("name", name, "any hashable value but None")
+def wait_for_name(
+    registry: Registry, name: Hashable, timeout: float | None, scheduler: Scheduler | None = None
+) -> ActorRef[Any]:
+    """Wait until somebody has the name, and return who (REG-15).
+
+    Args:
+        registry: where the name will be.
+        name: a name of that registry.
+        timeout: seconds to wait; None waits without end.
+        scheduler: the system's, if an actor or a virtual clock is involved.
+
+    Raises:
+        AskTimeoutError: nobody has it when the time is up.
+    """
+    future: ScheduledFuture[ActorRef[Any]] = ScheduledFuture(scheduler)
+
+    def found(ref: ActorRef[Any]) -> None:
+        future.offer(ref)
+
+    cancel = registry.when_registered(name, found)
     try:
-        hash(name)
-    except TypeError:
-        raise InvalidTypeError("name", name, "a hashable value") from None
+        ref: ActorRef[Any] = future.get(timeout=timeout)
+    finally:
+        cancel()
+    return ref

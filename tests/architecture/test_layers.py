@@ -27,7 +27,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
         # Very many actors on few threads.
         1: ("runtime/",),
         # What processes have besides messages.
-        2: ("actor", "aliases", "groups", "links", "monitors", "registry", "signals", "timers/"),
+        2: ("actor", "aliases", "counters", "groups", "links", "monitors", "registry", "signals", "timers/", "via"),
         # Behaviours: OTP's ways to write an actor.
         3: ("alarm", "behaviour", "callbacks", "server", "statem/", "supervision/"),
         # Composition.

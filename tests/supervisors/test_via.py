@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import pytest
+
+from supervisors import ActorDeadError, AskTimeoutError, Down, NameTakenError
+from supervisors.registry import Registry, wait_for_name
+from supervisors.via import NameRegistry, Via
+from tests.supervisors.actors import Doer, Echo, Recorder, SharedEcho
+
+
+class Phonebook:
+    """A registry of our own: an actor may have many names in it."""
+
+    def __init__(self):
+        self.names = {}
+
+    def register(self, name, ref, /):
+        if self.whereis(name) is not None:
+            raise NameTakenError(name, self.names[name])
+        self.names[name] = ref
+        ref.when_ended().when_done(lambda: self.names.pop(name, None))
+
+    def unregister(self, name, /):
+        if self.names.pop(name, None) is None:
+            raise ValueError(name)
+
+    def whereis(self, name, /):
+        return self.names.get(name)
+
+
+@pytest.fixture
+def book():
+    return Phonebook()
+
+
+def test_name_5_a_registry_of_ones_own_fulfils_the_contract(book):
+    assert isinstance(book, NameRegistry)
+    assert isinstance(Registry(), NameRegistry)
+
+
+def test_name_5_an_actor_can_be_started_under_a_name_of_another_registry(system, book):
+    ref = system.start(Echo, name=Via(book, "n"))
+    assert book.whereis("n") is ref
+    assert system.whereis(Via(book, "n")) is ref
+    assert system.whereis("n") is None
+
+
+def test_name_5_a_taken_name_of_another_registry_starts_nothing(system, book):
+    system.start(Echo, name=Via(book, "n"))
+    with pytest.raises(NameTakenError):
+        system.start(Echo, name=Via(book, "n"))
+    assert len(system.actors()) == 1
+
+
+def test_name_5_it_can_be_registered_unregistered_and_sent_to(system, book):
+    ref = system.start(Recorder)
+    system.register(Via(book, "n"), ref)
+    system.register(Via(book, "m"), ref)
+    system.send(Via(book, "m"), "hello")
+    assert ref.ask("seen") == ["hello"]
+    system.unregister(Via(book, "n"))
+    assert list(book.names) == ["m"]
+    with pytest.raises(ValueError, match="registered name"):
+        system.send(Via(book, "n"), "hello")
+
+
+def test_name_5_it_can_be_monitored_and_the_message_has_it(system, book):
+    ref, watcher = system.start(Echo, name=Via(book, "n")), system.start(Doer)
+    monitor = watcher.ask(lambda self: self.monitor(Via(book, "n")))
+    ref.stop()
+    assert watcher.ask("seen") == [Down(monitor, Via(book, "n"), "normal")]
+
+
+def test_timer_3_it_is_looked_up_when_a_timer_fires(system, book):
+    system.timers.send_after(1.0, Via(book, "n"), "now")
+    ref = system.start(Recorder, name=Via(book, "n"))
+    system.advance(1.0)
+    assert ref.ask("seen") == ["now"]
+
+
+def test_reg_20_it_is_looked_up_anew_at_every_use(system):
+    via = Via(system.registry, "n")
+    first = system.start(Recorder, name="n")
+    assert via.whereis() is first
+    first.stop()
+    second = system.start(Recorder, name="n")
+    via.tell("told")
+    assert via.send("sent") is True
+    assert via.ask("seen") == ["told", "sent"]
+    assert via.ref() is second
+
+
+def test_ereg_11_nobody_there_is_none_an_error_or_nothing_by_the_verb(system):
+    via = Via(system.registry, "n")
+    assert via.whereis() is None
+    assert via.send("hello") is False
+    for verb in (via.tell, via.ask):
+        with pytest.raises(ActorDeadError) as caught:
+            verb("hello")
+        assert caught.value.reason == "noproc"
+
+
+def test_two_of_the_same_are_equal(system, book):
+    assert Via(book, "n") == Via(book, "n")
+    assert hash(Via(book, "n")) == hash(Via(book, "n"))
+    assert Via(book, "n") != Via(book, "m")
+    assert Via(book, "n") != Via(system.registry, "n")
+
+
+@pytest.mark.parametrize(("registry", "name"), [(object(), "n"), (Phonebook(), None), (Phonebook(), [])])
+def test_what_cannot_be_looked_up_is_refused(registry, name):
+    with pytest.raises((TypeError, ValueError), match=r"registry|name"):
+        Via(registry, name)
+
+
+def test_reg_15_waiting_for_a_name_that_is_there_returns_at_once(system):
+    ref = system.start(Echo, name="n")
+    assert wait_for_name(system.registry, "n", 1.0, system.scheduler) is ref
+
+
+def test_reg_15_waiting_ends_when_the_name_is_registered(real):
+    def register_later(self):
+        self.send_after(0.01, lambda self: self.system.register("n", self.actor_ref))
+
+    ref = real.start(Doer)
+    ref.tell(register_later)
+    assert wait_for_name(real.registry, "n", 5.0) is ref
+
+
+def test_reg_15_waiting_gives_up_in_time_and_leaves_nothing(system):
+    with pytest.raises(AskTimeoutError):
+        wait_for_name(system.registry, "n", 2.0, system.scheduler)
+    assert system.clock.monotonic() == 2.0
+    assert system.registry._waiting == {}
+
+
+def test_reg_15_whoever_waits_can_be_told_by_a_message(system):
+    waiting = system.start(Doer)
+    waiting.ask(lambda self: self.system.registry.when_registered("n", lambda ref: self.actor_ref.send(("is", ref))))
+    ref = system.start(SharedEcho, name="n")
+    assert waiting.ask("seen") == [("is", ref)]
+    ref.stop()
+    system.start(Echo, name="n")
+    assert len(waiting.ask("seen")) == 1
+
+
+def test_reg_15_a_wish_can_be_taken_back(system):
+    told: list[object] = []
+    cancel = system.registry.when_registered("n", told.append)
+    kept = system.registry.when_registered("n", lambda ref: told.append("kept"))
+    cancel()
+    cancel()
+    system.start(Echo, name="n")
+    kept()
+    assert told == ["kept"]
