@@ -20,12 +20,14 @@ from supervisors.registry import Registry, checked_name
 from supervisors.runtime.bounded import BoundedRef, checked_bound
 from supervisors.runtime.cell import INLINE, SHARED, TOKEN, Cell
 from supervisors.runtime.dead_letters import DeadLetters
+from supervisors.runtime.dump import dump
 from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.pykka_adapter import show_to_registry
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.scheduler import ManualScheduler, ThreadScheduler
 from supervisors.runtime.small_set import with_item
 from supervisors.runtime.turn import thread_turn
+from supervisors.runtime.watchdog import SlowTurn, Watchdog
 from supervisors.timers.service import TimerService, checked_delay
 
 if TYPE_CHECKING:
@@ -54,6 +56,9 @@ class ActorSystem:
         entropy: the source of identifiers and jitter; unseeded by default.
         workers: threads that run shared actors, 1 to 256; by default the number
             of cores plus two, at least four. They are started when first needed.
+        slow_inline_turn: seconds that a turn of an inline actor may take before
+            the log gets a warning with its stack; None: no turn is watched.
+        slow_shared_turn: the same for shared actors.
         stop_all_on_base_exception: Pykka's rule, off by default: an exception
             that is no `Exception`, such as `SystemExit`, in one actor's handler
             stops all actors of the system. Ours: it ends that actor.
@@ -81,6 +86,8 @@ class ActorSystem:
         shutdown_timeout: float = 10.0,
         name: str = "supervisors",
         stop_all_on_base_exception: bool = False,
+        slow_inline_turn: float | None = 0.1,
+        slow_shared_turn: float = 5.0,
     ) -> None:
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.entropy = entropy if entropy is not None else Entropy()
@@ -108,6 +115,14 @@ class ActorSystem:
             count = workers if workers is not None else max(4, (os.cpu_count() or 2) + 2)
             self.scheduler = ThreadScheduler(count, self.clock, name=name)
             self.timers = TimerService(self.clock, self.registry.whereis, lambda: 0)
+        self._watchdog: Watchdog | None = None
+        if slow_inline_turn is not None and isinstance(self.scheduler, ThreadScheduler):
+            limits = {
+                INLINE: max(checked_delay("slow_inline_turn", slow_inline_turn), 0.001),
+                SHARED: max(checked_delay("slow_shared_turn", slow_shared_turn), 0.001),
+            }
+            self._watchdog = Watchdog(self.clock, lambda ref: ref.system is self, limits, self._slow)
+        self._slow_listeners: tuple[Callable[[SlowTurn], None], ...] = ()
         show_to_registry(self)
 
     # -- starting ----------------------------------------------------------
@@ -164,10 +179,7 @@ class ActorSystem:
             owner = self.registry.whereis(name)
             if owner is not None:
                 raise NameTakenError(name, owner)
-        with self._lock:
-            if self._stopping:
-                raise UsageError(_STOPPED)
-            self._number = number = self._number + 1
+        number = self._next_number()
         parent = thread_turn.turn.current if link else None
         born: list[ActorRef[A]] = []
         ref_class = BoundedRef if actor_class.mailbox_capacity is not None and checked_bound(actor_class) else ActorRef
@@ -207,6 +219,15 @@ class ActorSystem:
                 born[0].abandon(Crashed(error))
             raise
         return ref
+
+    def _next_number(self) -> int:
+        with self._lock:
+            if self._stopping:
+                raise UsageError(_STOPPED)
+            self._number = number = self._number + 1
+        if number == 1 and self._watchdog is not None:
+            self._watchdog.start()
+        return number
 
     @staticmethod
     def _construct(
@@ -318,6 +339,20 @@ class ActorSystem:
         """Call a function with each actor that its own code has crashed, and the reason."""
         self._crash_listeners.append(listener)
 
+    def on_slow_turn(self, listener: Callable[[SlowTurn], None]) -> None:
+        """Call a function, on the watching thread, with each turn that takes too long."""
+        self._slow_listeners = (*self._slow_listeners, listener)
+
+    def dump(self, longest: int = 20) -> str:
+        """Describe what goes on: busy actors with their stacks, who waits for whom, full mailboxes.
+
+        A snapshot of a moving thing, for people; its form may change.
+
+        Args:
+            longest: mailboxes to show, the longest first.
+        """
+        return dump(self, longest)
+
     def statistics(self) -> dict[str, int]:
         """Return counts of the system, by name; a snapshot."""
         return {
@@ -326,6 +361,7 @@ class ActorSystem:
             "timers": self.timers.pending(),
             "dead_letters": self.dead_letters,
             "crashes": self.crashes,
+            "slow_turns": self._watchdog.slow_turns if self._watchdog is not None else 0,
         }
 
     # -- the end -----------------------------------------------------------
@@ -365,6 +401,8 @@ class ActorSystem:
             ref.kill()
         self._wait_for(late, self.clock.monotonic() + min(1.0, budget))
         self.timers.stop()
+        if self._watchdog is not None:
+            self._watchdog.stop()
         if isinstance(self.scheduler, ThreadScheduler):
             self.scheduler.stop(min(1.0, budget))
         else:
@@ -418,6 +456,13 @@ class ActorSystem:
         logger.debug("%s crashed: %s", ref, describe(reason))
         for listener in self._crash_listeners:
             _call(listener, ref, reason)
+
+    def _slow(self, slow: SlowTurn) -> None:
+        for listener in self._slow_listeners:
+            try:
+                listener(slow)
+            except Exception:
+                logger.exception("a listener raised; it stays subscribed")
 
     def _manual(self, verb: str) -> ManualScheduler:
         if not isinstance(self.scheduler, ManualScheduler):

@@ -163,6 +163,16 @@ class Cell:
 
     # -- for the runtime: any thread ---------------------------------------
 
+    @property
+    def dispatch(self) -> str:
+        """Who runs the actor: `"inline"` or `"shared"`."""
+        return INLINE if self._inline else SHARED
+
+    def leave_inline(self) -> None:
+        """Have the worker pool run the actor from its next turn on."""
+        # Every turn reads this once, so a turn that runs now ends as it began.
+        self._inline = False
+
     def signal(self, signal: Signal) -> None:
         """Put a signal into the mailbox and see that it is taken."""
         self._outer.append(signal)

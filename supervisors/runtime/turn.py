@@ -12,6 +12,7 @@ The three fields belong to their thread alone; nothing here needs a lock.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from supervisors.runtime.cell import Cell
 
-__all__ = ["DRAIN_MAX", "NESTING_MAX", "QUANTUM_MESSAGES", "Turn", "current_ref", "thread_turn"]
+__all__ = ["DRAIN_MAX", "NESTING_MAX", "QUANTUM_MESSAGES", "Turn", "all_turns", "current_ref", "thread_turn"]
 
 NESTING_MAX: Final = 48
 """Inline turns on one stack; a deeper ask goes to the pool (six frames each)."""
@@ -32,16 +33,23 @@ DRAIN_MAX: Final = 4096
 """Ready mailboxes one thread runs after its own turn; the rest goes to the pool."""
 
 
+_turns_lock = threading.Lock()  # guards _turns; a thread takes it once in its life
+_turns: weakref.WeakSet[Turn] = weakref.WeakSet()
+
+
 class Turn:
     """What one thread is doing for actors right now."""
 
-    __slots__ = ("current", "depth", "ready", "worker")
+    __slots__ = ("__weakref__", "current", "depth", "ready", "thread_id", "worker")
 
     def __init__(self) -> None:
         self.current: Cell | None = None
         self.depth = 0
         self.ready: deque[Cell] = deque()
         self.worker: object | None = None
+        self.thread_id = threading.get_ident()
+        with _turns_lock:
+            _turns.add(self)
 
 
 class _ThreadTurn(threading.local):
@@ -55,6 +63,12 @@ class _ThreadTurn(threading.local):
 
 
 thread_turn: Final = _ThreadTurn()
+
+
+def all_turns() -> list[Turn]:
+    """Return the turns of all threads that have had one and live; others' fields may change any time."""
+    with _turns_lock:
+        return list(_turns)
 
 
 def current_ref() -> Cell | None:

@@ -36,11 +36,12 @@ def test_workers_max_cannot_be_below_workers():
         ThreadScheduler(4, SystemClock(), workers_max=3)
 
 
-def test_a_system_without_work_starts_no_thread():
-    before = threading.active_count()
+def test_workers_are_started_when_there_is_work_for_them():
     with ActorSystem() as system:
         system.start(Doer).ask("seen")
-        assert threading.active_count() == before
+        assert system.scheduler.statistics()["started"] == 0
+        system.start(SharedEcho).ask("x")
+        assert system.scheduler.statistics()["started"] == 1
 
 
 def test_workers_that_wait_do_not_stop_the_pool():

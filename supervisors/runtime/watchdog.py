@@ -1,0 +1,186 @@
+"""Finds turns that take too long, and shows what they are doing.
+
+A thread looks a few times in a limit at what every thread is running. Who is seen
+with the same actor and the same message for longer than the limit is slow: the
+log gets a warning with the live stack. Turns themselves do nothing for it, not
+even read a clock. A turn that waits for a reply is not slow; it waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, final
+
+from supervisors.runtime.turn import all_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from supervisors.clock import Clock
+    from supervisors.runtime.cell import Cell
+    from supervisors.runtime.turn import Turn
+
+__all__ = ["STRIKES", "SlowTurn", "Watchdog", "stack_of"]
+
+logger = logging.getLogger("supervisors.watchdog")
+
+STRIKES: Final = 3
+"""An inline actor that has been slow so often goes to the pool, for its askers' deadlines."""
+
+LOOKS_PER_LIMIT: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SlowTurn:
+    """One turn over the limit.
+
+    Attributes:
+        actor: the ref of the actor.
+        message: the type of the message in hand, in words.
+        seconds: how long it had been seen when it was reported.
+        stack: what it was doing then, as text.
+    """
+
+    actor: Any
+    message: str
+    seconds: float
+    stack: str
+
+
+@final
+class Watchdog:
+    """Watches the turns of one actor system.
+
+    Args:
+        clock: measures how long a turn has been seen.
+        owns: tells whether an actor belongs to the system.
+        limits: seconds by dispatch, such as ``{"inline": 0.1, "shared": 5.0}``.
+        report: gets each slow turn once; it runs on the watching thread.
+
+    Thread: `start()` and `stop()` are safe anywhere.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_event",
+        "_limits",
+        "_lock",
+        "_owns",
+        "_report",
+        "_seen",
+        "_strikes",
+        "_thread",
+        "slow_turns",
+    )
+
+    def __init__(
+        self,
+        clock: Clock,
+        owns: Callable[[Cell], bool],
+        limits: dict[str, float],
+        report: Callable[[SlowTurn], None],
+    ) -> None:
+        self._clock = clock
+        self._owns = owns
+        self._limits = limits
+        self._report = report
+        self._lock = threading.Lock()  # guards _thread
+        self._event = threading.Event()
+        self._thread: threading.Thread | None = None
+        # thread id -> (actor, its count of messages, first seen, reported)
+        self._seen: dict[int, tuple[Cell, int, float, bool]] = {}
+        self._strikes: dict[Cell, int] = {}
+        self.slow_turns = 0
+
+    def start(self) -> None:
+        """Start watching, unless it has been started or stopped before."""
+        with self._lock:
+            if self._thread is not None or self._event.is_set():
+                return
+            self._thread = threading.Thread(target=self._watch, name="supervisors-watchdog", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the watching thread; it cannot be started again."""
+        self._event.set()
+        with self._lock:
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def look(self) -> list[SlowTurn]:
+        """Look once at all threads; return the turns found slow for the first time."""
+        now = self._clock.monotonic()
+        found, seen = [], {}
+        for turn in all_turns():
+            ref = turn.current
+            if ref is None or not self._owns(ref):
+                continue
+            key, count = turn.thread_id, ref.messages_handled
+            before = self._seen.get(key)
+            if before is None or before[0] is not ref or before[1] != count or ref.waits_for is not None:
+                seen[key] = (ref, count, now, False)
+                continue
+            since, reported = before[2], before[3]
+            if not reported and now - since >= self._limits[ref.dispatch]:
+                slow = self._describe(turn, ref, now - since)
+                if slow is not None:
+                    found.append(slow)
+                reported = True
+            seen[key] = (ref, count, since, reported)
+        self._seen = seen
+        return found
+
+    def _watch(self) -> None:
+        pause = min(self._limits.values()) / LOOKS_PER_LIMIT
+        while not self._event.wait(pause):
+            try:
+                for slow in self.look():
+                    self._strike(slow)
+                    self._report(slow)
+            except Exception:
+                logger.exception("the watchdog stumbled and goes on")
+
+    def _strike(self, slow: SlowTurn) -> None:
+        self.slow_turns += 1
+        ref = slow.actor
+        logger.warning(
+            "%s has been handling a %s for %.3f s and goes on:\n%s", ref, slow.message, slow.seconds, slow.stack
+        )
+        if ref.dispatch == "inline":
+            strikes = self._strikes[ref] = self._strikes.get(ref, 0) + 1
+            if strikes >= STRIKES:
+                del self._strikes[ref]
+                ref.leave_inline()
+                logger.warning("%s has been slow %d times and runs on the worker pool from now on", ref, strikes)
+        self._strikes = {each: count for each, count in self._strikes.items() if each.is_alive()}  # type: ignore[attr-defined]
+
+    @staticmethod
+    def _describe(turn: Turn, ref: Cell, seconds: float) -> SlowTurn | None:
+        frame = sys._current_frames().get(turn.thread_id)  # noqa: SLF001 - there is no public way
+        if frame is None or turn.current is not ref:
+            return None
+        return SlowTurn(ref, _message_in_hand(frame, ref), seconds, stack_of(frame))
+
+
+def stack_of(frame: FrameType) -> str:
+    """Return a running frame's stack as text, the innermost call last."""
+    return "".join(traceback.format_stack(frame)).rstrip()
+
+
+def _message_in_hand(frame: FrameType | None, ref: Cell) -> str:
+    """Find the type of the message that an actor handles in the stack that handles it."""
+    while frame is not None:
+        here = frame.f_locals
+        if here.get("self") is ref:
+            for name in ("message", "item"):
+                if name in here:
+                    message = here[name]
+                    return type(getattr(message, "message", message)).__name__
+        frame = frame.f_back
+    return "start, stop or signal"

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from supervisors import ActorSystem
+from tests.supervisors.actors import Doer, Echo, SharedDoer
+
+
+@pytest.fixture
+def watched():
+    with ActorSystem(workers=2, slow_inline_turn=0.02, slow_shared_turn=0.02) as system:
+        yield system
+
+
+def slowly(system, ref, caller=lambda work: work()):
+    """Have an actor take a turn that lasts until it has been reported; return the report."""
+    found, reports = threading.Event(), []
+
+    def report(slow):
+        reports.append(slow)
+        found.set()
+
+    system.on_slow_turn(report)
+    caller(lambda: ref.ask(lambda _: found.wait(10), timeout=20))
+    return reports[0]
+
+
+@pytest.mark.parametrize("actor_class", [Doer, SharedDoer])
+def test_a_turn_over_the_limit_is_reported_with_its_live_stack(watched, actor_class, caplog):
+    ref = watched.start(actor_class)
+    slow = slowly(watched, ref)
+    assert slow.actor is ref
+    assert slow.message == "function"
+    assert slow.seconds >= 0.02
+    assert "found.wait(10)" in slow.stack
+    assert "found.wait(10)" in caplog.text
+    assert watched.statistics()["slow_turns"] == 1
+
+
+def test_a_turn_that_waits_for_a_reply_is_not_slow(watched):
+    inner, outer = watched.start(SharedDoer), watched.start(SharedDoer)
+    slow = slowly(watched, inner, lambda work: outer.ask(lambda _: work(), timeout=30))
+    assert slow.actor is inner
+    assert watched.statistics()["slow_turns"] == 1
+
+
+def test_an_inline_actor_that_is_slow_again_and_again_goes_to_the_pool(watched):
+    ref = watched.start(Doer)
+    for _ in range(3):
+        assert ref.dispatch == "inline"
+        slowly(watched, ref)
+    assert ref.dispatch == "shared"
+    assert ref.ask(lambda _: threading.current_thread().name).startswith("supervisors-worker")
+
+
+def test_actors_of_other_systems_are_not_its_business(watched):
+    with ActorSystem(workers=1, slow_inline_turn=None) as other:
+        ref, gate = other.start(Doer), threading.Event()
+        thread = threading.Thread(target=lambda: ref.ask(lambda _: gate.wait(10)))
+        thread.start()
+        while not ref.messages_handled:
+            pass
+        assert watched._watchdog.look() == []
+        gate.set()
+        thread.join()
+
+
+def test_virtual_time_is_not_watched(system):
+    assert system._watchdog is None
+
+
+def test_a_dump_shows_the_busy_the_waiting_and_the_full(real):
+    inner, outer, full = real.start(SharedDoer), real.start(SharedDoer, name=None), real.start(Echo)
+    entered, gate = threading.Event(), threading.Event()
+
+    def work(_):
+        entered.set()
+        return gate.wait(10)
+
+    full.suspend()
+    full.tell("x")
+    future = outer.ask(lambda _: inner.ask(work), block=False)
+    assert entered.wait(10)
+    text = real.dump()
+    gate.set()
+    assert future.get(timeout=10)
+    assert f"{inner} on supervisors-worker" in text
+    assert "return gate.wait(10)" in text
+    assert f"{outer} waits for {inner}" in text
+    assert f"1 in that of {full}" in text
+
+
+def test_a_dump_of_an_idle_system_says_so(system):
+    system.start(Echo)
+    assert "nobody" in system.dump()
+    assert "all are empty" in system.dump()
