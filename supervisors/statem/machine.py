@@ -273,11 +273,17 @@ class StateMachine(Behaviour):
         if terminate is not None:
             terminate(reason, self._engine.state, self._engine.data)
 
-    def _answer_otherwise(self, effects: Sequence[Effect], caller: _Caller) -> Any:
+    def _answer_otherwise(self, effects: Sequence[Any], caller: _Caller) -> Any:
         """Do everything that a call wants done beside a plain reply."""
         engine = self._engine
-        answers = [effect for effect in effects if isinstance(effect, (Reply, Refuse))]
-        if engine.is_ready or engine.caller is not caller or len(answers) > 1:
+        answers = 0
+        answer: Reply | Refuse | None = None
+        for effect in effects:
+            if effect.__class__ is Reply or effect.__class__ is Refuse:
+                answers += 1
+                if effect.to is None:
+                    answer = effect
+        if engine.is_ready or engine.caller is not caller or answers > 1:
             # More follows, or the reply has been deferred already: answers go out
             # through the owed reply, each when its turn comes (STM-20, STM-37).
             self.defer_reply()
@@ -285,10 +291,9 @@ class StateMachine(Behaviour):
             if end is not None:
                 self._end_after_this(end.reason)
             return None
-        answer = answers[0] if answers and answers[0].to is None else None
         end = None
         for effect in effects:
-            if isinstance(effect, Terminate):
+            if effect.__class__ is Terminate:
                 end = effect
             elif effect is not answer:
                 self._perform(effect)
@@ -335,27 +340,33 @@ class StateMachine(Behaviour):
                 return None
             effects = engine.proceed()
 
-    def _perform(self, effect: Effect) -> None:
-        if isinstance(effect, (Reply, Refuse)):
+    def _perform(self, effect: Any) -> None:
+        kind = effect.__class__
+        if kind is StartTimer:
+            self._start_timer(effect)
+        elif kind is CancelTimer:
+            assert self._alarms is not None, "the engine cancels only what it has started"
+            self._alarms.pop(effect.kind).cancel()
+        else:
             to = self._engine.caller if effect.to is None else effect.to
             owed = to.owed if to.__class__ is _Caller else to
-            if isinstance(effect, Reply):
+            if kind is Reply:
                 owed.set(effect.value)
             else:
                 owed.refuse(effect.refusal)
-        elif isinstance(effect, StartTimer):
-            self._start_timer(effect)
-        elif isinstance(effect, CancelTimer) and self._alarms is not None:
-            self._alarms.pop(effect.kind).cancel()
 
     def _start_timer(self, timer: StartTimer) -> None:
-        if self._alarms is None:
-            self._alarms = {}
-        alarm = self._alarms.get(timer.kind)
+        alarms = self._alarms
+        if alarms is None:
+            alarms = self._alarms = {}
+        alarm = alarms.get(timer.kind)
         if alarm is None:
-            alarm = self._alarms[timer.kind] = Alarm(self)
-        alarm.about = (timer.kind, timer.generation)
-        alarm.set(timer.seconds if timer.absolute else self.system.clock.monotonic() + timer.seconds)  # STM-34
+            alarm = alarms[timer.kind] = Alarm(self)
+        alarm.about = timer
+        deadline = timer.seconds
+        if not timer.absolute:  # STM-34
+            deadline += self._actor_ref.system.clock.monotonic()
+        alarm.set(deadline)
 
     # -- messages with a meaning of their own --------------------------------------
 
@@ -371,10 +382,10 @@ class StateMachine(Behaviour):
     def _on_rung(self, message: Rung) -> None:
         alarm = message.alarm
         if alarm.is_due(message):
-            kind, generation = alarm.about
-            if self._alarms is not None and self._alarms.get(kind) is alarm:
-                del self._alarms[kind]
-            self._carry_out(self._engine.timed_out(kind, generation))
+            timer: StartTimer = alarm.about
+            if self._alarms is not None and self._alarms.get(timer.kind) is alarm:
+                del self._alarms[timer.kind]  # a machine may use up any number of names
+            self._carry_out(self._engine.timed_out(timer.kind, timer.generation))
 
     def _on_exited(self, message: Exited) -> None:
         if self._is_parents_exit(message):  # STM-49
