@@ -27,15 +27,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Hashable, Iterable
 from itertools import count
 from typing import Any, Final, TypeVar
 
 from supervisors.errors import Refusal, UsageError
 from supervisors.exits import SHUTDOWN
 from supervisors.invariants import invariant
+from supervisors.supervision.backoff import RestartDelays
 from supervisors.supervision.child_spec import ChildSpec
-from supervisors.supervision.effects import Effect, ExitSelf, Reply, ReplyError, SendSelf, StartChild
+from supervisors.supervision.effects import (
+    Effect,
+    ExitSelf,
+    Reply,
+    ReplyError,
+    SendSelf,
+    SendSelfLater,
+    StartChild,
+    TellGaveUp,
+)
+from supervisors.supervision.flags import DynamicFlags, SupervisorFlags
 from supervisors.supervision.inputs import (
     ChildDown,
     ChildExited,
@@ -69,10 +80,12 @@ class SupervisorCore(ABC):
 
     __slots__ = (
         "_deferred",
+        "_delays",
         "_effects",
         "_is_ended",
         "_liveness",
         "_now",
+        "_on_give_up",
         "_operations",
         "_starting",
         "_supervisor",
@@ -83,8 +96,18 @@ class SupervisorCore(ABC):
         "_window",
     )
 
-    def __init__(self, window: RestartWindow, *, supervisor: object, liveness: Liveness) -> None:
-        self._window: Final = window
+    def __init__(
+        self,
+        flags: SupervisorFlags | DynamicFlags,
+        *,
+        supervisor: object,
+        liveness: Liveness,
+        delays: RestartDelays | None,
+    ) -> None:
+        self._window: Final = RestartWindow(flags.max_restarts, flags.max_seconds)
+        self._on_give_up: Final = flags.on_give_up
+        # None: restart at once, as OTP does.
+        self._delays: Final = delays
         self._supervisor: Final = supervisor
         self._liveness: Final = liveness
         self._tokens: Final = count(1)
@@ -172,7 +195,7 @@ class SupervisorCore(ABC):
         elif kind is Request:
             turn = self._requested(news)  # type: ignore[arg-type]  # likewise
         elif kind is RetryRestart:
-            turn = self._retry(news.key)  # type: ignore[union-attr]  # likewise
+            turn = self._retry(news)  # type: ignore[arg-type]  # likewise
         elif kind is ParentExited:
             turn = self._end(news.reason)  # type: ignore[union-attr]  # likewise
         else:
@@ -255,12 +278,18 @@ class SupervisorCore(ABC):
 
     def _give_up(self, spec: ChildSpec, ref: object) -> Turn:
         """One restart too many (SUP-24)."""
-        self._report("shutdown", "reached_max_restart_intensity", ChildSummary(spec, ref))
+        report = ErrorReport(self._supervisor, "shutdown", "reached_max_restart_intensity", ChildSummary(spec, ref))
+        self._effects.append(report)
+        if self._on_give_up is not None:
+            self._effects.append(TellGaveUp(self._on_give_up, report))
         return self._end(SHUTDOWN)
 
-    def _retry_later(self, key: object) -> None:
-        """Queue another attempt behind everything that is in the mailbox (SUP-26)."""
-        self._effects.append(SendSelf(RetryRestart(key)))
+    def _retry_later(self, key: Hashable, attempt: int = 0) -> None:
+        """Queue another attempt behind everything that is in the mailbox (SUP-26), or wait first."""
+        if self._delays is None:
+            self._effects.append(SendSelf(RetryRestart(key)))
+        else:
+            self._effects.append(SendSelfLater(self._delays.next(key, self._now), RetryRestart(key, attempt)))
 
     def _report(self, context: ErrorContext, reason: object, offender: ChildSummary) -> None:
         self._effects.append(ErrorReport(self._supervisor, context, reason, offender))
@@ -299,7 +328,7 @@ class SupervisorCore(ABC):
         """Deal with an exit message."""
 
     @abstractmethod
-    def _retry(self, key: Any) -> Turn | None:
+    def _retry(self, news: RetryRestart) -> Turn | None:
         """Try a failed restart again, if it is still wanted."""
 
     @abstractmethod

@@ -68,4 +68,4 @@ class DynamicSupervisor(SupervisorActor):
             raise IgnoreStart
         if not isinstance(flags, DynamicFlags):
             raise StartError(("bad_return", (type(self).__name__, "init", flags)), self)
-        return DynamicCore(flags, supervisor=supervisor, liveness=liveness)
+        return DynamicCore(flags, supervisor=supervisor, liveness=liveness, delays=self.delays(flags.backoff))

@@ -15,12 +15,13 @@ from collections.abc import Mapping
 from typing import Any, Final, final
 
 from supervisors.exits import SHUTDOWN, Crashed, describe
+from supervisors.supervision.backoff import RestartDelays
 from supervisors.supervision.child_spec import ChildSpec, InvalidChildSpec, check_child_spec
 from supervisors.supervision.core import Liveness, SupervisorCore, Turn, find
 from supervisors.supervision.effects import Ready
 from supervisors.supervision.flags import DynamicFlags, SupervisorFlags
+from supervisors.supervision.inputs import RetryRestart
 from supervisors.supervision.inspection import ChildCounts, ChildRecord
-from supervisors.supervision.intensity import RestartWindow
 from supervisors.supervision.outcomes import Started, StartFailed
 from supervisors.supervision.reports import ChildSummary
 from supervisors.supervision.requests import (
@@ -41,8 +42,15 @@ class UnorderedCore(SupervisorCore):
 
     __slots__ = ("_children", "_restarting")
 
-    def __init__(self, window: RestartWindow, *, supervisor: object, liveness: Liveness) -> None:
-        super().__init__(window, supervisor=supervisor, liveness=liveness)
+    def __init__(
+        self,
+        flags: SupervisorFlags | DynamicFlags,
+        *,
+        supervisor: object,
+        liveness: Liveness,
+        delays: RestartDelays | None,
+    ) -> None:
+        super().__init__(flags, supervisor=supervisor, liveness=liveness, delays=delays)
         # Specifications of the children that have a process, and of those between
         # two restart attempts; the latter by the reference that they had last.
         self._children: Final[dict[Any, ChildSpec]] = {}
@@ -71,14 +79,18 @@ class UnorderedCore(SupervisorCore):
         if is_reported(spec.restart, reason):
             self._report("child_terminated", reason, self._summary(spec, ref))
         if is_restarted(spec.restart, reason):
-            return self._restart(ref, spec)
-        self._forget(spec)
+            if self._delays is None:
+                return self._restart(ref, spec)
+            self._restarting[ref] = spec
+            self._retry_later(ref)
+            return None
+        self._gone(ref, spec)
         return self._end(SHUTDOWN) if self._calls_for_shutdown(spec) else None
 
-    def _retry(self, key: Any) -> Turn | None:
-        spec = self._restarting.pop(key, None)
+    def _retry(self, news: RetryRestart) -> Turn | None:
+        spec = self._restarting.pop(news.key, None)
         # None: it was called off.
-        return None if spec is None else self._restart(key, spec)
+        return None if spec is None else self._restart(news.key, spec)
 
     def _restart(self, key: Any, spec: ChildSpec) -> Turn:
         """Restart one child that is in neither table; `key` is its last reference."""
@@ -89,6 +101,8 @@ class UnorderedCore(SupervisorCore):
         outcome = yield from self._start(spec)
         if isinstance(outcome, Started):
             self._children[outcome.ref] = spec
+            if self._delays is not None:
+                self._delays.started(outcome.ref, self._now, key)
         elif isinstance(outcome, StartFailed):
             self._restarting[key] = spec
             self._report("start_error", outcome.why, self._summary(spec, key))
@@ -96,7 +110,12 @@ class UnorderedCore(SupervisorCore):
         else:
             # Later versions of OTP drop a child that ignores its restart, and so does
             # Elixir (DYN-6); OTP 25 keeps a broken entry (QUIRK-1).
-            self._forget(spec)
+            self._gone(key, spec)
+
+    def _gone(self, key: Any, spec: ChildSpec) -> None:
+        if self._delays is not None:
+            self._delays.forget(key)
+        self._forget(spec)
 
     def _summary(self, spec: ChildSpec, ref: object = None) -> ChildSummary:
         return ChildSummary(self._shown(spec), ref)
@@ -114,14 +133,14 @@ class UnorderedCore(SupervisorCore):
         else:
             # Called off: the retry that is under way finds nobody (SUP-29).
             del self._restarting[ref]
-            self._forget(spec)
+            self._gone(ref, spec)
         self._reply(request, None)
         return None
 
     def _terminate_known(self, ref: Any, spec: ChildSpec, request: Request) -> Turn:
         ended = yield from self._terminate(((ref, spec),))
         del self._children[ref]
-        self._forget(spec)
+        self._gone(ref, spec)
         self._report_unexpected(ended)
         self._reply(request, None)
 
@@ -166,15 +185,18 @@ class DynamicCore(UnorderedCore):
 
     __slots__ = ("_flags", "_supervisors")
 
-    def __init__(self, flags: DynamicFlags, *, supervisor: object, liveness: Liveness) -> None:
+    def __init__(
+        self, flags: DynamicFlags, *, supervisor: object, liveness: Liveness, delays: RestartDelays | None = None
+    ) -> None:
         """Prepare an empty supervisor.
 
         Args:
             flags: its settings.
             supervisor: how reports call it.
             liveness: tells whether a process is alive.
+            delays: waits before restarts; None: restart at once.
         """
-        super().__init__(RestartWindow(flags.max_restarts, flags.max_seconds), supervisor=supervisor, liveness=liveness)
+        super().__init__(flags, supervisor=supervisor, liveness=liveness, delays=delays)
         self._flags: Final = flags
         self._supervisors = 0
 
@@ -238,7 +260,15 @@ class SimpleCore(UnorderedCore):
 
     __slots__ = ("_flags", "_template")
 
-    def __init__(self, flags: SupervisorFlags, template: ChildSpec, *, supervisor: object, liveness: Liveness) -> None:
+    def __init__(
+        self,
+        flags: SupervisorFlags,
+        template: ChildSpec,
+        *,
+        supervisor: object,
+        liveness: Liveness,
+        delays: RestartDelays | None = None,
+    ) -> None:
         """Prepare an empty supervisor.
 
         Args:
@@ -247,8 +277,9 @@ class SimpleCore(UnorderedCore):
                 arguments to append to its own.
             supervisor: how reports call it.
             liveness: tells whether a process is alive.
+            delays: waits before restarts; None: restart at once.
         """
-        super().__init__(RestartWindow(flags.max_restarts, flags.max_seconds), supervisor=supervisor, liveness=liveness)
+        super().__init__(flags, supervisor=supervisor, liveness=liveness, delays=delays)
         self._flags: Final = flags
         self._template: Final = template
 

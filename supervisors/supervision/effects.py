@@ -7,12 +7,13 @@ list: its outcome is the next input, before anything else. Reports
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
 from supervisors.supervision.child_spec import ChildSpec
 from supervisors.supervision.inputs import RetryRestart
-from supervisors.supervision.reports import Report
+from supervisors.supervision.reports import ErrorReport, Report
 
 __all__ = [
     "ArmShutdownTimer",
@@ -25,7 +26,9 @@ __all__ = [
     "ReplyError",
     "SendExit",
     "SendSelf",
+    "SendSelfLater",
     "StartChild",
+    "TellGaveUp",
 ]
 
 
@@ -99,6 +102,24 @@ class SendSelf:
 
 @final
 @dataclass(frozen=True, slots=True)
+class SendSelfLater:
+    """Send the supervisor the message after so many seconds."""
+
+    seconds: float
+    message: RetryRestart
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TellGaveUp:
+    """Call a function with the report of the child on which the supervisor gives up."""
+
+    listener: Callable[[ErrorReport], None]
+    report: ErrorReport
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Ready:
     """All children of the first start are up: whoever started the supervisor may go on (SUP-3)."""
 
@@ -127,6 +148,8 @@ Effect = (
     | Reply
     | ReplyError
     | SendSelf
+    | SendSelfLater
+    | TellGaveUp
     | Ready
     | ExitSelf
     | Report

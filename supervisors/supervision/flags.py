@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, final, get_args
 
 from supervisors.errors import InvalidArgumentError
+from supervisors.supervision.backoff import Backoff
 from supervisors.supervision.child_spec import AutoShutdown
+from supervisors.supervision.reports import ErrorReport
 
 __all__ = [
     "DynamicFlags",
+    "GiveUpListener",
     "InvalidFlags",
     "Strategy",
     "SupervisorFlags",
     "check_flags",
     "validate_auto_shutdown",
+    "validate_backoff",
     "validate_extra_arguments",
     "validate_max_children",
     "validate_max_restarts",
     "validate_max_seconds",
+    "validate_on_give_up",
     "validate_strategy",
 ]
 
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one", "simple_one_for_one"]
+
+GiveUpListener = Callable[[ErrorReport], None]
 
 STRATEGIES: Final[tuple[str, ...]] = get_args(Strategy)
 AUTO_SHUTDOWNS: Final[tuple[str, ...]] = get_args(AutoShutdown)
@@ -58,6 +65,9 @@ class SupervisorFlags:
         max_seconds: length of that window, seconds, more than 0.
         auto_shutdown: whether the end of significant children ends the supervisor
             (SUP-31).
+        backoff: wait before restarts; None: restart at once, as OTP does.
+        on_give_up: called with the report of the child that was one restart too
+            many, before the other children are ended; it must not block.
 
     The defaults are OTP's: one restart in 5 seconds, no auto-shutdown.
 
@@ -69,6 +79,8 @@ class SupervisorFlags:
     max_restarts: int = 1
     max_seconds: float = 5.0
     auto_shutdown: AutoShutdown = "never"
+    backoff: Backoff | None = None
+    on_give_up: GiveUpListener | None = None
 
     def __post_init__(self) -> None:
         """Validate the settings in OTP's order."""
@@ -76,6 +88,8 @@ class SupervisorFlags:
         validate_max_restarts(self.max_restarts)
         object.__setattr__(self, "max_seconds", validate_max_seconds(self.max_seconds))
         validate_auto_shutdown(self.auto_shutdown)
+        validate_backoff(self.backoff)
+        validate_on_give_up(self.on_give_up)
 
 
 @final
@@ -89,6 +103,8 @@ class DynamicFlags:
         max_children: children at one time, those restarting included (DYN-4);
             None: no limit.
         extra_arguments: put in front of every child's own arguments (DYN-2).
+        backoff: as in `SupervisorFlags`.
+        on_give_up: as in `SupervisorFlags`.
 
     Raises:
         InvalidFlags: on creation, for the first setting at fault.
@@ -98,6 +114,8 @@ class DynamicFlags:
     max_seconds: float = 5.0
     max_children: int | None = None
     extra_arguments: tuple[Any, ...] = ()
+    backoff: Backoff | None = None
+    on_give_up: GiveUpListener | None = None
 
     def __post_init__(self) -> None:
         """Validate the settings."""
@@ -105,6 +123,8 @@ class DynamicFlags:
         object.__setattr__(self, "max_seconds", validate_max_seconds(self.max_seconds))
         validate_max_children(self.max_children)
         object.__setattr__(self, "extra_arguments", validate_extra_arguments(self.extra_arguments))
+        validate_backoff(self.backoff)
+        validate_on_give_up(self.on_give_up)
 
 
 def check_flags(given: object) -> SupervisorFlags:
@@ -173,8 +193,22 @@ def validate_extra_arguments(extra_arguments: object) -> tuple[Any, ...]:
     return tuple(extra_arguments)
 
 
+def validate_backoff(backoff: object) -> Backoff | None:
+    """Return the backoff if it is one, or None."""
+    if backoff is not None and not isinstance(backoff, Backoff):
+        raise InvalidFlags("backoff", backoff, "a Backoff; None to restart at once", ("invalid_backoff", backoff))
+    return backoff
+
+
+def validate_on_give_up(listener: object) -> GiveUpListener | None:
+    """Return the listener if it can be called, or None."""
+    if listener is not None and not callable(listener):
+        raise InvalidFlags("on_give_up", listener, "a function; None", ("invalid_on_give_up", listener))
+    return listener
+
+
 def _choice(allowed: tuple[str, ...]) -> str:
     return ", ".join(repr(one) for one in allowed)
 
 
-_FIELDS: Final = ("strategy", "max_restarts", "max_seconds", "auto_shutdown")
+_FIELDS: Final = ("strategy", "max_restarts", "max_seconds", "auto_shutdown", "backoff", "on_give_up")

@@ -48,9 +48,12 @@ class RetryRestart:
 
     Attributes:
         key: the child's id, or the last reference of a dynamic child.
+        attempt: which one of several, where they wait (`Backoff`); an older one than
+            the last means nothing any more.
     """
 
     key: Any
+    attempt: int = 0
 
 
 @final

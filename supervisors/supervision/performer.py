@@ -25,6 +25,7 @@ from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, StopMessage
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.signals import Down, Exited
+from supervisors.supervision.backoff import Backoff, RestartDelays
 from supervisors.supervision.calls import Call
 from supervisors.supervision.core import SupervisorCore
 from supervisors.supervision.effects import (
@@ -38,7 +39,9 @@ from supervisors.supervision.effects import (
     ReplyError,
     SendExit,
     SendSelf,
+    SendSelfLater,
     StartChild,
+    TellGaveUp,
 )
 from supervisors.supervision.inputs import (
     ChildDown,
@@ -96,6 +99,12 @@ class SupervisorActor(Actor):
             StartError: the supervisor cannot start with that.
             IgnoreStart: it declines to.
         """
+
+    def delays(self, backoff: Backoff | None) -> RestartDelays | None:
+        """Return the waits before restarts, for the core; their chance is the system's."""
+        if backoff is None:
+            return None
+        return RestartDelays(backoff, self.system.entropy.stream(f"restart-{self._actor_ref.id}").random)
 
     def on_report(self, report: Report) -> None:
         """Do something with a report; by default it is logged."""
@@ -220,6 +229,16 @@ class SupervisorActor(Actor):
     def _send_self(self, effect: SendSelf) -> None:
         self._actor_ref.send(effect.message)
 
+    def _send_self_later(self, effect: SendSelfLater) -> None:
+        self.send_after(effect.seconds, effect.message)
+
+    def _tell_gave_up(self, effect: TellGaveUp) -> None:
+        try:
+            effect.listener(effect.report)
+        except Exception:
+            # Whoever is told must not keep the supervisor from ending its children.
+            logger.exception("%s: on_give_up raised", self)
+
     def _ready(self, effect: Ready) -> None:
         """Come up: `starting()` returns."""
 
@@ -333,6 +352,8 @@ _PERFORM: Final[dict[type, Callable[[SupervisorActor, Any], None]]] = {
     Reply: SupervisorActor._reply,  # noqa: SLF001
     ReplyError: SupervisorActor._reply_error,  # noqa: SLF001
     SendSelf: SupervisorActor._send_self,  # noqa: SLF001
+    SendSelfLater: SupervisorActor._send_self_later,  # noqa: SLF001
+    TellGaveUp: SupervisorActor._tell_gave_up,  # noqa: SLF001
     Ready: SupervisorActor._ready,  # noqa: SLF001
     ExitSelf: SupervisorActor._exit_self,  # noqa: SLF001
 }

@@ -6,12 +6,13 @@ from collections.abc import Generator, Iterable
 from typing import Any, Final, final
 
 from supervisors.exits import SHUTDOWN, Shutdown
+from supervisors.supervision.backoff import RestartDelays
 from supervisors.supervision.child_spec import ChildSpec, check_child_spec
 from supervisors.supervision.core import Liveness, SupervisorCore, Turn, find
 from supervisors.supervision.effects import Ready
 from supervisors.supervision.flags import SupervisorFlags
+from supervisors.supervision.inputs import RetryRestart
 from supervisors.supervision.inspection import ChildCounts, ChildRecord, ChildState
-from supervisors.supervision.intensity import RestartWindow
 from supervisors.supervision.outcomes import FailedToStartChild, Outcome, Started, StartFailed
 from supervisors.supervision.reports import ChildSummary, ProgressReport
 from supervisors.supervision.requests import (
@@ -34,16 +35,18 @@ class _Child:
 
     Attributes:
         ref: its process, or None.
-        is_restarting: whether a failed restart is to be tried again; then there is
-            no process (SUP-26).
+        is_restarting: whether a restart is to be tried (again); then there is no
+            process (SUP-26).
+        attempt: number of the last restart that had to wait.
     """
 
-    __slots__ = ("is_restarting", "ref", "spec")
+    __slots__ = ("attempt", "is_restarting", "ref", "spec")
 
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
         self.ref: Any = None
         self.is_restarting = False
+        self.attempt = 0
 
     @property
     def state(self) -> ChildState:
@@ -68,6 +71,7 @@ class StaticCore(SupervisorCore):
         *,
         supervisor: object,
         liveness: Liveness,
+        delays: RestartDelays | None = None,
     ) -> None:
         """Prepare; nothing is started before `start()`.
 
@@ -76,8 +80,9 @@ class StaticCore(SupervisorCore):
             specs: the first children in start order, validated together.
             supervisor: how reports call this supervisor.
             liveness: tells whether a process is alive, for `count_children`.
+            delays: waits before restarts; None: restart at once.
         """
-        super().__init__(RestartWindow(flags.max_restarts, flags.max_seconds), supervisor=supervisor, liveness=liveness)
+        super().__init__(flags, supervisor=supervisor, liveness=liveness, delays=delays)
         self._flags: Final = flags
         # In start order: a dict keeps it, and a new child goes to the end (SUP-17).
         self._children: Final[dict[Any, _Child]] = {spec.id: _Child(spec) for spec in specs}
@@ -109,16 +114,25 @@ class StaticCore(SupervisorCore):
         if is_reported(spec.restart, reason):
             self._report("child_terminated", reason, ChildSummary(spec, ref))
         if is_restarted(spec.restart, reason):
-            return self._restart(child, ref)
+            if self._delays is None:
+                return self._restart(child, ref)
+            # The wait comes before the whole restart: siblings run on meanwhile.
+            self._mark_restarting(child)
+            return None
         self._forget_if_temporary(child)
         return self._end(SHUTDOWN) if self._calls_for_shutdown(spec) else None
 
-    def _retry(self, key: Any) -> Turn | None:
-        child = self._children.get(key)
-        if child is None or not child.is_restarting:
+    def _retry(self, news: RetryRestart) -> Turn | None:
+        child = self._children.get(news.key)
+        if child is None or not child.is_restarting or news.attempt not in (0, child.attempt):
             # It was called off, or a group restart has seen to it meanwhile.
             return None
         return self._restart(child, None)
+
+    def _mark_restarting(self, child: _Child) -> None:
+        child.is_restarting = True
+        child.attempt += 1
+        self._retry_later(child.spec.id, child.attempt)
 
     def _restart(self, child: _Child, ref: object) -> Turn:
         """Restart a child without a process, and whoever goes with it (SUP-12 to SUP-16)."""
@@ -133,8 +147,7 @@ class StaticCore(SupervisorCore):
         if failed is not None:
             # The next attempt is a restart of the one that failed: those before it
             # run, those after it were not started (SUP-28).
-            failed[0].is_restarting = True
-            self._retry_later(failed[0].spec.id)
+            self._mark_restarting(failed[0])
 
     def _terminate_all(self) -> Turn:
         for child in reversed(tuple(self._children.values())):
@@ -165,6 +178,8 @@ class StaticCore(SupervisorCore):
         if isinstance(outcome, Started):
             child.ref = outcome.ref
             self._by_ref[outcome.ref] = child
+            if self._delays is not None:
+                self._delays.started(child.spec.id, self._now)
             self._effects.append(ProgressReport(self._supervisor, ChildSummary(child.spec, outcome.ref)))
         else:
             self._forget_if_temporary(child)
@@ -209,6 +224,8 @@ class StaticCore(SupervisorCore):
 
     def _terminate_known(self, child: _Child, request: Request) -> Turn:
         yield from self._stop(child)
+        if self._delays is not None:
+            self._delays.forget(child.spec.id)
         self._reply(request, None)
 
     def _restart_child(self, request: Request) -> Turn:

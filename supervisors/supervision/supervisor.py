@@ -71,9 +71,10 @@ class Supervisor(SupervisorActor):
         if configuration is None:
             raise IgnoreStart
         flags, specs = configuration.flags, configuration.specs
+        delays = self.delays(flags.backoff)
         if flags.strategy == "simple_one_for_one":
-            return SimpleCore(flags, specs[0], supervisor=supervisor, liveness=liveness)
-        return StaticCore(flags, specs, supervisor=supervisor, liveness=liveness)
+            return SimpleCore(flags, specs[0], supervisor=supervisor, liveness=liveness, delays=delays)
+        return StaticCore(flags, specs, supervisor=supervisor, liveness=liveness, delays=delays)
 
 
 def children_and_flags(children: Any = (), /, **flags: Any) -> tuple[dict[str, Any], Any]:
