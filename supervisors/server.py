@@ -173,7 +173,7 @@ class Server(Behaviour):
         """
 
     def handle_call(self, request: Any) -> CallResult:
-        """Handle a call: `ref.ask(request)`.
+        """Handle a call: `ref.ask(request)`, or with ``block=False`` a request whose answer comes later (SRV-6).
 
         To answer later, take ``owed = self.defer_reply()`` and return `NoReply()`;
         ``owed.set(value)`` answers, once, from anywhere (SRV-8).

@@ -350,7 +350,8 @@ class Engine:
             if self._timeouts is None:
                 self._timeouts = Timeouts()
             self._timeouts.settle(noted or {}, effects, is_change=transition.is_change)
-        if transition.is_postponed and event is not None:  # STM-12; from init it means nothing: STM-42
+        if transition.is_postponed and event is not None:
+            # STM-12, STM-14: a replayed event is like any other. From init it means nothing: STM-42.
             if self._postponed is None:
                 self._postponed = []
             self._postponed.append(event)

@@ -29,7 +29,6 @@ the call in hand, if it is in the last step, goes out by returning from the turn
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn, final
 
@@ -41,6 +40,7 @@ from supervisors.exits import Crashed
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, perform
 from supervisors.runtime.signals import Exited
 from supervisors.statem.actions import Refuse, Reply
+from supervisors.statem.calls import ANSWERED, Caller, StateRequest, call, get_state, replace_state
 from supervisors.statem.effects import CancelTimer, Effect, StartTimer, Terminate
 from supervisors.statem.engine import Engine
 from supervisors.statem.events import CALL, CAST, INFO, AnyEventType, TimeoutKind
@@ -48,103 +48,8 @@ from supervisors.statem.results import InitialState, Result, Stop
 
 if TYPE_CHECKING:
     from supervisors.runtime.cell import Reply as OwedReply
-    from supervisors.runtime.ref import ActorRef
 
 __all__ = ["IGNORE", "StateMachine", "call", "cast", "get_state", "replace_state", "stop"]
-
-logger = logging.getLogger("supervisors.statem")
-
-
-def call(ref: ActorRef[Any], request: Any, *, timeout: float | None = None) -> Any:
-    """Make a call and wait for the reply; by default without a limit (STM-43).
-
-    `ref.ask(request)` is the same with the limit of the actor system, 5 seconds.
-
-    Args:
-        ref: the state machine.
-        request: the content of the `CALL` event.
-        timeout: seconds to wait; None waits without end.
-
-    Raises:
-        ActorDeadError: it is dead, or has ended before it replied (SRV-2).
-        AskTimeoutError: no reply in time.
-    """
-    return ref.ask(request, timeout=timeout)
-
-
-def get_state(ref: ActorRef[Any], *, timeout: float | None = 5.0) -> tuple[Any, Any]:
-    """Return state and data of a state machine, for looking at it (SRV-27).
-
-    Handled in mailbox order, but it is no event: nothing is called or cancelled.
-
-    Args:
-        ref: the state machine.
-        timeout: seconds to wait; None waits without end.
-    """
-    seen: tuple[Any, Any] = ref.ask(_StateRequest(None), timeout=timeout)
-    return seen
-
-
-def replace_state(
-    ref: ActorRef[Any], change: Callable[[Any, Any], tuple[Any, Any]], *, timeout: float | None = 5.0
-) -> tuple[Any, Any]:
-    """Put another state and data in place, for repair by hand (SRV-27).
-
-    It is no change of state in the machine's own sense: no enter call is made, no
-    time-out is cancelled, and postponed events stay put aside.
-
-    Args:
-        ref: the state machine.
-        change: is given state and data and returns new ones; runs in the machine's
-            own turn. What it raises goes to the caller, and nothing changes.
-        timeout: seconds to wait; None waits without end.
-
-    Returns:
-        The new state and data.
-    """
-    seen: tuple[Any, Any] = ref.ask(_StateRequest(change), timeout=timeout)
-    return seen
-
-
-@final
-class _StateRequest:
-    """Asks for state and data, perhaps to change them before."""
-
-    __slots__ = ("change",)
-
-    def __init__(self, change: Callable[[Any, Any], tuple[Any, Any]] | None) -> None:
-        self.change = change
-
-
-@final
-class _Caller:
-    """Who made the call in hand; becomes an owed reply only if it is needed later.
-
-    Made for every call, hence without a constructor: `owed` is absent until the
-    turn knows that the reply does not simply go out by returning from it.
-    """
-
-    __slots__ = ("owed",)
-
-    owed: OwedReply | _Answered
-
-
-@final
-class _Answered:
-    """In place of an owed reply: the call has had its answer; another one is dropped."""
-
-    __slots__ = ()
-
-    def set(self, value: object) -> bool:
-        del value
-        return False
-
-    def refuse(self, error: BaseException) -> bool:
-        del error
-        return False
-
-
-_ANSWERED: Final = _Answered()
 
 
 @final
@@ -154,7 +59,7 @@ class _Proceed:
     __slots__ = ()
 
 
-_NO_EVENTS: Final = PYKKA_MESSAGES | {_StateRequest}
+_NO_EVENTS: Final = PYKKA_MESSAGES | {StateRequest}
 
 
 class StateMachine(Behaviour):
@@ -206,7 +111,7 @@ class StateMachine(Behaviour):
         caller = self._engine.caller
         if caller is None:
             raise UsageError("the event in hand is no call: nobody waits for a reply")
-        if caller.__class__ is _Caller:
+        if caller.__class__ is Caller:
             if not hasattr(caller, "owed"):
                 caller.owed = super().defer_reply()
             # The engine has the owed reply from now on: receive_ask() sees the difference.
@@ -219,7 +124,7 @@ class StateMachine(Behaviour):
     def receive_ask(self, message: Any) -> Any:
         if message.__class__ in _NO_EVENTS:
             return self._answer_about_itself(message)
-        caller = _Caller()
+        caller = Caller()
         engine = self._engine
         effects: Sequence[Any] = engine.handle(CALL, message, caller)
         if effects and effects.__class__ is tuple and engine.caller is caller:
@@ -273,7 +178,7 @@ class StateMachine(Behaviour):
         if terminate is not None:
             terminate(reason, self._engine.state, self._engine.data)
 
-    def _answer_otherwise(self, effects: Sequence[Any], caller: _Caller) -> Any:
+    def _answer_otherwise(self, effects: Sequence[Any], caller: Caller) -> Any:
         """Do everything that a call wants done beside a plain reply."""
         engine = self._engine
         answers = 0
@@ -302,7 +207,7 @@ class StateMachine(Behaviour):
                 _leave(end.reason)
             self.defer_reply()
             return None
-        caller.owed = _ANSWERED
+        caller.owed = ANSWERED
         if end is not None:
             self._end_after_this(end.reason)  # STM-46: the reply goes out before
         if isinstance(answer, Refuse):
@@ -311,7 +216,7 @@ class StateMachine(Behaviour):
 
     def _answer_about_itself(self, message: Any) -> Any:
         """Handle an ask that is no event: a proxy's, or one for state and data."""
-        if message.__class__ is not _StateRequest:
+        if message.__class__ is not StateRequest:
             return perform(self, message)
         engine = self._engine
         if message.change is not None:
@@ -349,7 +254,7 @@ class StateMachine(Behaviour):
             self._alarms.pop(effect.kind).cancel()
         else:
             to = self._engine.caller if effect.to is None else effect.to
-            owed = to.owed if to.__class__ is _Caller else to
+            owed = to.owed if to.__class__ is Caller else to
             if kind is Reply:
                 owed.set(effect.value)
             else:
