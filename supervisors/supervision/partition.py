@@ -19,9 +19,9 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
-from supervisors.errors import InvalidArgumentError, InvalidTypeError, NoActorError
+from supervisors.errors import InvalidArgumentError, InvalidTypeError, NoActorError, UsageError
 from supervisors.exits import NOPROC
 from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.runtime.ref import ActorRef
@@ -35,7 +35,15 @@ if TYPE_CHECKING:
     from supervisors.supervision.effects import StartChild
     from supervisors.system import ActorSystem
 
-__all__ = ["PARTITIONS_MAX", "PartitionDownError", "PartitionSupervisor", "partition_of", "partitions", "stable_hash"]
+__all__ = [
+    "PARTITIONS_MAX",
+    "PartitionDownError",
+    "PartitionSupervisor",
+    "Partitions",
+    "partition_of",
+    "partitions",
+    "stable_hash",
+]
 
 PARTITIONS_MAX: Final = 65_536
 """Partitions of one supervisor; more are a mistake in the unit, not a plan."""
@@ -132,6 +140,40 @@ def partition_of(supervisor: ActorRef[Any] | Hashable, key: Hashable, *, system:
     if found is None or not found.is_alive():
         raise PartitionDownError(supervisor, number)
     return found
+
+
+@final
+class Partitions:
+    """A partition supervisor as a registry of names, for `Via`: each key is a name (PART-3).
+
+    ``Via(Partitions("counters", system=system), "user-1")`` is always told and asked
+    at the partition that is responsible for the key, restarted or not.
+
+    Args:
+        supervisor: as for `partition_of()`.
+        system: likewise.
+    """
+
+    __slots__ = ("_supervisor", "_system")
+
+    def __init__(self, supervisor: ActorRef[Any] | Hashable, *, system: ActorSystem | None = None) -> None:
+        self._supervisor = supervisor
+        self._system = system
+
+    def whereis(self, name: Hashable, /) -> ActorRef[Any] | None:
+        """Return the partition of a key, or None while it is down."""
+        try:
+            return cast("ActorRef[Any]", partition_of(self._supervisor, name, system=self._system))
+        except ActorDeadError:
+            return None
+
+    def register(self, name: Hashable, ref: ActorRef[Any], /) -> None:
+        """Refuse: which actor a key belongs to is not for anybody to choose."""
+        raise UsageError(f"{ref} cannot have the name {name!r}: keys belong to partitions")
+
+    def unregister(self, name: Hashable, /) -> None:
+        """Refuse, likewise."""
+        raise UsageError(f"the name {name!r} cannot be freed: keys belong to partitions")
 
 
 def partitions(supervisor: ActorRef[Any] | Hashable, *, system: ActorSystem | None = None) -> int:

@@ -157,7 +157,8 @@ def test_requests_from_several_threads_are_all_answered(real):
     def ask():
         for _ in range(50):
             child = start_child(made, worker(events, "a", restart="temporary")).ref
-            answers.append(terminate_child(made, child))
+            terminate_child(made, child)
+            answers.append(child.exit_reason)
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:

@@ -15,11 +15,13 @@ from supervisors import (
     InvalidTypeError,
     NoActorError,
     StartError,
+    UsageError,
 )
 from supervisors.supervision.calls import count_children, start_child, terminate_child, which_children
 from supervisors.supervision.child_spec import ChildSpec
 from supervisors.supervision.partition import (
     PartitionDownError,
+    Partitions,
     PartitionSupervisor,
     partition_of,
     partitions,
@@ -27,6 +29,7 @@ from supervisors.supervision.partition import (
 )
 from supervisors.supervision.starting import start_named
 from supervisors.supervision.supervisor import Supervisor
+from supervisors.via import Via
 from tests.supervisors.actors import Doer
 from tests.supervisors.supervision.children import Worker, crash
 
@@ -254,3 +257,26 @@ def test_it_can_be_supervised_and_keeps_its_name(system, events):
     system.settle()
     assert system.whereis("parts") is not before
     assert partition_of("parts", 1, system=system).is_alive()
+
+
+def test_part_3_a_via_name_finds_the_partition_of_its_key_always(system, four):
+    via = Via(Partitions("four", system=system), "user-1")
+    before = via.ref()
+    assert before is partition_of(four, "user-1")
+    crash(before)
+    assert via.ref() is partition_of(four, "user-1")
+
+
+def test_part_4_a_via_name_finds_nobody_while_the_partition_is_down(system, four):
+    via = Via(Partitions(four), 2)
+    terminate_child(four, 2)
+    assert via.whereis() is None
+    assert Via(Partitions("nobody", system=system), 2).whereis() is None
+
+
+def test_a_key_cannot_be_given_away(four):
+    keys = Partitions(four)
+    with pytest.raises(UsageError):
+        keys.register("user-1", four)
+    with pytest.raises(UsageError):
+        keys.unregister("user-1")
