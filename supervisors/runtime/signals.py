@@ -209,6 +209,8 @@ class LinkExit(Signal):
     """A linked actor has ended (LINK-4 to LINK-6); dropped after an unlink (LINK-10).
 
     No reason has power of its own here: `"kill"` over a link can be trapped (EXIT-8).
+    One that is linked and monitors gets an `Exited` and a `Down` for each monitor, in
+    no order that is promised (SIG-7).
     """
 
     __slots__ = ("reason", "source")
