@@ -278,7 +278,7 @@ def memory(effort: Effort) -> Mapping[str, Figure]:
     """How many bytes does an idle actor take that is linked and monitored?"""
     count = effort.size(20_000, smoke=100)
 
-    class Parent(Inline):
+    class Parent(Shared):
         def on_receive(self, message: Any) -> Any:
             refs = []
             for _ in range(message):
@@ -288,7 +288,7 @@ def memory(effort: Effort) -> Mapping[str, Figure]:
             return refs
 
     def bytes_each(start: Callable[[ActorSystem], Any]) -> float:
-        with ActorSystem() as system:
+        with ActorSystem(slow_inline_turn=None) as system:
             start(system)
             gc.collect()
             tracemalloc.start()

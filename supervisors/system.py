@@ -21,7 +21,8 @@ from supervisors.runtime.bounded import BoundedRef, checked_bound
 from supervisors.runtime.cell import INLINE, SHARED, TOKEN, Cell
 from supervisors.runtime.dead_letters import DeadLetters
 from supervisors.runtime.dump import dump
-from supervisors.runtime.outcomes import StartError
+from supervisors.runtime.forks import FORKED, poison_in_children
+from supervisors.runtime.outcomes import ForkedError, StartError
 from supervisors.runtime.pykka_adapter import show_to_registry
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.scheduler import ManualScheduler, ThreadScheduler
@@ -115,6 +116,7 @@ class ActorSystem:
             count = workers if workers is not None else max(4, (os.cpu_count() or 2) + 2)
             self.scheduler = ThreadScheduler(count, self.clock, name=name)
             self.timers = TimerService(self.clock, self.registry.whereis, lambda: 0)
+        self.forked = False
         self._watchdog: Watchdog | None = None
         if slow_inline_turn is not None and isinstance(self.scheduler, ThreadScheduler):
             limits = {
@@ -124,6 +126,7 @@ class ActorSystem:
             self._watchdog = Watchdog(self.clock, lambda ref: ref.system is self, limits, self._slow)
         self._slow_listeners: tuple[Callable[[SlowTurn], None], ...] = ()
         show_to_registry(self)
+        poison_in_children(self)
 
     # -- starting ----------------------------------------------------------
 
@@ -221,6 +224,8 @@ class ActorSystem:
         return ref
 
     def _next_number(self) -> int:
+        if self.forked:
+            raise ForkedError(FORKED)  # the lock below may be held for ever
         with self._lock:
             if self._stopping:
                 raise UsageError(_STOPPED)
@@ -381,6 +386,8 @@ class ActorSystem:
             The actors that had to be killed or abandoned; usually empty.
         """
         budget = self.shutdown_timeout if timeout is None else checked_delay("timeout", timeout)
+        if self.forked:
+            return []  # its threads and actors live in the parent
         if thread_turn.turn.current is not None:
             raise UsageError("an actor cannot wait for the end of its own system; stop it from outside")
         with self._lock:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from supervisors.runtime.cell import Cell
     from supervisors.runtime.contract import Scheduler
 
-__all__ = ["ScheduledFuture", "checked_timeout", "refuse_cycle", "waits_lock"]
+__all__ = ["ScheduledFuture", "checked_timeout", "forget_waits", "refuse_cycle", "waits_lock"]
 
 logger = logging.getLogger("supervisors.futures")
 
@@ -304,6 +304,12 @@ def checked_timeout(timeout: object) -> float | None:
     if timeout != timeout:  # noqa: PLR0124 - only NaN is not equal to itself
         raise InvalidArgumentError("timeout", timeout, "seconds as a number, or None")
     return max(float(timeout), 0.0)
+
+
+def forget_waits() -> None:
+    """Start anew in a forked child, where no other thread is left to give the lock back."""
+    global waits_lock  # noqa: PLW0603 - the one moment when it is safe
+    waits_lock = threading.Lock()
 
 
 def refuse_cycle(caller: Cell, target: Cell) -> None:

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     from supervisors.runtime.cell import Cell
 
-__all__ = ["DRAIN_MAX", "NESTING_MAX", "QUANTUM_MESSAGES", "Turn", "all_turns", "current_ref", "thread_turn"]
+__all__ = [
+    "DRAIN_MAX",
+    "NESTING_MAX",
+    "QUANTUM_MESSAGES",
+    "Turn",
+    "all_turns",
+    "current_ref",
+    "forget_threads",
+    "thread_turn",
+]
 
 NESTING_MAX: Final = 48
 """Inline turns on one stack; a deeper ask goes to the pool (six frames each)."""
@@ -69,6 +78,14 @@ def all_turns() -> list[Turn]:
     """Return the turns of all threads that have had one and live; others' fields may change any time."""
     with _turns_lock:
         return list(_turns)
+
+
+def forget_threads() -> None:
+    """Start anew in a forked child, where no other thread is left to give a lock back."""
+    global _turns_lock, _turns  # noqa: PLW0603 - the one moment when it is safe
+    _turns_lock = threading.Lock()
+    _turns = weakref.WeakSet()
+    thread_turn.turn = Turn()
 
 
 def current_ref() -> Cell | None:

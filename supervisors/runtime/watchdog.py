@@ -30,7 +30,13 @@ __all__ = ["STRIKES", "SlowTurn", "Watchdog", "stack_of"]
 logger = logging.getLogger("supervisors.watchdog")
 
 STRIKES: Final = 3
-"""An inline actor that has been slow so often goes to the pool, for its askers' deadlines."""
+"""An inline actor that has been very slow so often goes to the pool, for its askers' deadlines."""
+
+VERY_SLOW: Final = 10
+"""So many limits are very slow: a thread that only waits for a busy machine does not get there."""
+
+LOG_INTERVAL: Final = 10.0
+"""Seconds between two warnings in the log; those between are counted and published."""
 
 LOOKS_PER_LIMIT: Final = 4
 
@@ -70,11 +76,13 @@ class Watchdog:
         "_event",
         "_limits",
         "_lock",
+        "_next_log",
         "_owns",
         "_report",
         "_seen",
         "_strikes",
         "_thread",
+        "_unlogged",
         "slow_turns",
     )
 
@@ -92,9 +100,11 @@ class Watchdog:
         self._lock = threading.Lock()  # guards _thread
         self._event = threading.Event()
         self._thread: threading.Thread | None = None
-        # thread id -> (actor, its count of messages, first seen, reported)
-        self._seen: dict[int, tuple[Cell, int, float, bool]] = {}
+        # thread id -> (actor, its count of messages, first seen, limits passed: 0, 1 or VERY_SLOW)
+        self._seen: dict[int, tuple[Cell, int, float, int]] = {}
         self._strikes: dict[Cell, int] = {}
+        self._next_log = float("-inf")
+        self._unlogged = 0
         self.slow_turns = 0
 
     def start(self) -> None:
@@ -124,15 +134,19 @@ class Watchdog:
             key, count = turn.thread_id, ref.messages_handled
             before = self._seen.get(key)
             if before is None or before[0] is not ref or before[1] != count or ref.waits_for is not None:
-                seen[key] = (ref, count, now, False)
+                seen[key] = (ref, count, now, 0)
                 continue
-            since, reported = before[2], before[3]
-            if not reported and now - since >= self._limits[ref.dispatch]:
+            since, passed = before[2], before[3]
+            limits = (now - since) / self._limits[ref.dispatch]
+            if not passed and limits >= 1:
+                passed = 1
                 slow = self._describe(turn, ref, now - since)
                 if slow is not None:
                     found.append(slow)
-                reported = True
-            seen[key] = (ref, count, since, reported)
+            if passed == 1 and limits >= VERY_SLOW:
+                passed = VERY_SLOW
+                self._strike(ref)
+            seen[key] = (ref, count, since, passed)
         self._seen = seen
         return found
 
@@ -141,24 +155,38 @@ class Watchdog:
         while not self._event.wait(pause):
             try:
                 for slow in self.look():
-                    self._strike(slow)
+                    self.slow_turns += 1
+                    self._log(slow)
                     self._report(slow)
             except Exception:
                 logger.exception("the watchdog stumbled and goes on")
 
-    def _strike(self, slow: SlowTurn) -> None:
-        self.slow_turns += 1
-        ref = slow.actor
+    def _log(self, slow: SlowTurn) -> None:
+        now = self._clock.monotonic()
+        if now < self._next_log:
+            self._unlogged += 1
+            return
         logger.warning(
-            "%s has been handling a %s for %.3f s and goes on:\n%s", ref, slow.message, slow.seconds, slow.stack
+            "%s has been handling a %s for %.3f s and goes on (%d others since the last such line):\n%s",
+            slow.actor,
+            slow.message,
+            slow.seconds,
+            self._unlogged,
+            slow.stack,
         )
-        if ref.dispatch == "inline":
-            strikes = self._strikes[ref] = self._strikes.get(ref, 0) + 1
-            if strikes >= STRIKES:
-                del self._strikes[ref]
-                ref.leave_inline()
-                logger.warning("%s has been slow %d times and runs on the worker pool from now on", ref, strikes)
-        self._strikes = {each: count for each, count in self._strikes.items() if each.is_alive()}  # type: ignore[attr-defined]
+        self._next_log = now + LOG_INTERVAL
+        self._unlogged = 0
+
+    def _strike(self, ref: Cell) -> None:
+        if ref.dispatch != "inline":
+            return
+        strikes = self._strikes.pop(ref, 0) + 1
+        if strikes < STRIKES:
+            self._strikes[ref] = strikes
+        else:
+            ref.leave_inline()
+            logger.warning("%s has been very slow %d times and runs on the worker pool from now on", ref, strikes)
+        self._strikes = {each: count for each, count in self._strikes.items() if each.exit_reason is None}
 
     @staticmethod
     def _describe(turn: Turn, ref: Cell, seconds: float) -> SlowTurn | None:

@@ -27,6 +27,16 @@ def slowly(system, ref, caller=lambda work: work()):
     return reports[0]
 
 
+def until(condition):
+    """Return a handler that does not end before the condition holds."""
+
+    def handler(_):
+        while not condition():
+            pass
+
+    return handler
+
+
 @pytest.mark.parametrize("actor_class", [Doer, SharedDoer])
 def test_a_turn_over_the_limit_is_reported_with_its_live_stack(watched, actor_class, caplog):
     ref = watched.start(actor_class)
@@ -46,13 +56,14 @@ def test_a_turn_that_waits_for_a_reply_is_not_slow(watched):
     assert watched.statistics()["slow_turns"] == 1
 
 
-def test_an_inline_actor_that_is_slow_again_and_again_goes_to_the_pool(watched):
+def test_an_inline_actor_that_is_very_slow_again_and_again_goes_to_the_pool(watched, caplog):
     ref = watched.start(Doer)
-    for _ in range(3):
+    for strikes in range(1, 4):
         assert ref.dispatch == "inline"
-        slowly(watched, ref)
+        ref.ask(until(lambda: watched._watchdog._strikes.get(ref) == strikes or ref.dispatch == "shared"), timeout=20)  # noqa: B023
     assert ref.dispatch == "shared"
     assert ref.ask(lambda _: threading.current_thread().name).startswith("supervisors-worker")
+    assert caplog.text.count("goes on") == 1  # the log is told of the first one only
 
 
 def test_actors_of_other_systems_are_not_its_business(watched):
