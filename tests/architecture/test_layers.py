@@ -27,7 +27,19 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
         # Very many actors on few threads.
         1: ("runtime/",),
         # What processes have besides messages.
-        2: ("actor", "aliases", "counters", "groups", "links", "monitors", "registry", "signals", "timers/", "via"),
+        2: (
+            "actor",
+            "aliases",
+            "counters",
+            "groups",
+            "links",
+            "monitors",
+            "names",
+            "registry",
+            "signals",
+            "timers/",
+            "via",
+        ),
         # Behaviours: OTP's ways to write an actor.
         3: ("alarm", "behaviour", "callbacks", "server", "statem/", "supervision/"),
         # Composition.
@@ -62,7 +74,19 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
         # Ports and adapters.
         1: ("audit/", "storage/", "telemetry"),
         # Actors.
-        2: ("audit/service", "directory", "isolation", "rate_limiter", "reaper", "session", "surroundings", "writer"),
+        2: (
+            "audit/service",
+            "directory",
+            "isolation",
+            "rate_limiter",
+            "reaper",
+            "service_calls",
+            "session",
+            "subscribers",
+            "surroundings",
+            "verification",
+            "writer",
+        ),
         # Assembly, and the commands.
         3: ("__main__", "cli/", "daemon", "manager", "replay/", "system", "testing", "tree"),
     },
