@@ -12,6 +12,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, final
 
+from sessionactors import identifiers
 from sessionactors.errors import NotFound, SessionExists, SessionTerminated
 
 if TYPE_CHECKING:
@@ -62,19 +63,28 @@ class Directory:
         with self._lock:
             if self._live.get(session_id) is not ref:
                 return False
-            del self._live[session_id]
+            # In this order: who looks meanwhile without the lock finds it in one of the two.
             self._ended[session_id] = None
+            del self._live[session_id]
             if len(self._ended) > ENDED_MAX:
                 self._ended.popitem(last=False)
             return True
 
-    def find(self, session_id: str) -> ActorRef[Any]:
+    def find(self, session_id: str | bytes) -> ActorRef[Any]:
         """Return the ref of a live session.
 
         Raises:
             SessionTerminated: the session has ended.
             NotFound: there never was one, or it ended very long ago.
+            InvalidKind, InvalidSessionId: this is no id.
         """
+        try:
+            ref = self._live.get(session_id)  # type: ignore[arg-type]  # bytes are looked up as text below
+        except TypeError:  # it cannot be hashed
+            ref = None
+        if ref is not None:
+            return ref
+        session_id = identifiers.parse(session_id)
         ref = self._live.get(session_id)
         if ref is not None:
             return ref

@@ -9,6 +9,9 @@ soft limit  `soft_ratio` of the limit: a warning, once until usage falls below
 hard limit  audited as `security`; an isolated session is ended, another is not
 connections refused at the limit, never killed
 ==========  ===============================================================
+
+The accounts live in an `IsolationLedger`, which outlives the actor: a crash of this
+service must not set anybody free.
 """
 
 from __future__ import annotations
@@ -16,9 +19,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, final
 
-from sessionactors import bounds
+from sessionactors import bounds, identifiers
 from sessionactors.effects import Audit
 from sessionactors.errors import (
     InvalidKind,
@@ -27,20 +30,22 @@ from sessionactors.errors import (
     LimitExceedsGlobal,
     NotFound,
     RecordExists,
+    SessionTerminated,
     UnknownRequest,
 )
 from sessionactors.lifecycle import RESOURCE_VIOLATION, TERMINATE
-from sessionactors.settings import IsolationSettings
+from sessionactors.subscribers import check_subscriber
 from sessionactors.surroundings import ISOLATION
 from supervisors.actor import Actor
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.signals import Down
 
 if TYPE_CHECKING:
+    from sessionactors.settings import IsolationSettings
     from sessionactors.surroundings import Surroundings
     from supervisors.runtime.signals import MonitorRef
 
-__all__ = ["Isolation", "IsolationEvent", "IsolationInfo", "LimitCheck", "Usage", "UsageReport"]
+__all__ = ["Isolation", "IsolationEvent", "IsolationInfo", "IsolationLedger", "LimitCheck", "Usage", "UsageReport"]
 
 RESOURCES: Final = ("memory", "cpu", "messages", "connections")
 
@@ -119,8 +124,19 @@ class _Record:
         self.limits = limits  # in the order of RESOURCES
         self.used: list[float] = [0, 0.0, 0, 0]
         self.isolated = isolated
-        self.subscribers: tuple[object, ...] = ()
+        self.subscribers: dict[object, MonitorRef | None] = {}
         self.warned: frozenset[str] = frozenset()  # "memory_soft", "memory_hard", ... that have been told
+
+
+@final
+class IsolationLedger:
+    """All accounts; owned by the isolation actor of the moment, and handed to the next one."""
+
+    __slots__ = ("records", "settings")
+
+    def __init__(self, settings: IsolationSettings) -> None:
+        self.settings = settings
+        self.records: dict[str, _Record] = {}
 
 
 class Isolation(Actor):
@@ -129,19 +145,29 @@ class Isolation(Actor):
     Messages are `(verb, session id, ...)`; the verbs are the specification's names.
 
     Args:
-        settings: ceilings, and defaults for each session.
+        ledger: accounts that an earlier actor has left, and the settings.
         around: the system around it.
     """
 
     dispatch = "inline"
     crash_on_ask_error = True
 
-    def __init__(self, settings: IsolationSettings, around: Surroundings) -> None:
+    def __init__(self, ledger: IsolationLedger, around: Surroundings) -> None:
         super().__init__()
-        self._settings = settings
+        self._settings = ledger.settings
         self._around = around
-        self._records: dict[str, _Record] = {}
-        self._sessions: dict[MonitorRef, str] = {}
+        self._records = ledger.records
+        # Who is watched, for which session, and as a subscriber or (None) as the session itself.
+        self._watched: dict[MonitorRef, tuple[str, ActorRef[Any] | None]] = {}
+
+    def on_start(self) -> None:
+        """Watch again whom an earlier actor watched; who has died meanwhile is told as dead."""
+        for session_id, record in self._records.items():
+            if record.ref is not None:
+                record.monitor = self._watch(session_id, record.ref, None)
+            for who in record.subscribers:
+                if isinstance(who, ActorRef):
+                    record.subscribers[who] = self._watch(session_id, who, who)
 
     def on_receive(self, message: Any) -> Any:
         """Do what is asked; see the class."""
@@ -157,15 +183,23 @@ class Isolation(Actor):
     # -- records -----------------------------------------------------------------
 
     def _create_session(self, session_id: str, options: Mapping[str, object] | None = None) -> ActorRef[Any] | None:
+        session_id = identifiers.parse(session_id)
         if session_id in self._records:
             raise RecordExists(session_id)
+        if options is not None and not isinstance(options, Mapping):
+            raise InvalidKind("options", options, "a mapping of option names to values")
         given = dict(options or {})
         unknown = given.keys() - _OPTIONS
         if unknown:
-            raise InvalidOption("option of create_session", min(unknown), "one of " + ", ".join(sorted(_OPTIONS)))
+            allowed = "one of " + ", ".join(sorted(_OPTIONS))
+            raise InvalidOption("option of create_session", min(unknown, key=str), allowed)
         settings = self._settings
-        ref = given.get("ref", self._around.directory.get(session_id))
-        if ref is not None and not isinstance(ref, ActorRef):
+        ref = given.get("ref")
+        if ref is None:
+            ref = self._around.directory.get(session_id)
+            if ref is None and self._around.directory.has_ended(session_id):
+                raise SessionTerminated(session_id)
+        elif not isinstance(ref, ActorRef):
             raise InvalidKind("ref", ref, "the ref of the actor to account for")
         limits = [
             self._checked("memory", given.get("memory_limit", settings.memory_limit)),
@@ -176,8 +210,7 @@ class Isolation(Actor):
         isolated = bounds.flag("isolated", given.get("isolated", settings.isolated))
         record = _Record(self._around.now(), ref, limits, isolated=isolated)
         if ref is not None:
-            record.monitor = self.monitor(ref)
-            self._sessions[record.monitor] = session_id
+            record.monitor = self._watch(session_id, ref, None)
         self._records[session_id] = record
         return ref
 
@@ -190,23 +223,33 @@ class Isolation(Actor):
         if record is not None:
             self._remove(session_id, record)
 
-    def _remove(self, session_id: str, record: _Record) -> None:
-        if record.monitor is not None:
-            self.demonitor(record.monitor, flush=True)
-            self._sessions.pop(record.monitor, None)
+    def _remove(self, session_id: str, record: _Record, event: str = "session_destroyed") -> None:
+        """Close an account; the subscribers hear of it last."""
         del self._records[session_id]
-        self._tell(session_id, record, "session_destroyed", None)
+        self._unwatch(record.monitor)
+        self._tell(session_id, record, event, None)
+        for monitor in record.subscribers.values():
+            self._unwatch(monitor)
+
+    def _watch(self, session_id: str, ref: ActorRef[Any], subscriber: ActorRef[Any] | None) -> MonitorRef:
+        monitor = self.monitor(ref)
+        self._watched[monitor] = (session_id, subscriber)
+        return monitor
+
+    def _unwatch(self, monitor: MonitorRef | None) -> None:
+        if monitor is not None:
+            self._watched.pop(monitor, None)
+            self.demonitor(monitor, flush=True)
 
     def _died(self, monitor: MonitorRef) -> None:
-        session_id = self._sessions.pop(monitor, None)
-        if session_id is not None:
-            record = self._records.pop(session_id)
-            self._tell(session_id, record, "process_died", None)
+        session_id, subscriber = self._watched.pop(monitor, (None, None))
+        record = None if session_id is None else self._records.get(session_id)
+        if record is None or session_id is None:
             return
-        # A subscriber that is an actor: its monitor names it.
-        for record in self._records.values():
-            if monitor.target in record.subscribers:
-                record.subscribers = tuple(each for each in record.subscribers if each is not monitor.target)
+        if subscriber is None:
+            self._remove(session_id, record, "process_died")
+        else:
+            record.subscribers.pop(subscriber, None)
 
     def _cleanup_session(self, session_id: str) -> None:
         record = self._record(session_id)
@@ -221,17 +264,19 @@ class Isolation(Actor):
 
     def _set_limit(self, resource: str, session_id: str, limit: float | None) -> None:
         record = self._record(session_id)
-        record.limits[RESOURCES.index(resource)] = self._checked(resource, limit)
-        self._tell(session_id, record, f"{_SINGULAR[resource]}_limit_changed", limit)
+        checked = record.limits[RESOURCES.index(resource)] = self._checked(resource, limit)
+        self._tell(session_id, record, f"{_SINGULAR[resource]}_limit_changed", checked)
         self._judge(session_id, record)
 
     def _checked(self, resource: str, limit: object) -> float | None:
         name = f"{_SINGULAR[resource]}_limit"
         if limit is None or (isinstance(limit, float) and limit == math.inf):
             return None
+        checked: float
         if resource == "cpu":
-            return bounds.number(name, limit, most=100.0, unit=" percent", refuse=InvalidLimit)
-        checked = bounds.count(name, limit, refuse=InvalidLimit)
+            checked = bounds.number(name, limit, most=100.0, unit=" percent", refuse=InvalidLimit)
+        else:
+            checked = bounds.count(name, limit, refuse=InvalidLimit)
         ceiling = getattr(self._settings, f"max_{resource}")
         if checked > ceiling:
             raise LimitExceedsGlobal(name, checked, f"at most {ceiling}, the ceiling of all sessions together")
@@ -250,6 +295,8 @@ class Isolation(Actor):
     def _record_usage(self, session_id: str, usage: Mapping[str, float]) -> LimitCheck:
         """Report usage: memory and CPU as they are now, messages and connections as what is added."""
         record = self._record(session_id)
+        if not isinstance(usage, Mapping):
+            raise InvalidKind("usage", usage, "a mapping of resources to amounts")
         checked: list[tuple[int, float]] = []
         for resource, amount in usage.items():
             if resource not in RESOURCES:
@@ -258,7 +305,8 @@ class Isolation(Actor):
             if resource == "memory":
                 checked.append((place, bounds.count(resource, amount, least=0)))
             elif resource == "cpu":
-                share = 0.0 if amount == 0 else bounds.number(resource, amount, most=102_400.0, unit=" percent")
+                is_nothing = type(amount) in (int, float) and amount == 0
+                share = 0.0 if is_nothing else bounds.number(resource, amount, most=102_400.0, unit=" percent")
                 checked.append((place, share))
             else:
                 added = bounds.count(resource, amount, least=-bounds.COUNT_MAX)
@@ -320,27 +368,27 @@ class Isolation(Actor):
 
     def _subscribe(self, session_id: str, who: object) -> None:
         record = self._record(session_id)
-        if not isinstance(who, ActorRef) and not callable(who):
-            raise InvalidKind("subscriber", who, "an actor's ref, or something to call with the event")
+        check_subscriber(who)
         if who not in record.subscribers:
-            record.subscribers = (*record.subscribers, who)
-            if isinstance(who, ActorRef):
-                self.monitor(who)
+            record.subscribers[who] = self._watch(session_id, who, who) if isinstance(who, ActorRef) else None
 
     def _unsubscribe(self, session_id: str, who: object) -> None:
         record = self._record(session_id)
-        record.subscribers = tuple(each for each in record.subscribers if each is not who)
+        check_subscriber(who)
+        self._unwatch(record.subscribers.pop(who, None))
 
     def _tell(self, session_id: str, record: _Record, event: str, value: object) -> None:
+        if not record.subscribers:
+            return
         told = IsolationEvent(session_id, event, value)
-        for who in record.subscribers:
+        for who in list(record.subscribers):
             if isinstance(who, ActorRef):
                 who.send(told)
                 continue
             try:
                 cast("Callable[[IsolationEvent], object]", who)(told)
             except Exception:  # noqa: BLE001 - a subscriber that raises is dropped, and audited
-                record.subscribers = tuple(each for each in record.subscribers if each is not who)
+                record.subscribers.pop(who, None)
                 self._audit(session_id, "error", "subscriber_dropped", "warning", {"event": event})
 
     # -- judging -----------------------------------------------------------------
@@ -379,6 +427,7 @@ class Isolation(Actor):
         return LimitCheck(not any(violations.values()), violations)
 
     def _record(self, session_id: str) -> _Record:
+        session_id = identifiers.parse(session_id)
         record = self._records.get(session_id)
         if record is None:
             raise NotFound(session_id, "isolation record of session")

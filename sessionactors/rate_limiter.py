@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, final
 
-from sessionactors import bounds
-from sessionactors.errors import InvalidQuota, NotFound, UnknownRequest
+from sessionactors import bounds, identifiers
+from sessionactors.errors import CapacityExceeded, InvalidQuota, NotFound, SessionTerminated, UnknownRequest
 from sessionactors.limits.token_bucket import BucketLimits, BucketUsage, Decision, TokenBucket, check_both
 from sessionactors.settings import LimiterSettings
 from supervisors.actor import Actor
@@ -98,7 +98,11 @@ class RateLimiter(Actor):
         self._timer: Timer | None = None
 
     def on_start(self) -> None:
-        """Arm the sweep."""
+        """Arm the sweep, and forget the sessions that have ended while there was no limiter."""
+        directory = self._around.directory
+        for buckets in self._table.buckets.values():
+            for session_id in [each for each in buckets if directory.has_ended(each)]:
+                self._forget(session_id)
         interval = self._table.settings.cleanup_interval
         self._timer = self._around.timers.send_interval(interval, self._actor_ref, CLEANUP)
 
@@ -132,17 +136,21 @@ class RateLimiter(Actor):
         now = self._around.now()
         try:
             bucket = table.buckets[quota_type][session_id]
-        except KeyError:
+        except (KeyError, TypeError):  # TypeError: something that can be no key
             bucket = self._bucket(session_id, quota_type, now)
         if quota_type == "requests" and table.settings.global_quota_enabled:
             decision = check_both(bucket, table.everybody, cost, now)
         else:
             decision = bucket.check(cost, now)
+        refused_until = table.refused_until
         if decision[0]:
             table.admitted += 1
+            if refused_until:
+                refused_until.pop(session_id, None)
         else:
             table.refused += 1
-            table.refused_until[session_id] = now + decision[1]
+            if decision[1] < math.inf:  # nothing is to be waited for when it can never be admitted
+                refused_until[session_id] = now + decision[1]
         return decision
 
     def _record_request(self, session_id: str, quota_type: str, cost: float) -> None:
@@ -161,6 +169,9 @@ class RateLimiter(Actor):
         return QuotaRecord(bucket.level(now), usage.last_update, usage.capacity, usage.rate)
 
     def _reset_quota(self, session_id: str, quota_type: str | None = None) -> None:
+        session_id = identifiers.parse(session_id)
+        if quota_type is not None:
+            bounds.text("type", quota_type)
         now = self._around.now()
         for known, buckets in self._table.buckets.items():
             if quota_type in (None, known) and session_id in buckets:
@@ -172,6 +183,7 @@ class RateLimiter(Actor):
 
     def _check_throttle(self, session_id: str) -> bool:
         """Tell whether the session owes something, or was refused and has not waited yet."""
+        session_id = identifiers.parse(session_id)
         now = self._around.now()
         if self._table.refused_until.get(session_id, -math.inf) > now:
             return True
@@ -198,16 +210,23 @@ class RateLimiter(Actor):
     # -- buckets ---------------------------------------------------------------
 
     def _bucket(self, session_id: str, quota_type: str, now: float) -> TokenBucket:
-        buckets = self._table.buckets.get(quota_type)
-        if buckets is None:
-            buckets = self._table.buckets[bounds.text("type", quota_type)] = {}
-        bucket = buckets.get(session_id)
+        """Return a bucket; the first look at one makes it, full, unless its session has ended."""
+        session_id = identifiers.parse(session_id)
+        table = self._table
+        buckets = table.buckets.get(bounds.text("type", quota_type))
+        bucket = None if buckets is None else buckets.get(session_id)
         if bucket is None:
-            bucket = buckets[session_id] = TokenBucket(self._table.default, now)
+            if self._around.directory.has_ended(session_id):
+                raise SessionTerminated(session_id)
+            if sum(map(len, table.buckets.values())) >= table.settings.keys_max:
+                raise CapacityExceeded("the table of rate limits", table.settings.keys_max)
+            bucket = TokenBucket(table.default, now)
+            table.buckets.setdefault(quota_type, {})[session_id] = bucket
         return bucket
 
     def _known(self, session_id: str, quota_type: str) -> TokenBucket:
-        bucket = self._table.buckets.get(quota_type, {}).get(session_id)
+        session_id = identifiers.parse(session_id)
+        bucket = self._table.buckets.get(bounds.text("type", quota_type), {}).get(session_id)
         if bucket is None:
             raise NotFound(session_id, f"{quota_type} quota of session")
         return bucket
@@ -229,6 +248,8 @@ class RateLimiter(Actor):
             ]
             for session_id in stale:
                 del buckets[session_id]
+        for quota_type in [each for each, buckets in self._table.buckets.items() if not buckets]:
+            del self._table.buckets[quota_type]
         waiting = self._table.refused_until
         for session_id in [each for each, until in waiting.items() if until <= now]:
             del waiting[session_id]

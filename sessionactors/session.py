@@ -9,11 +9,12 @@ that is accounted for however it comes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, final
 
 from sessionactors.effects import (
     Audit,
+    Effect,
     Effects,
     Migrate,
     Notify,
@@ -25,7 +26,13 @@ from sessionactors.effects import (
     Verify,
     Wake,
 )
-from sessionactors.errors import InvalidKind, MigrationFailed, NoBackend, SessionExists, UnknownRequest
+from sessionactors.errors import (
+    MigrationFailed,
+    NoBackend,
+    SessionExists,
+    SessionTerminated,
+    UnknownRequest,
+)
 from sessionactors.expiry import entry_of
 from sessionactors.lifecycle import (
     ACTIVATE,
@@ -39,6 +46,7 @@ from sessionactors.lifecycle import (
 )
 from sessionactors.session_data import SessionData, check_quota, history, info, metrics, resources_used
 from sessionactors.states import TERMINATED
+from sessionactors.subscribers import check_subscriber
 from sessionactors.surroundings import ISOLATION, RATE_LIMITER, REAPER
 from supervisors.actor import Actor
 from supervisors.errors import Refusal
@@ -55,9 +63,12 @@ if TYPE_CHECKING:
     from supervisors.runtime.signals import MonitorRef
     from supervisors.timers.service import Timer
 
-__all__ = ["PEEK", "QUERIES", "SUBSCRIBE", "UNSUBSCRIBE", "Session", "SessionEvent"]
+__all__ = ["PEEK", "QUERIES", "SUBSCRIBE", "UNSUBSCRIBE", "Reaping", "Session", "SessionEvent"]
 
 logger = logging.getLogger("sessionactors.session")
+
+REAPED: Final = "reaped"
+_REASON_MAX: Final = 200  # characters, which are at most 800 bytes
 
 SUBSCRIBE: Final = "subscribe"
 UNSUBSCRIBE: Final = "unsubscribe"
@@ -90,12 +101,29 @@ class SessionEvent(NamedTuple):
     detail: str | None
 
 
+@final
+class Reaping(NamedTuple):
+    """What the reaper asks: end, and say why in the log.
+
+    Asking first and ending afterwards would be two turns, and between them the
+    session might be used again.
+
+    Attributes:
+        facts: what the log says about it.
+        last_accessed: the last activity that the reaper knows of, UTC seconds; the
+            session goes on if there has been another one. None ends it in any case.
+    """
+
+    facts: Mapping[str, object]
+    last_accessed: float | None
+
+
 class Session(Actor):
     """One session. Start it through a `SessionSystem`, not by hand.
 
     Messages are `(operation, argument)` for everything in
-    `sessionactors.lifecycle`, and the bare name for a query. The answer to an
-    operation is the state after it.
+    `sessionactors.lifecycle`, the bare name for a query, and a `Reaping`. The
+    answer to an operation is the state after it.
 
     Args:
         session_id: a checked id.
@@ -106,7 +134,9 @@ class Session(Actor):
     dispatch = "inline"
     crash_on_ask_error = True
 
+    # Class attributes, because hardly any session ever has other values.
     _is_accounted_for = False
+    _undone: Effects = ()
 
     def __init__(self, session_id: str, options: SessionOptions, around: Surroundings) -> None:
         super().__init__()
@@ -136,8 +166,11 @@ class Session(Actor):
         """Do an operation, or answer a query."""
         data = self.data
         if message.__class__ is tuple:
-            operation, argument = message
-            if operation == ACTIVATE and argument is None and self._around.authenticator is None:
+            try:
+                operation, argument = message
+            except ValueError:
+                return self._other(message)
+            if operation == ACTIVATE and argument is None and self._around.verifier is None:
                 argument = accepts_flag
             effects = decide(data, operation, self._around.now(), argument)
             if effects:
@@ -146,15 +179,17 @@ class Session(Actor):
         if message.__class__ is str:
             query = QUERIES.get(message)
             if query is not None:
+                if data.state == TERMINATED:  # a question that was on its way when the session ended
+                    raise SessionTerminated(data.session_id)
                 return query(data, self._around.now())
         return self._other(message)
 
     def receive_tell(self, message: Any) -> None:
         """Do an operation for which nobody waits, a timer's or a verdict for example."""
-        if isinstance(message, Down):
+        if message.__class__ is Down:
             self._unsubscribe(message.source)
-        elif message.__class__ is tuple and message[0] == VERDICT:
-            self._heard(message[1])
+        elif message.__class__ is tuple and message[:1] == (VERDICT,):
+            self._heard(message)
         elif message.__class__ is not str:
             self.receive_ask(message)
 
@@ -170,16 +205,26 @@ class Session(Actor):
 
     # -- performing ----------------------------------------------------------
 
-    def _perform(self, effects: Effects) -> None:
-        for effect in effects:
-            kind = effect.__class__
-            if kind is Transition or kind is Audit:
-                self._around.audit.put((self._around.now(), self.data.session_id, effect, "session"))  # type: ignore[arg-type]
-            elif kind is Notify:
-                if self._subscribers is not None:
-                    self._notify(cast("Notify", effect))
-            else:
-                _PERFORM[kind](self, effect)
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        rest = iter(effects)
+        kind: type = Audit
+        try:
+            for effect in rest:
+                kind = effect.__class__
+                if kind is Transition or kind is Audit:
+                    self._around.audit.put((self._around.now(), self.data.session_id, effect, "session"))  # type: ignore[arg-type]
+                elif kind is Notify:
+                    if self._subscribers is not None:
+                        self._notify(cast("Notify", effect))
+                else:
+                    _PERFORM[kind](self, effect)
+        except Refusal:
+            raise  # the last effect, if it is one
+        except BaseException:
+            # The record has changed already. Whoever interrupts (Ctrl-C does) ends
+            # this actor, and its end performs what is left.
+            self._undone = (Terminate("interrupted"),) if kind is Terminate else tuple(rest)
+            raise
 
     def _wake_at(self, wake: Wake) -> None:
         if self._timer is not None:
@@ -190,17 +235,20 @@ class Session(Actor):
         raise refuse.error
 
     def _verify(self, verify: Verify) -> None:
-        """Ask the authenticator on a thread of its own; the asker gets the answer after it."""
-        authenticator = self._around.authenticator
-        assert authenticator is not None
+        """Have the authenticator asked elsewhere; the asker gets the answer after it."""
+        verifier = self._around.verifier
+        assert verifier is not None
+        verifier.ask(verify, self._actor_ref)
         self._activation = self.defer_reply()
-        _Verification.start(authenticator, verify, self._actor_ref)
 
-    def _heard(self, verdict: Verdict) -> None:
+    def _heard(self, message: tuple[str, Verdict]) -> None:
         """Take the authenticator's answer and pass the outcome on to who asked for it."""
+        _, verdict = message
+        if verdict.question is not self.data.question:
+            return  # nobody waits for it any more
         asked, self._activation = self._activation, None
         try:
-            state = self.receive_ask((VERDICT, verdict))
+            state = self.receive_ask(message)
         except Refusal as refusal:
             if asked is not None:
                 asked.refuse(refusal)
@@ -225,16 +273,27 @@ class Session(Actor):
             self._actor_ref.send(StopMessage())
 
     def _account_for(self, reason: object, *, crash: bool) -> None:
+        """See that the end is in the log, once: ours if it has begun, or one for this reason."""
+        undone, self._undone = self._undone, ()
+        self._perform(undone)
         if self._is_accounted_for or self.data.state == TERMINATED:
             return
         self._is_accounted_for = True
         if crash:
-            what = type(reason.error).__name__ if isinstance(reason, Crashed) else describe(reason)
+            what = type(reason.error).__name__ if isinstance(reason, Crashed) else describe(reason)[:_REASON_MAX]
             effects = decide(self.data, CRASH, self._around.now(), what)
         else:
-            told = "stopped" if reason == NORMAL else describe(reason)[:200]
-            effects = decide(self.data, TERMINATE, self._around.now(), told)
+            effects = decide(self.data, TERMINATE, self._around.now(), _told(reason))
         self._perform(effects)
+
+    def _reap(self, reaping: Reaping) -> None:
+        """End for the reaper, unless there has been activity since it has looked."""
+        data = self.data
+        if data.state == TERMINATED:
+            raise SessionTerminated(data.session_id)
+        if reaping.last_accessed in (None, data.last_activity + data.wall_offset):
+            self._perform((Audit("lifecycle", "session_reaped", "info", reaping.facts),))
+            self._perform(decide(data, TERMINATE, self._around.now(), REAPED))
 
     # -- subscribers -----------------------------------------------------------
 
@@ -251,8 +310,6 @@ class Session(Actor):
                 self._unsubscribe(subscriber)
 
     def _subscribe(self, subscriber: object) -> None:
-        if not isinstance(subscriber, ActorRef) and not callable(subscriber):
-            raise InvalidKind("subscriber", subscriber, "an actor's ref, or something to call with the event")
         if self._subscribers is None:
             self._subscribers = {}
         if subscriber not in self._subscribers:
@@ -271,35 +328,24 @@ class Session(Actor):
     def _other(self, message: Any) -> Any:
         if message.__class__ in PYKKA_MESSAGES:
             return super().receive_ask(message)
+        if message.__class__ is Reaping:
+            self._reap(message)
+            return self.data.state
         if isinstance(message, list) and len(message) == 2 and message[0] in (SUBSCRIBE, UNSUBSCRIBE):
+            if self.data.state == TERMINATED:
+                raise SessionTerminated(self.data.session_id)
+            check_subscriber(message[1])
             (self._subscribe if message[0] == SUBSCRIBE else self._unsubscribe)(message[1])
             return self.data.state
         raise UnknownRequest("message", message, "(operation, argument), or the name of a query")
 
 
-class _Verification(Actor):
-    """Asks an authenticator, which may be slow, once; then it is gone."""
-
-    dispatch = "shared"
-
-    def __init__(self, authenticator: Callable[[object], object], question: Verify, session: ActorRef[Any]) -> None:
-        super().__init__()
-        self._authenticator = authenticator
-        self._question = question
-        self._session = session
-
-    def on_start(self) -> None:
-        """Ask; whatever goes wrong denies."""
-        question = self._question
-        try:
-            answer = self._authenticator(question.context)
-        except Exception as error:  # noqa: BLE001 - fails closed, audited by the session
-            verdict = Verdict(question, accepted=False, failure=type(error).__name__)
-        else:
-            user_id = answer if isinstance(answer, str) else None
-            verdict = Verdict(question, accepted=answer is True or user_id is not None, user_id=user_id)
-        self._session.send((VERDICT, verdict))
-        self.actor_ref.send(StopMessage())
+def _told(reason: object) -> str:
+    """Write an exit reason as the reason of a transition, which is one printable line."""
+    if isinstance(reason, str) and reason == NORMAL:
+        return "stopped"
+    line = "".join(each if each.isprintable() else " " for each in describe(reason)[:_REASON_MAX])
+    return line or "stopped"
 
 
 def _persist(session: Session, persist: Persist) -> None:

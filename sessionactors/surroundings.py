@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from sessionactors.audit.intake import Intake
     from sessionactors.directory import Directory
+    from sessionactors.verification import TurnVerifier, Verifier
     from supervisors.runtime.ref import ActorRef
     from supervisors.timers.service import TimerService
 
@@ -35,12 +36,12 @@ class Surroundings:
         audit: where audit events go.
         directory: the live sessions.
         timers: the timer service.
-        authenticator: decides about credentials; None is the default one, which
-            trusts the embedding program.
+        verifier: has the authenticator asked; None is the default one, which trusts
+            the embedding program.
         whereis: finds a service by its name; None while it is being restarted.
     """
 
-    __slots__ = ("audit", "authenticator", "directory", "now", "timers", "wall_offset", "whereis")
+    __slots__ = ("audit", "directory", "now", "timers", "verifier", "wall_offset", "whereis")
 
     def __init__(
         self,
@@ -51,7 +52,7 @@ class Surroundings:
         directory: Directory,
         timers: TimerService,
         whereis: Callable[[object], ActorRef[Any] | None],
-        authenticator: Callable[[object], object] | None = None,
+        verifier: Verifier | TurnVerifier | None = None,
     ) -> None:
         self.now = now
         self.wall_offset = wall_offset
@@ -59,4 +60,4 @@ class Surroundings:
         self.directory = directory
         self.timers = timers
         self.whereis = whereis
-        self.authenticator = authenticator
+        self.verifier = verifier

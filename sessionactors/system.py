@@ -7,17 +7,25 @@ and returns its answer; nothing is decided in this file.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast, final
+from typing import TYPE_CHECKING, Any, Self, TypeVar, final
 
 from sessionactors import identifiers
+from sessionactors.audit.errors import AuditError
 from sessionactors.audit.intake import COMMIT, Intake
-from sessionactors.audit.record import kind_of
-from sessionactors.audit.service import AuditCounts, AuditLedger, open_log
+from sessionactors.audit.service import AuditCounts, AuditLedger, logged, open_log
 from sessionactors.directory import Directory
-from sessionactors.effects import Audit
-from sessionactors.errors import InvalidKind, NotFound, SessionExists, SessionTerminated
+from sessionactors.errors import (
+    CapacityExceeded,
+    InvalidKind,
+    InvalidQuota,
+    NotFound,
+    SessionExists,
+    SessionTerminated,
+)
+from sessionactors.isolation import IsolationLedger
 from sessionactors.lifecycle import (
     ACTIVATE,
     AUTHENTICATE,
@@ -39,6 +47,7 @@ from sessionactors.lifecycle import (
 )
 from sessionactors.rate_limiter import LimiterTable
 from sessionactors.reaper import ReaperLedger
+from sessionactors.service_calls import ServiceCalls
 from sessionactors.session import SUBSCRIBE, UNSUBSCRIBE, Session
 from sessionactors.settings import (
     AuditSettings,
@@ -47,26 +56,29 @@ from sessionactors.settings import (
     Quota,
     ReaperSettings,
     SessionOptions,
+    Settings,
 )
 from sessionactors.states import TERMINATED
-from sessionactors.surroundings import AUDIT, ISOLATION, RATE_LIMITER, REAPER, ROOT, SESSIONS, Surroundings
+from sessionactors.surroundings import AUDIT, ROOT, SESSIONS, Surroundings
 from sessionactors.tree import Parts, start_tree
+from sessionactors.verification import TurnVerifier, Verifier
+from supervisors.clock import VirtualClock
+from supervisors.errors import UsageError
 from supervisors.exits import SHUTDOWN
 from supervisors.runtime.outcomes import ActorDeadError
+from supervisors.runtime.turn import current_ref
 from supervisors.supervision.calls import start_child
 from supervisors.supervision.child_spec import ChildSpec
 from supervisors.supervision.requests import ChildStartFailed
 from supervisors.system import ActorSystem
+from supervisors.timers.service import checked_delay
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from sessionactors.effects import AuditType, Severity
-    from sessionactors.isolation import LimitCheck, UsageReport
-    from sessionactors.limits.token_bucket import Decision
-    from sessionactors.rate_limiter import LimiterStatistics
-    from sessionactors.reaper import ReaperStatistics
+    from sessionactors.audit.contract import AuditHead
     from sessionactors.session_data import HistoryEntry, QuotaCheck, SessionInfo, SessionMetrics
+    from sessionactors.verification import Authenticator
     from supervisors.clock import Clock
     from supervisors.entropy import Entropy
     from supervisors.runtime.ref import ActorRef
@@ -75,21 +87,22 @@ __all__ = ["SessionSystem"]
 
 
 @final
-class SessionSystem:
+class SessionSystem(ServiceCalls):
     """Sessions and the services around them, supervised.
 
     Args:
         audit_dir: directory of the durable audit log, made if it is missing; None
             keeps the log in memory.
-        session: defaults of sessions.
+        session: defaults of sessions; these and the next four are settings, or a
+            mapping of option names to values.
         limiter: settings of the rate limiter.
         isolation: settings of isolation.
         reaper: settings of the reaper.
         audit: settings of the audit log.
         authenticator: decides about credentials: called with what was given to
-            `authenticate`, on a thread of its own; True or a user id accepts,
-            anything else and any exception denies. None trusts the embedding
-            program, which then passes `authenticated=True`.
+            `authenticate`, on a thread of its own, and may be slow; True or a user
+            id accepts, anything else and any exception denies. None trusts the
+            embedding program, which then passes `authenticated=True`.
         clock: `SystemClock()` by default; a `VirtualClock` makes it deterministic.
         entropy: source of generated ids.
         workers: threads of the actor system.
@@ -115,11 +128,11 @@ class SessionSystem:
         self,
         *,
         audit_dir: str | Path | None = None,
-        session: SessionOptions | None = None,
-        limiter: LimiterSettings | None = None,
-        isolation: IsolationSettings | None = None,
-        reaper: ReaperSettings | None = None,
-        audit: AuditSettings | None = None,
+        session: SessionOptions | Mapping[str, object] | None = None,
+        limiter: LimiterSettings | Mapping[str, object] | None = None,
+        isolation: IsolationSettings | Mapping[str, object] | None = None,
+        reaper: ReaperSettings | Mapping[str, object] | None = None,
+        audit: AuditSettings | Mapping[str, object] | None = None,
         authenticator: Callable[[object], object] | None = None,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
@@ -130,13 +143,24 @@ class SessionSystem:
     ) -> None:
         if authenticator is not None and not callable(authenticator):
             raise InvalidKind("authenticator", authenticator, "something to call with the credentials")
-        self.options = session if session is not None else SessionOptions()
-        audit_settings = audit if audit is not None else AuditSettings()
+        self.options = _settings("session", session, SessionOptions)
+        audit_settings = _settings("audit", audit, AuditSettings)
+        limiter_settings = _settings("limiter", limiter, LimiterSettings)
+        isolation_settings = _settings("isolation", isolation, IsolationSettings)
+        reaper_settings = _settings("reaper", reaper, ReaperSettings)
+        if not (audit_dir is None or isinstance(audit_dir, (str, Path))):
+            raise InvalidKind("audit_dir", audit_dir, "a path, or None for a log in memory")
         self.actors = ActorSystem(
             clock=clock, entropy=entropy, workers=workers, shutdown_timeout=shutdown_timeout, name="sessionactors"
         )
+        try:
+            log = open_log(audit_dir)
+        except BaseException:
+            self.actors.stop()
+            raise
         now = self.actors.clock.monotonic()
         self.directory = Directory()
+        self._verifier = None if authenticator is None else _verifier(authenticator, self.actors)
         self._intake = Intake(lambda: self.actors.whereis(AUDIT), audit_settings.batch_max, audit_settings.queue_max)
         self._around = Surroundings(
             now=self.actors.clock.monotonic,
@@ -145,18 +169,19 @@ class SessionSystem:
             directory=self.directory,
             timers=self.actors.timers,
             whereis=self.actors.whereis,
-            authenticator=authenticator,
+            verifier=self._verifier,
         )
-        self._ledger = AuditLedger(open_log(audit_dir), self._intake, audit_settings, self.actors.clock)
-        self._reaper = ReaperLedger(reaper if reaper is not None else ReaperSettings(), now)
+        self._ledger = AuditLedger(log, self._intake, audit_settings, self.actors.clock)
+        self._reaper = ReaperLedger(reaper_settings, now)
         self._ids = self.actors.entropy.stream("session-ids")
         self._templates: dict[type[Session], ChildSpec] = {}
         self._is_stopped = False
+        self._stopping = threading.Lock()  # guards _is_stopped
         parts = Parts(
             around=self._around,
             audit=self._ledger,
-            limiter=LimiterTable(limiter if limiter is not None else LimiterSettings(), now),
-            isolation=isolation if isolation is not None else IsolationSettings(),
+            limiter=LimiterTable(limiter_settings, now),
+            isolation=IsolationLedger(isolation_settings),
             reaper=self._reaper,
             max_restarts=max_restarts,
             max_seconds=max_seconds,
@@ -195,16 +220,16 @@ class SessionSystem:
         given = self.options if options is None else options
         if not isinstance(given, SessionOptions):
             given = self.options.updated(given)
-        sessions = self.actors.whereis(SESSIONS)
-        if sessions is None:
-            raise NotFound(SESSIONS, "running service")
         if self.directory.get(checked) is not None:
             raise SessionExists(checked)
         template = self._templates.get(session_class)
         if template is None:
             template = self._templates[session_class] = _template(session_class)
+        sessions = self._service(SESSIONS)
         try:
             start_child(sessions, template.with_args((checked, given, self._around)))
+        except ActorDeadError as dead:
+            raise NotFound(SESSIONS, "running service") from dead
         except ChildStartFailed as failed:
             # Somebody was faster with the same id.
             raise (failed.reason if isinstance(failed.reason, SessionExists) else failed) from None
@@ -229,8 +254,18 @@ class SessionSystem:
         Raises:
             NotAuthenticated: there are no credentials.
             AuthenticationFailed: they were rejected; `authenticate` again.
+            SessionTerminated: the session has ended before the authenticator had an answer.
+
+        Blocks: as long as the authenticator takes, at most until `auth_timeout` ends the session.
         """
-        return self._do(session_id, ACTIVATE)
+        if self._verifier is None:
+            return self._do(session_id, ACTIVATE)
+        ref = self.directory.find(session_id)
+        try:
+            state: str = ref.ask((ACTIVATE, None), timeout=None)
+        except ActorDeadError as dead:
+            raise SessionTerminated(session_id) from dead
+        return state
 
     def deactivate(self, session_id: str) -> str:
         """Make an active session idle. Returns `idle`."""
@@ -270,7 +305,7 @@ class SessionSystem:
 
     def set_quota(self, session_id: str, quota: Quota | Mapping[str, object]) -> None:
         """Replace a session's quota."""
-        self._do(session_id, SET_QUOTA, quota if isinstance(quota, Quota) else Quota.from_mapping(quota))
+        self._do(session_id, SET_QUOTA, _quota(quota))
 
     # -- sessions: looking ------------------------------------------------------
 
@@ -280,15 +315,13 @@ class SessionSystem:
         return state
 
     def state_of(self, session_id: str) -> str | None:
-        """Return the state, `terminated` after the end, None if there never was one; never raises."""
-        ref = self.directory.get(session_id)
-        if ref is not None:
-            try:
-                state: str = ref.ask("get_state")
-            except (ActorDeadError, SessionTerminated):
-                return TERMINATED
-            return state
-        return TERMINATED if self.directory.has_ended(session_id) else None
+        """Return the state, `terminated` after the end, None if there never was such a session."""
+        try:
+            return self.get_state(session_id)
+        except SessionTerminated:
+            return TERMINATED
+        except NotFound:
+            return None
 
     def get_info(self, session_id: str) -> SessionInfo:
         """Return the information record of a live session."""
@@ -311,7 +344,12 @@ class SessionSystem:
         return answer
 
     def subscribe(self, session_id: str, subscriber: ActorRef[Any] | Callable[[Any], object]) -> None:
-        """Send `SessionEvent`s to an actor or a function; subscribing again changes nothing."""
+        """Send `SessionEvent`s to an actor or a function; subscribing again changes nothing.
+
+        A function is called in the session's own turn, by whichever thread runs it: it
+        is quick, and whoever wants to call the session back subscribes an actor. One
+        that raises is dropped, as is an actor that has ended.
+        """
         self._query(session_id, [SUBSCRIBE, subscriber])
 
     def unsubscribe(self, session_id: str, subscriber: ActorRef[Any] | Callable[[Any], object]) -> None:
@@ -344,108 +382,80 @@ class SessionSystem:
         """Allow authentication again, with a fresh count of attempts; audited as `security`."""
         self._do(session_id, UNLOCK, Override(admin, reason))
 
-    def override_quota(self, session_id: str, quota: Quota, *, admin: str, reason: str = "") -> None:
+    def override_quota(
+        self, session_id: str, quota: Quota | Mapping[str, object], *, admin: str, reason: str = ""
+    ) -> None:
         """Replace a session's quota as an administrator; audited as `security`."""
-        self._do(session_id, OVERRIDE_QUOTA, Override(admin, reason, quota))
+        self._do(session_id, OVERRIDE_QUOTA, Override(admin, reason, _quota(quota)))
 
-    # -- the rate limiter -----------------------------------------------------------
-
-    def check_rate_limit(self, session_id: str, type: str = "requests", cost: float = 1) -> Decision:  # noqa: A002
-        """Take tokens if they are there: `(True, 0.0)`, or `(False, seconds to wait)`."""
-        decision: Decision = self._service(RATE_LIMITER).ask(("check", session_id, type, cost))
-        return decision
-
-    def record_request(self, session_id: str, type: str = "requests", cost: float = 1) -> None:  # noqa: A002
-        """Charge for what has happened already; this may leave a debt."""
-        self._service(RATE_LIMITER).ask(("record", session_id, type, cost))
-
-    def set_rate_limit(self, session_id: str, quota: float | Mapping[str, float], type: str = "requests") -> None:  # noqa: A002
-        """Change a bucket: a capacity, or a mapping with capacity and rate; nothing is refilled."""
-        self._service(RATE_LIMITER).ask(("set_quota", session_id, type, quota))
-
-    def reset_rate_limit(self, session_id: str, type: str | None = None) -> None:  # noqa: A002
-        """Fill the buckets of a session, of one type or of all."""
-        self._service(RATE_LIMITER).ask(("reset_quota", session_id, type))
-
-    def get_rate_limit_usage(self, session_id: str, type: str = "requests") -> Any:  # noqa: A002
-        """Return the `BucketUsage` of a bucket."""
-        return self._service(RATE_LIMITER).ask(("get_usage", session_id, type))
-
-    def check_throttle(self, session_id: str) -> bool:
-        """Tell whether the session owes something, or was refused and has not waited yet."""
-        answer: bool = self._service(RATE_LIMITER).ask(("check_throttle", session_id))
-        return answer
-
-    def limiter_statistics(self) -> LimiterStatistics:
-        """Return the limiter's counts."""
-        answer: LimiterStatistics = self._service(RATE_LIMITER).ask(("get_stats",))
-        return answer
-
-    # -- isolation --------------------------------------------------------------------
-
-    def isolate(self, session_id: str, **options: object) -> None:
-        """Open an isolation record for a session; options as of `create_session`."""
-        self._service(ISOLATION).ask(("create_session", session_id, options))
-
-    def record_usage(self, session_id: str, **usage: float) -> LimitCheck:
-        """Report memory (bytes) and cpu (percent) as they are, messages and connections as added."""
-        answer: LimitCheck = self._service(ISOLATION).ask(("record_usage", session_id, usage))
-        return answer
-
-    def get_resource_usage(self, session_id: str) -> UsageReport:
-        """Return what a session uses of its limits."""
-        answer: UsageReport = self._service(ISOLATION).ask(("get_resource_usage", session_id))
-        return answer
-
-    # -- reaper and audit log ----------------------------------------------------------
-
-    def reap(self, policy: str | None = None) -> int:
-        """Sweep now; return how many sessions have ended. None is the configured policy."""
-        answer: int = self._service(REAPER).ask(("reap", policy), timeout=30.0)
-        return answer
-
-    def reaper_statistics(self) -> ReaperStatistics:
-        """Return the reaper's counts and settings."""
-        answer: ReaperStatistics = self._service(REAPER).ask(("get_stats",))
-        return answer
+    # -- the audit log -----------------------------------------------------------------
 
     def log_event(
         self, session_id: str | None, event_type: str, data: Mapping[str, object] | None = None, severity: str = "info"
     ) -> None:
-        """Add an entry to the audit log; returns before it is durable."""
-        kind_of(event_type, severity)  # raises what explains a wrong one
-        if data is not None and not isinstance(data, Mapping):
-            raise InvalidKind("data", data, "a mapping")
-        event = Audit(cast("AuditType", event_type), "log_event", cast("Severity", severity), data)
-        self._intake.put((self._around.now(), session_id, event, "program"))
+        """Add an entry to the audit log; returns before it is durable.
 
-    def commit_audit(self) -> Any:
-        """Make everything that was logged so far durable, sign the head, and return it."""
-        return self._service(AUDIT).ask(COMMIT, timeout=30.0)
+        Raises:
+            CapacityExceeded: the queue is full, and the log cannot be written.
+            NotFound: the system has been stopped.
+        """
+        known = None if session_id is None else identifiers.parse(session_id)
+        if not self._intake.put((self._around.now(), known, logged(event_type, severity, data), "program")):
+            if self._is_stopped:
+                raise NotFound(AUDIT, "running service")
+            raise CapacityExceeded("the audit queue", self._intake.queue_max)
+
+    def commit_audit(self) -> AuditHead:
+        """Make everything that was logged so far durable, sign the head, and return it.
+
+        Raises:
+            AuditError: the log cannot be written; nothing is lost, and a later call may succeed.
+        """
+        answer = self._ask(AUDIT, COMMIT, 30.0)
+        if isinstance(answer, AuditError):
+            raise answer
+        head: AuditHead = answer
+        return head
 
     def audit_counts(self) -> AuditCounts:
-        """Return how many events and transitions have been written since the start."""
-        return AuditCounts(dict(self._ledger.by_type), dict(self._ledger.by_edge))
+        """Return how many events and transitions have been written since the start, and how many were lost."""
+        return AuditCounts(dict(self._ledger.by_type), dict(self._ledger.by_edge), self._intake.lost)
 
     # -- the end -------------------------------------------------------------------------
 
     def stop(self, timeout: float | None = None) -> list[ActorRef[Any]]:
         """Stop in reverse order of the start, so that every end is audited; close the log.
 
+        Args:
+            timeout: seconds for all together; by default `shutdown_timeout`.
+
         Returns:
             The actors that had to be killed; usually empty.
+
+        Raises:
+            AuditError: the last events could not be written; all else has been done.
+            UsageError: an actor's own turn calls this.
         """
-        if self._is_stopped:
-            return []
-        self._is_stopped = True
+        budget = self.actors.shutdown_timeout if timeout is None else checked_delay("timeout", timeout)
+        if current_ref() is not None:
+            raise UsageError("an actor cannot wait for the end of its own system; stop it from outside")
+        with self._stopping:
+            if self._is_stopped:
+                return []
+            self._is_stopped = True
+        monotonic = self.actors.clock.monotonic
+        deadline = monotonic() + budget
         try:
             root = self.actors.whereis(ROOT)
             if root is not None:
                 # The tree stops itself, in order; what is left after that has no order.
                 root.exit(SHUTDOWN)
-                root.when_ended().settle(self.actors.shutdown_timeout if timeout is None else timeout)
-            return self.actors.stop(timeout)
+                root.when_ended().settle(budget)
+            if self._verifier is not None:
+                self._verifier.stop()
+            return self.actors.stop(max(deadline - monotonic(), 0.0))
         finally:
+            self._intake.close()
             self._ledger.close()
 
     def __enter__(self) -> Self:
@@ -477,11 +487,31 @@ class SessionSystem:
         except ActorDeadError as dead:
             raise SessionTerminated(session_id) from dead
 
-    def _service(self, name: str) -> ActorRef[Any]:
-        ref = self.actors.whereis(name)
-        if ref is None:
-            raise NotFound(name, "running service")
-        return ref
+
+S = TypeVar("S", bound=Settings)
+
+
+def _settings(field: str, given: object, kind: type[S]) -> S:
+    if given is None:
+        return kind()
+    if isinstance(given, kind):
+        return given
+    if not isinstance(given, Mapping):
+        raise InvalidKind(field, given, f"{kind.__name__}, or a mapping of its options")
+    return kind.from_mapping(given)
+
+
+def _quota(given: object) -> Quota:
+    if isinstance(given, Quota):
+        return given
+    if not isinstance(given, Mapping):
+        raise InvalidQuota("quota", given, "a Quota, or a mapping of its options")
+    return Quota.from_mapping(given)
+
+
+def _verifier(authenticator: Authenticator, actors: ActorSystem) -> Verifier | TurnVerifier:
+    is_virtual = isinstance(actors.clock, VirtualClock)
+    return TurnVerifier(authenticator) if is_virtual else Verifier(authenticator)
 
 
 def _template(session_class: type[Session]) -> ChildSpec:

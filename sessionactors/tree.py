@@ -22,10 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from sessionactors.audit.service import AuditLedger, AuditService
 from sessionactors.effects import Audit
-from sessionactors.isolation import Isolation
+from sessionactors.isolation import Isolation, IsolationLedger
 from sessionactors.rate_limiter import LimiterTable, RateLimiter
 from sessionactors.reaper import Reaper, ReaperLedger
-from sessionactors.settings import IsolationSettings
 from sessionactors.surroundings import AUDIT, ISOLATION, RATE_LIMITER, REAPER, ROOT, SESSIONS, Surroundings
 from supervisors.exits import describe
 from supervisors.supervision.child_spec import ChildSpec
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from supervisors.runtime.ref import ActorRef
     from supervisors.system import ActorSystem
 
-__all__ = ["Parts", "start_tree"]
+__all__ = ["AuditedSupervisor", "Parts", "SessionsSupervisor", "start_tree"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class Parts:
         around: clock, timers, audit queue, names.
         audit: log and counts of the audit actor.
         limiter: buckets of the rate limiter.
-        isolation: settings of isolation.
+        isolation: accounts of isolation.
         reaper: schedule and counts of the reaper.
         max_restarts: restarts of services that are fine within `max_seconds`.
         max_seconds: that window, seconds.
@@ -60,7 +59,7 @@ class Parts:
     around: Surroundings
     audit: AuditLedger
     limiter: LimiterTable
-    isolation: IsolationSettings
+    isolation: IsolationLedger
     reaper: ReaperLedger
     max_restarts: int
     max_seconds: float

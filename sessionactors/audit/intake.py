@@ -6,14 +6,16 @@ batch. A mailbox dies with its actor; this queue does not, so a crash of the aud
 actor loses no event: the next one finds it waiting.
 
 Back-pressure: at the bound the sender asks the actor to write and waits for it.
-Only if that fails (the actor is gone for good, the disk is full) is the event
-lost, and then it is counted.
+Only if that fails (the actor is gone, the disk is full) is the new event lost, and
+then it is counted; what is in the queue already stays.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, final
 
 from sessionactors.effects import Audit, Transition
 from supervisors.errors import SupervisorsError
@@ -21,19 +23,38 @@ from supervisors.errors import SupervisorsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sessionactors.audit.record import PackedData
     from supervisors.runtime.ref import ActorRef
 
-__all__ = ["COMMIT", "FULL", "WAITING", "Intake", "Waiting"]
+__all__ = ["COMMIT", "FULL", "WAITING", "Intake", "Logged", "Waiting"]
 
-Waiting: TypeAlias = "tuple[float, str | None, Transition | Audit, str]"
+
+@final
+class Logged(NamedTuple):
+    """An event that the program wants in the log, packed where it came from.
+
+    Attributes:
+        type: one of the event types.
+        kind: number of the type and the severity.
+        data: packed data; what the program does to its own afterwards does not matter.
+    """
+
+    type: str
+    kind: int
+    data: PackedData
+
+
+Waiting: TypeAlias = "tuple[float, str | None, Transition | Audit | Logged, str]"
 """Monotonic seconds, session, what happened, and who did it."""
 
 WAITING: Final = "events_waiting"
 """Message to the audit actor: the queue is not empty any more."""
 FULL: Final = "batch_full"
-"""Message to the audit actor: there is enough for a batch."""
+"""Message to the audit actor, and ask: there is enough for a batch. It is not tried
+again and again when the log cannot be written."""
 COMMIT: Final = "commit"
-"""Ask of the audit actor: write everything that waits, and answer when it is durable."""
+"""Ask of the audit actor: write everything that waits, and answer when it is durable,
+with the head of the log, or with the `AuditError` that kept it from that."""
 
 
 @final
@@ -46,32 +67,43 @@ class Intake:
         queue_max: events that may wait.
 
     Attributes:
+        queue_max: see above.
         lost: events that could not be taken.
 
     Thread: `put()` is safe anywhere, `take()` is the audit actor's.
     """
 
-    __slots__ = ("_batch_max", "_find", "_is_poked", "_queue", "_queue_max", "lost")
+    __slots__ = ("_batch_max", "_find", "_is_poked", "_lock", "_queue", "lost", "queue_max")
 
     def __init__(self, find: Callable[[], ActorRef[Any] | None], batch_max: int, queue_max: int) -> None:
         self._find = find
         self._queue: deque[Waiting] = deque()
         self._batch_max = batch_max
-        self._queue_max = queue_max
+        self.queue_max = queue_max
         self._is_poked = False
+        self._lock = threading.Lock()  # guards `lost`
         self.lost = 0
 
-    def put(self, event: Waiting) -> None:
-        """Add an event. Never fails; blocks only while the queue is at its bound."""
+    def put(self, event: Waiting) -> bool:
+        """Add an event; return whether it was taken. Blocks only while the queue is at its bound."""
         queue = self._queue
+        # The bound comes first: what is in the queue is never thrown away again.
+        if len(queue) >= self.queue_max and not self._has_room():
+            return False
         queue.append(event)
         # The actor clears the flag before it takes: an event that was appended
         # while the flag stood is among those it takes.
         if not self._is_poked:
             self._is_poked = True
             self._poke(WAITING)
-        elif len(queue) >= self._batch_max:
-            self._crowded()
+        elif len(queue) % self._batch_max == 0:
+            # One message at the bound of each batch, not one for each event behind it.
+            self._poke(FULL)
+        return True
+
+    def close(self) -> None:
+        """Take nothing any more: nobody would write it."""
+        self.queue_max = 0
 
     def take(self) -> list[Waiting]:
         """Take all events that wait, in order."""
@@ -95,19 +127,18 @@ class Intake:
         if actor is not None:
             actor.send(message)
 
-    def _crowded(self) -> None:
-        waiting = len(self._queue)
-        if waiting <= self._queue_max:
-            # One message at the bound of each batch, not one for each event behind it.
-            if waiting % self._batch_max == 0:
-                self._poke(FULL)
-            return
+    def _has_room(self) -> bool:
+        """Have the actor write, and wait for it; count the event as lost if that does not help."""
         actor = self._find()
-        try:
-            if actor is not None:
-                actor.ask(COMMIT)
-        except (SupervisorsError, OSError):
-            actor = None
-        if actor is None and len(self._queue) > self._queue_max:
-            self._queue.pop()
+        if actor is not None:
+            # If it is gone, or does not answer: what counts is whether there is room.
+            with suppress(SupervisorsError):
+                actor.ask(FULL)
+        if len(self._queue) < self.queue_max:
+            return True
+        self._lose()
+        return False
+
+    def _lose(self) -> None:
+        with self._lock:
             self.lost += 1

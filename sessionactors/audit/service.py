@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from sessionactors.audit.errors import AuditError
-from sessionactors.audit.intake import COMMIT, FULL, WAITING, Intake, Waiting
+from sessionactors.audit.intake import COMMIT, FULL, WAITING, Intake, Logged, Waiting
 from sessionactors.audit.record import PackedData, kind_of, pack_data
 from sessionactors.effects import Audit, Transition
-from sessionactors.errors import UnknownRequest
+from sessionactors.errors import InvalidKind, UnknownRequest
 from supervisors.actor import Actor
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from supervisors.clock import Clock
     from supervisors.timers.service import Timer
 
-__all__ = ["AuditCounts", "AuditLedger", "AuditService", "open_log"]
+__all__ = ["AuditCounts", "AuditLedger", "AuditService", "logged", "open_log"]
 
 logger = logging.getLogger("sessionactors.audit")
 
@@ -35,6 +36,7 @@ FLUSH: Final = "flush"
 _TRANSITION: Final = kind_of("state_transition")
 _PACKED_MAX: Final = 4096
 _FACTS_MAX: Final = 2
+_REPEATING: Final = frozenset((str, int, bool, type(None)))
 
 _RETRY_AFTER: Final = 1.0
 """Seconds until a batch that could not be written is tried again."""
@@ -57,10 +59,32 @@ class AuditCounts(NamedTuple):
     Attributes:
         by_type: events by type.
         by_edge: transitions by `"from->to"`.
+        lost: events that are not in the log, because it could not be written for long.
     """
 
     by_type: dict[str, int]
     by_edge: dict[str, int]
+    lost: int
+
+
+def logged(event_type: str, severity: str, data: object) -> Logged:
+    """Pack an event of the program's.
+
+    Raises:
+        InvalidKind: data is no mapping, or type or severity is no text.
+        InvalidArgumentError: there is no such type or severity.
+    """
+    for field, given in (("event_type", event_type), ("severity", severity)):
+        if not isinstance(given, str):
+            raise InvalidKind(field, given, "text")
+    if data is not None and not isinstance(data, Mapping):
+        raise InvalidKind("data", data, "a mapping")
+    kind = kind_of(event_type, severity)
+    try:
+        facts = {} if data is None else dict(data)
+    except Exception as error:  # noqa: BLE001 - an entry that says what went wrong is better than none
+        facts = {"unreadable": type(error).__name__}
+    return Logged(event_type, kind, _packed_facts("log_event", facts))
 
 
 @final
@@ -89,7 +113,7 @@ class AuditLedger:
         self._clock = clock
         # By identity: the lifecycle makes its common effects once. The effect
         # itself is kept, so that its identity cannot pass to another one.
-        self._packed: dict[int, tuple[Transition | Audit, int, PackedData]] = {}
+        self._packed: dict[int, tuple[Transition | Audit | Logged, int, PackedData]] = {}
 
     def write(self) -> AuditHead:
         """Write everything that waits as one batch, durably.
@@ -98,14 +122,19 @@ class AuditLedger:
             AuditError: the log cannot be written; the events are kept, and the next
                 write tries again.
         """
+        log = self.log
+        if log.pending:
+            log.commit()  # what an earlier write could not make durable; no more goes behind it before that
         waiting = self.intake.take()
         if waiting:
+            before = log.size
             try:
                 self._append(waiting)
             except BaseException:
-                self.intake.put_back(waiting)
+                if not log.pending and log.size == before:
+                    self.intake.put_back(waiting)
                 raise
-        return self.log.commit()
+        return log.commit()
 
     def close(self) -> None:
         """Write what still waits and close the log; the actor is gone by now."""
@@ -130,10 +159,12 @@ class AuditLedger:
                 self.by_type["state_transition"] += 1
                 self.by_edge[f"{effect.from_state}->{effect.to_state}"] += 1
             else:
-                assert isinstance(effect, Audit)
+                assert isinstance(effect, (Audit, Logged))
                 self.by_type[effect.type] += 1
 
-    def _pack(self, effect: Transition | Audit) -> tuple[Transition | Audit, int, PackedData]:
+    def _pack(self, effect: Transition | Audit | Logged) -> tuple[Transition | Audit | Logged, int, PackedData]:
+        if isinstance(effect, Logged):
+            return (effect, effect.kind, effect.data)
         if isinstance(effect, Transition):
             facts: dict[str, object] = {
                 "from_state": effect.from_state,
@@ -145,7 +176,7 @@ class AuditLedger:
         else:
             kind = kind_of(effect.type, effect.severity)
             if effect.data:
-                return (effect, kind, _packed_facts(effect))
+                return (effect, kind, _packed_facts(effect.name, effect.data))
             facts = {"event": effect.name}
         known = (effect, kind, pack_data(facts))
         if len(self._packed) >= _PACKED_MAX:
@@ -154,15 +185,11 @@ class AuditLedger:
         return known
 
 
-def _packed_facts(effect: Audit) -> PackedData:
+def _packed_facts(name: str, facts: Mapping[Any, object]) -> PackedData:
     """Pack an event's data; the same few facts come again and again."""
-    assert effect.data is not None
-    if len(effect.data) <= _FACTS_MAX:
-        try:
-            return _pack_again(effect.name, *((key, value.__class__, value) for key, value in effect.data.items()))
-        except TypeError:
-            pass  # a value that cannot be hashed
-    return pack_data({"event": effect.name, **effect.data})
+    if len(facts) <= _FACTS_MAX and all(value.__class__ in _REPEATING for value in facts.values()):
+        return _pack_again(name, *((key, value.__class__, value) for key, value in facts.items()))
+    return pack_data({"event": name, **facts})
 
 
 @lru_cache(maxsize=_PACKED_MAX)
@@ -189,11 +216,15 @@ class AuditService(Actor):
         self._ledger = ledger
         self._around = around
         self._timer: Timer | None = None
+        self._is_failing = False
 
     def on_start(self) -> None:
-        """Write what waits already: an earlier actor may have crashed over it."""
-        if len(self._ledger.intake):
-            self._flush()
+        """Write what waits already: an earlier actor may have crashed over it.
+
+        Also when nothing waits. A message that says that something does may have
+        been lost with that actor, and no other would be sent before something is taken.
+        """
+        self._flush()
 
     def on_stop(self) -> None:
         """Write what waits, before anybody closes the log."""
@@ -206,28 +237,38 @@ class AuditService(Actor):
 
     def on_receive(self, message: Any) -> Any:
         """Note that events wait, write them, or write and answer with the head."""
-        if message == WAITING:
-            if len(self._ledger.intake) >= self._ledger.settings.batch_max:
+        if message == COMMIT:
+            return self._flush()
+        if message == FLUSH:
+            self._flush()
+            return None
+        if message in (WAITING, FULL):
+            if self._is_failing:
+                pass  # the next try has its time; more of them help nobody
+            elif len(self._ledger.intake) >= self._ledger.settings.batch_max:
                 self._flush()
             else:
                 self._flush_after(self._ledger.settings.batch_delay)
             return None
-        if message in (FULL, FLUSH):
-            self._flush()
-            return None
-        if message == COMMIT:
-            return self._ledger.write()
         raise UnknownRequest("message", message, "a message of the audit queue")
 
-    def _flush(self) -> None:
+    def _flush(self) -> AuditHead | AuditError:
+        """Write; what cannot be written now stays where it is, and is tried again."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         try:
-            self._ledger.write()
-        except AuditError:
-            logger.exception("the audit log cannot be written; %g seconds until the next try", _RETRY_AFTER)
+            head = self._ledger.write()
+        except AuditError as error:
+            if not self._is_failing:
+                logger.exception("the audit log cannot be written; it is tried every %g seconds", _RETRY_AFTER)
+            self._is_failing = True
             self._flush_after(_RETRY_AFTER)
+            return error
+        if self._is_failing:
+            logger.warning("the audit log can be written again")
+            self._is_failing = False
+        return head
 
     def _flush_after(self, delay: float) -> None:
         if self._timer is None or self._timer.remaining() is None:

@@ -94,7 +94,7 @@ def resume_suspended(data: SessionData, now: float, _argument: object) -> Effect
 def suspend(data: SessionData, now: float, reason: str | None) -> Effects:
     """Go from active or idle to suspended, for a reason."""
     reason = ADMIN_ACTION if reason is None else reason
-    effects = _SUSPENSIONS[data.state].get(reason)
+    effects = _SUSPENSIONS[data.state].get(reason) if isinstance(reason, str) else None
     if effects is None:
         effects = suspension(data.state, bounds.text("reason", reason))
     return become_suspended(data, now, effects)
