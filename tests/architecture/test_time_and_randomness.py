@@ -71,7 +71,7 @@ def test_no_test_waits_for_time_to_pass():
     waits = [
         f"{path.relative_to(ROOT)}:{line}: {name}"
         for path in sorted((ROOT / "tests").rglob("*.py"))
-        for line, name in _uses(ast.parse(path.read_bytes()))
+        for line, name in _uses(_without_bare_yields(ast.parse(path.read_bytes())))
         if name in ("asyncio.sleep", "time.sleep")
     ]
     assert not waits, "\n".join(waits)
@@ -164,3 +164,16 @@ def _annotations(tree: ast.Module) -> Iterator[ast.expr]:
         found = getattr(node, "returns", None) or getattr(node, "annotation", None)
         if isinstance(found, ast.expr):
             yield found
+
+
+def _without_bare_yields(tree: ast.Module) -> ast.Module:
+    """Drop `asyncio.sleep(0)`, which lets others run and waits for nothing."""
+
+    class Dropper(ast.NodeTransformer):
+        def visit_Call(self, node: ast.Call) -> ast.AST:
+            is_bare_yield = ast.unparse(node) == "asyncio.sleep(0)"
+            return ast.Constant(None) if is_bare_yield else self.generic_visit(node)
+
+    dropped = Dropper().visit(tree)
+    assert isinstance(dropped, ast.Module)
+    return dropped
