@@ -28,7 +28,16 @@ if TYPE_CHECKING:
 
     from supervisors.clock import Clock
 
-__all__ = ["INTERVAL_MIN", "SECONDS_MAX", "TimedOut", "Timer", "TimerService", "checked_delay"]
+__all__ = [
+    "INTERVAL_MIN",
+    "SECONDS_MAX",
+    "TimedOut",
+    "Timer",
+    "TimerService",
+    "checked_delay",
+    "checked_name",
+    "checked_reading",
+]
 
 logger = logging.getLogger("supervisors.timers")
 
