@@ -17,7 +17,8 @@ import contextlib
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,7 @@ __all__ = [
     "FAULTS",
     "ROLE",
     "create_tables",
+    "insert_entries",
     "is_empty",
     "open_for_reading",
     "open_for_writing",
@@ -67,6 +69,11 @@ _TABLES: Final = {
     ),
 }
 
+_ROWS: Final = 256
+# One statement for many rows: a step of SQLite gives the interpreter lock away,
+# and getting it back beside a thread that computes can take milliseconds.
+_INSERT_ROWS: Final = f"INSERT INTO entries (sequence, leaf) VALUES {', '.join(['(?, ?)'] * _ROWS)}"  # noqa: S608
+_INSERT_ROW: Final = "INSERT INTO entries (sequence, leaf) VALUES (?, ?)"
 _ADVICE: Final = {
     "full": "free some space and commit again",
     "readonly": "make the directory and its files writable",
@@ -187,6 +194,15 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+
+def insert_entries(connection: sqlite3.Connection, first: int, leaves: Sequence[bytes]) -> None:
+    """Add entries that follow each other; the caller has begun a transaction."""
+    whole = len(leaves) - len(leaves) % _ROWS
+    for start in range(0, whole, _ROWS):
+        rows = zip(range(first + start, first + start + _ROWS), leaves[start : start + _ROWS], strict=True)
+        connection.execute(_INSERT_ROWS, tuple(chain.from_iterable(rows)))
+    connection.executemany(_INSERT_ROW, enumerate(leaves[whole:], first + whole))
 
 
 def pack_counts(counts: Counter[int]) -> bytes:

@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, final
@@ -38,8 +36,8 @@ from sessionactors.audit.keys import create_key, load_key, load_public_key, stor
 from sessionactors.audit.merkle import HASH_SIZE, Frontier, leaf_hashes
 from sessionactors.audit.plain_values import FORBIDDEN_KEYS
 from sessionactors.audit.queries import AuditReader
-from sessionactors.audit.record import KINDS, AuditRecord, EventType, Severity, encode_many
-from sessionactors.audit.session_index import SEGMENT_BITS, SEGMENT_SIZE, Block, blocks_of, index_entries
+from sessionactors.audit.record import KINDS, AuditRecord, EventType, Severity, count_kinds, encode_many
+from sessionactors.audit.session_index import SEGMENT_SIZE, OpenSegment
 from supervisors.errors import SupervisorsError
 
 __all__ = ["PENDING_MAX", "AuditLog"]
@@ -47,11 +45,6 @@ __all__ = ["PENDING_MAX", "AuditLog"]
 PENDING_MAX: Final = 100_000
 """Entries that may wait for a commit; the next `append_many()` commits them first."""
 
-_ROWS: Final = 256
-# One statement for many rows: a step of SQLite gives the interpreter lock away,
-# and getting it back beside a thread that computes can take milliseconds.
-_INSERT_ROWS: Final = f"INSERT INTO entries (sequence, leaf) VALUES {', '.join(['(?, ?)'] * _ROWS)}"  # noqa: S608
-_INSERT_ROW: Final = "INSERT INTO entries (sequence, leaf) VALUES (?, ?)"
 _STORE_TIP: Final = "INSERT OR REPLACE INTO tip (id, size, frontier, counts, checkpoints_size) VALUES (0, ?, ?, ?, ?)"
 _ADVICE: Final = "verify the log, keep the directory as evidence, and start a new log in another one"
 
@@ -113,7 +106,7 @@ class AuditLog:
         self._commits = 0
         self._frontier = Frontier()
         self._counts: Counter[int] = Counter()
-        self._segment: array[int] = array("Q")
+        self._segment = OpenSegment()
         self._head = AuditHead(0, self._frontier.root(), None)
         self._checkpoints_size = 0
         # What the files still lack of the last commit: start and bytes of each.
@@ -192,14 +185,15 @@ class AuditLog:
         grown = self._frontier.copy()
         grown.extend(hashes)
         counts = self._counts.copy()
-        counts.update([leaf[2] << 3 | leaf[3] for leaf in leaves])
-        blocks, segment = _indexed(first, leaves, self._segment)
+        counts.update(count_kinds(leaves))
+        segment = self._segment.copy()
+        blocks = segment.extend(first, leaves)
         checkpoint = Checkpoint(self.origin, grown.size, grown.root())
         note = sign_checkpoint(checkpoint, self._signer)
         checkpoints_size = self._checkpoints_size + len(note)
         try:
             with database.transaction(connection, self._paths.database):
-                _insert_entries(connection, first, leaves)
+                database.insert_entries(connection, first, leaves)
                 connection.executemany("INSERT INTO session_index (id, block) VALUES (?, ?)", blocks)
                 connection.execute("INSERT INTO heads (size, note) VALUES (?, ?)", (grown.size, note))
                 tip = (grown.size, grown.to_bytes(), database.pack_counts(counts), checkpoints_size)
@@ -361,8 +355,7 @@ class AuditLog:
         if not is_sound or checkpoint.root != self._frontier.root():
             raise self._damaged("it does not end where its last signed head says")
         start = size & -SEGMENT_SIZE
-        leaves = self._read_leaves(connection, start, size)
-        self._segment = array("Q", index_entries(start, leaves))
+        self._segment.extend(start, self._read_leaves(connection, start, size))
         self._complete_files(connection, before[0][0] if before else 0)
 
     def _complete_files(self, connection: sqlite3.Connection, before: int) -> None:
@@ -450,28 +443,3 @@ class AuditLog:
 
     def _damaged(self, problem: str) -> AuditDamagedError:
         return AuditDamagedError("audit log", problem, _ADVICE, self._paths.directory)
-
-
-def _insert_entries(connection: sqlite3.Connection, first: int, leaves: list[bytes]) -> None:
-    whole = len(leaves) - len(leaves) % _ROWS
-    for start in range(0, whole, _ROWS):
-        rows = zip(range(first + start, first + start + _ROWS), leaves[start : start + _ROWS], strict=True)
-        connection.execute(_INSERT_ROWS, tuple(chain.from_iterable(rows)))
-    connection.executemany(_INSERT_ROW, enumerate(leaves[whole:], first + whole))
-
-
-def _indexed(first: int, leaves: list[bytes], segment: array[int]) -> tuple[list[Block], array[int]]:
-    """Return the blocks of segments that new leaves fill, and the index entries of the unfinished one after them."""
-    blocks: list[Block] = []
-    entries = array("Q", segment)
-    start = 0
-    while start < len(leaves):
-        position = first + start
-        stop = start + SEGMENT_SIZE - (position & SEGMENT_SIZE - 1)
-        part = leaves[start:stop]
-        entries.extend(index_entries(position, part))
-        if position + len(part) & SEGMENT_SIZE - 1 == 0:
-            blocks += blocks_of(position >> SEGMENT_BITS, entries)
-            entries = array("Q")
-        start = stop
-    return blocks, entries

@@ -16,7 +16,16 @@ from sessionactors.audit.contract import AuditHead, AuditStatistics
 from sessionactors.audit.merkle import Frontier, leaf_hashes
 from sessionactors.audit.plain_values import FORBIDDEN_KEYS
 from sessionactors.audit.queries import is_wanted, wanted_kinds
-from sessionactors.audit.record import KINDS, AuditRecord, EventType, Severity, decode, encode_many, stored_name
+from sessionactors.audit.record import (
+    KINDS,
+    AuditRecord,
+    EventType,
+    Severity,
+    count_kinds,
+    decode,
+    encode_many,
+    stored_name,
+)
 
 __all__ = ["RECENT_MAX", "MemoryAuditLog"]
 
@@ -69,7 +78,7 @@ class MemoryAuditLog:
         if leaves:
             self._leaves = []
             self._frontier.extend(leaf_hashes(leaves))
-            self._counts.update([leaf[2] << 3 | leaf[3] for leaf in leaves])
+            self._counts.update(count_kinds(leaves))
             self._recent.extend(leaves)
             self._commits += 1
         return self.head()

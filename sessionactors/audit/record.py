@@ -32,7 +32,8 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast, final, get_args
@@ -54,6 +55,7 @@ __all__ = [
     "EventType",
     "PackedData",
     "Severity",
+    "count_kinds",
     "decode",
     "encode",
     "encode_many",
@@ -158,6 +160,7 @@ KINDS: Final[dict[int, tuple[EventType, Severity]]] = {
 }
 """What each kind stands for: eight times the type's position plus the severity's."""
 
+_PLAIN_TRANSITION: Final = 1
 _KIND_NUMBERS: Final = {pair: kind for kind, pair in KINDS.items()}
 # How msgpack announces a text of each length in bytes.
 _TEXT_HEADS: Final = [bytes((0xA0 | size,)) if size < 32 else bytes((0xD9, size)) for size in range(NAME_SIZE_MAX + 1)]
@@ -223,6 +226,20 @@ def pack_data(data: object, names: frozenset[str] = FORBIDDEN_KEYS) -> PackedDat
 def transition_data(from_state: str, to_state: str) -> PackedData:
     """Return the data of a state transition about which there is nothing more to say."""
     return pack_data({"from_state": from_state, "to_state": to_state})
+
+
+def count_kinds(leaves: Collection[bytes]) -> Counter[int]:
+    """Return how many entries there are of each kind.
+
+    Raises:
+        IndexError: something is too short to be an entry.
+    """
+    # Nearly all are plain transitions, so the others are picked out and counted.
+    others = [leaf[2] << 3 | leaf[3] for leaf in leaves if leaf[3] != _PLAIN_TRANSITION or leaf[2]]
+    counts = Counter(others)
+    if len(others) < len(leaves):
+        counts[_PLAIN_TRANSITION] += len(leaves) - len(others)
+    return counts
 
 
 def stored_name(name: str) -> str:

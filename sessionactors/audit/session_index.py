@@ -23,7 +23,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, final
 from zlib import crc32
 
 from sessionactors.audit.record import EVENT_TYPES, kind_of
@@ -33,6 +33,7 @@ __all__ = [
     "SEGMENT_BITS",
     "SEGMENT_SIZE",
     "Block",
+    "OpenSegment",
     "block_id",
     "blocks_of",
     "find_in_block",
@@ -58,6 +59,47 @@ _TYPE_AT: Final = 2
 _SEQUENCE_AT: Final = 4
 _TIMES_SIZE: Final = 18
 _NIL: Final = 0xC0
+
+
+@final
+class OpenSegment:
+    """The index entries of the last segment of a log, until it is full.
+
+    Thread: one at a time; the owner's.
+    """
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries = array("Q")
+
+    def extend(self, first: int, leaves: Sequence[bytes]) -> list[Block]:
+        """Take in entries that follow the ones before; return the blocks of the segments that they fill.
+
+        Args:
+            first: the position in the log of the first leaf.
+            leaves: in order, as many as you like.
+
+        Raises:
+            IndexError: something is too short to be an entry.
+        """
+        blocks: list[Block] = []
+        start = 0
+        while start < len(leaves):
+            position = first + start
+            part = leaves[start : start + SEGMENT_SIZE - (position & _PLACE_MASK)]
+            self._entries.extend(index_entries(position, part))
+            if position + len(part) & _PLACE_MASK == 0:
+                blocks += blocks_of(position >> SEGMENT_BITS, self._entries)
+                self._entries = array("Q")
+            start += len(part)
+        return blocks
+
+    def copy(self) -> OpenSegment:
+        """Return an independent segment with the same entries."""
+        twin = OpenSegment()
+        twin._entries = self._entries[:]
+        return twin
 
 
 def key_of_session(session: str | None) -> int:

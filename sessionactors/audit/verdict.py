@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Final, Literal, TypeAlias
 
-__all__ = ["EXIT_CODES", "Finding", "Outcome", "Part", "Verification"]
+__all__ = ["EXIT_CODES", "FINDINGS_MAX", "Finding", "Outcome", "Part", "Verification"]
 
 Outcome: TypeAlias = Literal["valid", "tampered", "torn", "usage", "key"]
 Part: TypeAlias = Literal["entry", "head", "checkpoints", "hashes", "index", "tip", "database", "key", "log"]
 
 EXIT_CODES: Final[dict[Outcome, int]] = {"valid": 0, "tampered": 1, "torn": 2, "usage": 3, "key": 4}
 """What a command that verifies ends with."""
+
+FINDINGS_MAX: Final = 10
+"""How many findings a result holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +29,25 @@ class Finding:
         position: the entry, or the size of the head; None where there is none.
         expected: what should be there.
         found: what is there.
-        is_exact: whether `position` is the first bad entry itself. If not, it
-            is the first that can be bad: the entries from there up to the next
-            head were rewritten together with their stored hashes, so nothing
-            that is signed tells them apart.
+        unproved_from: None if `position` is the first that is bad. Otherwise
+            the entries from here on may be bad as well: nothing that is signed
+            vouches for them, because their hashes were rewritten or are gone.
     """
 
     part: Part
     position: int | None
     expected: str
     found: str
-    is_exact: bool = True
+    unproved_from: int | None = None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether `position` is certain to be the first that is bad."""
+        return self.unproved_from is None
 
     def __str__(self) -> str:
         place = self.part if self.position is None else f"{self.part} {self.position}"
-        doubt = "" if self.is_exact else " (or one of those up to the next head)"
+        doubt = "" if self.unproved_from is None else f" (nothing is proved from entry {self.unproved_from} on)"
         return f"{place}{doubt}: expected {self.expected}; found {self.found}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -12,6 +13,7 @@ import sys
 
 import pytest
 
+from sessionactors.audit import database
 from sessionactors.audit import log as log_module
 from sessionactors.audit.checkpoint import open_checkpoint
 from sessionactors.audit.errors import (
@@ -173,6 +175,7 @@ class TestReopening:
             "UPDATE tip SET checkpoints_size = 5",
             "DELETE FROM tip",
             "DELETE FROM entries WHERE sequence = 3",
+            "DELETE FROM entries",
             "DROP TABLE session_index",
             "CREATE TABLE more (x)",
         ],
@@ -452,6 +455,47 @@ class TestTroubleWithTheDisk:
         monkeypatch.undo()
         log.close()
         assert verify(log.directory).outcome == "valid"
+
+    def test_a_commit_that_fails_after_it_was_made_counts(self, log, monkeypatch):
+        right = database.transaction
+
+        @contextlib.contextmanager
+        def fails_late(connection, path):
+            with right(connection, path):
+                yield
+            raise AuditWriteError("audit database", "the disk failed", "check the disk", path)
+
+        log.append_many(some_events(3))
+        monkeypatch.setattr(database, "transaction", fails_late)
+        assert log.commit().size == 3
+        monkeypatch.undo()
+        log.append_many(some_events(3, 3))
+        assert log.commit().size == 6
+        log.close()
+        assert verify(log.directory).outcome == "valid"
+
+    def test_a_commit_of_which_nobody_knows_ends_the_use_of_the_log(self, log):
+        class Gone:
+            in_transaction = False
+
+            def execute(self, *_):
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+                raise error
+
+            def close(self):
+                pass
+
+        log.append_many(some_events(3))
+        log._connection.close()
+        log._connection = Gone()
+        with pytest.raises(AuditWriteError) as caught:
+            log.commit()
+        assert "the disk failed" in str(caught.value)
+        with pytest.raises(AuditClosedError):
+            log.commit()
+        with AuditLog(log.directory) as again:
+            assert again.size == 0
 
     def test_closing_gives_everything_back_even_if_the_commit_fails(self, log, monkeypatch):
         log.append_many(some_events(3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 
 import msgpack
 import pytest
@@ -21,6 +22,7 @@ from sessionactors.audit.record import (
     AuditEvent,
     AuditRecord,
     PackedData,
+    count_kinds,
     decode,
     encode,
     encode_many,
@@ -283,6 +285,13 @@ class TestRefused:
 def test_the_data_of_an_edge_are_packed_once():
     assert transition_data("new", "auth") is transition_data("new", "auth")
     assert isinstance(transition_data("new", "auth"), PackedData)
+
+
+@given(st.lists(st.sampled_from(sorted(KINDS)), max_size=60))
+def test_kinds_are_counted(kinds):
+    leaves = encode_many(0, [_event(kind=kind) for kind in kinds])
+    assert count_kinds(leaves) == Counter(kinds)
+    assert set(count_kinds(leaves)) == set(kinds)
 
 
 def test_a_record_has_plain_fields():
