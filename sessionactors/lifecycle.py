@@ -218,7 +218,10 @@ def decide(data: SessionData, operation: str, now: float, argument: object = Non
         UnknownRequest: there is no such operation.
         SessionRefusal: any other refusal that leaves no trace.
     """
-    handler = _TABLE[data.state].get(operation)
+    try:
+        handler = _TABLE[data.state].get(operation)
+    except TypeError:  # something that cannot even be looked up
+        handler = None
     if handler is None:
         _refuse(data, operation)
     return handler(data, now, argument)

@@ -67,9 +67,7 @@ def check_metadata(field: str, value: object) -> Mapping[str, object]:
         raise InvalidKind(field, value, "a mapping with text keys")
     if not value:
         return NO_METADATA
-    copied, size = _copy(field, value, 1)
-    if size > SIZE_MAX_BYTES:
-        raise InvalidValue(field, size, f"at most {SIZE_MAX_BYTES} bytes when stored")
+    copied, _ = _copy(field, value, 1)
     assert isinstance(copied, dict)
     return copied
 

@@ -34,12 +34,10 @@ from sessionactors.states import ACTIVE, AUTH, IDLE, SUSPENDED, State
 
 __all__ = [
     "become_active",
-    "become_suspended",
     "deactivate",
     "resume_idle",
     "resume_suspended",
     "suspend",
-    "suspension",
     "touch",
     "wake",
 ]
@@ -53,8 +51,9 @@ _RESUMED: Final = (_RESUMPTION, Notify("session_resumed"))
 _UNSUSPENSION: Final = Transition(SUSPENDED, ACTIVE, REQUESTED, "resumed")
 _UNSUSPENDED: Final = (_UNSUSPENSION, Notify("session_resumed"))
 _RESUME_BLOCKED: Final = Audit("security", "resume_blocked", "warning")
+_IDLING_OUT: Final = Transition(IDLE, SUSPENDED, IDLE_TIMEOUT, "idle_timeout")
 _IDLED_OUT: Final = (
-    Transition(IDLE, SUSPENDED, IDLE_TIMEOUT, "idle_timeout"),
+    _IDLING_OUT,
     Notify("session_idle_timeout"),
     Notify("session_suspended", IDLE_TIMEOUT),
 )
@@ -96,15 +95,10 @@ def suspend(data: SessionData, now: float, reason: str | None) -> Effects:
     reason = ADMIN_ACTION if reason is None else reason
     effects = _SUSPENSIONS[data.state].get(reason) if isinstance(reason, str) else None
     if effects is None:
-        effects = suspension(data.state, bounds.text("reason", reason))
-    return become_suspended(data, now, effects)
-
-
-def become_suspended(data: SessionData, now: float, effects: Effects) -> Effects:
-    """Enter suspended; the first effect is the transition."""
+        effects = _suspension(data.state, bounds.text("reason", reason))
     transition = effects[0]
     assert isinstance(transition, Transition)
-    data.suspend_reason = transition.reason
+    data.suspend_reason = reason
     move(data, transition, now)
     timeout = data.options.suspend_timeout
     return effects if timeout is None else wake_by(data, effects, now + timeout)
@@ -135,11 +129,13 @@ def wake(data: SessionData, now: float, set_for: float) -> Effects:
         move(data, _INACTIVITY, now)  # this is no activity: last_activity stays as it is
         effects: Effects = _WENT_IDLE
     else:
-        effects = become_suspended(data, now, _IDLED_OUT)
+        data.suspend_reason = IDLE_TIMEOUT
+        move(data, _IDLING_OUT, now)
+        effects = _IDLED_OUT
     return wake_by(data, effects, deadline(data))
 
 
-def suspension(state: State, reason: str) -> Effects:
+def _suspension(state: State, reason: str) -> Effects:
     """Describe a suspension by request, without performing it."""
     name = "suspended" if state == ACTIVE else "suspended_from_idle"
     return (Transition(state, SUSPENDED, reason, name), Notify("session_suspended", reason))
@@ -147,7 +143,7 @@ def suspension(state: State, reason: str) -> Effects:
 
 _SUSPENSIONS: Final[Mapping[State, Mapping[str, Effects]]] = {
     state: {
-        reason: suspension(state, reason)
+        reason: _suspension(state, reason)
         for reason in (ADMIN_ACTION, ADMIN_OVERRIDE, RATE_LIMIT_EXCEEDED, RESOURCE_VIOLATION)
     }
     for state in (ACTIVE, IDLE)

@@ -119,10 +119,10 @@ def activate_auth(data: SessionData, now: float, check: QuickCheck | None) -> Ef
     return _accepted(data, now, question, None) if accepted else _rejected(data, now, "rejected")
 
 
-def verdict(data: SessionData, now: float, said: Verdict) -> Effects:
+def verdict(data: SessionData, now: float, said: object) -> Effects:
     """Act on the authenticator's answer, unless it belongs to another question."""
     question = data.question
-    if question is None or said.question is not question or not data.verifying:
+    if not isinstance(said, Verdict) or said.question is not question or question is None or not data.verifying:
         return NOTHING
     if said.failure is not None:
         return _rejected(data, now, said.failure, "error")

@@ -118,16 +118,16 @@ class Model:
 
 
 class SessionMachine(RuleBasedStateMachine):
-    @initialize(options=session_options, pre_authenticated=st.booleans())
-    def begin(self, options, pre_authenticated):
-        self.start(options, pre_authenticated)
+    @initialize(options=session_options, pre_authenticated=st.booleans(), active=st.sampled_from([True, True, False]))
+    def begin(self, options, pre_authenticated, active):
+        self.start(options, pre_authenticated, active)
 
     @precondition(lambda self: self.model.state == TERMINATED)
-    @rule(options=session_options, pre_authenticated=st.booleans())
-    def begin_again(self, options, pre_authenticated):
-        self.start(options, pre_authenticated)
+    @rule(options=session_options, pre_authenticated=st.booleans(), active=st.sampled_from([True, True, False]))
+    def begin_again(self, options, pre_authenticated, active):
+        self.start(options, pre_authenticated, active)
 
-    def start(self, options, pre_authenticated):
+    def start(self, options, pre_authenticated, active):
         self.now = 1000.0
         self.wall = 1_700_000_000.0
         self.timer = None
@@ -139,6 +139,8 @@ class SessionMachine(RuleBasedStateMachine):
         self.perform(start(self.data))
         if pre_authenticated:
             self.ask(INIT_SESSION, {"pre_authenticated": True})
+        if active and not self.data.locked:
+            self.log_in()
 
     # -- the actor's part ------------------------------------------------------
 
@@ -165,7 +167,8 @@ class SessionMachine(RuleBasedStateMachine):
             [(came_from, self.data.state)] if came_from != self.data.state else []
         )
         assert all(each.to_state in EDGES[each.from_state] for each in moved)
-        # There is one answer, and one end.
+        # There is one answer, one timer and one end.
+        assert sum(isinstance(effect, Wake) for effect in effects) <= 1
         assert [index for index, effect in enumerate(effects) if isinstance(effect, Refuse)] in ([], [len(effects) - 1])
         ended = any(isinstance(effect, Terminate) for effect in effects)
         assert ended == (self.data.state == TERMINATED and came_from != TERMINATED)
@@ -428,4 +431,5 @@ class SessionMachine(RuleBasedStateMachine):
 
 
 TestSession = SessionMachine.TestCase
-TestSession.settings = hypothesis.settings(stateful_step_count=100)
+# Many rules and six states: fewer runs would leave corners unseen that it exists for.
+TestSession.settings = hypothesis.settings(max_examples=max(200, hypothesis.settings().max_examples))

@@ -239,10 +239,12 @@ def test_a_terminated_session_ignores_what_was_under_way(operation):
     assert decide(session_in(TERMINATED), operation, 200.0) == ()
 
 
+@pytest.mark.parametrize("operation", ["connect", "", None, 7, ["activate"]])
 @pytest.mark.parametrize("state", STATES)
-def test_an_unknown_operation_is_told_apart_from_an_illegal_one(state):
-    with pytest.raises(UnknownRequest, match="connect"):
-        decide(session_in(state), "connect", 200.0)
+def test_an_unknown_operation_is_told_apart_from_an_illegal_one(state, operation):
+    with pytest.raises(UnknownRequest, match="operation") as refused:
+        decide(session_in(state), operation, 200.0)
+    assert refused.value.code == "unknown_request"
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

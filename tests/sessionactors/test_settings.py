@@ -310,5 +310,13 @@ def test_a_batch_fits_into_the_queue():
         AuditSettings(queue_max=100, batch_max=101)
 
 
+def test_whole_percents_are_kept_as_floats():
+    assert type(IsolationSettings(cpu_limit=50).cpu_limit) is float
+
+
+def test_equal_settings_can_be_looked_up():
+    assert len({SessionOptions(), SessionOptions(idle_timeout=300), SessionOptions(idle_timeout=1)}) == 2
+
+
 def test_sizes_are_bytes():
     assert MIB == 1024 * 1024

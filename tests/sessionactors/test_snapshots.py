@@ -91,7 +91,7 @@ def test_a_session_that_was_active_has_been_idle_since_its_last_activity():
     back = elsewhere(data)
     assert history(back)[-1].to_state == IDLE
     assert history(back)[-1].reason == "restored"
-    assert history(back)[-1].timestamp == 105.0 + OFFSET
+    assert history(back)[-1].timestamp == info(back).state_entered_at == 105.0 + OFFSET
     assert deadline(back) - 5.0 == 300.0 - (110.0 - 105.0)
 
 

@@ -87,6 +87,11 @@ def test_a_suspension_by_the_idle_timer_starts_the_suspend_timer():
     assert wake(decide(data, WAKE, 120.0, 120.0)) == 130.0
 
 
+def test_a_suspension_by_the_idle_timer_minds_the_absolute_timeout_too():
+    data = session_in(IDLE, idle_timeout=20.0, suspend_timeout=100.0, absolute_timeout=50.0)
+    assert wake(decide(data, WAKE, 120.0, 120.0)) == 150.0
+
+
 @pytest.mark.parametrize("state", LIVE_STATES)
 def test_the_absolute_timeout_ends_a_session_in_any_state(state):
     data = session_in(state, absolute_timeout=25.0)

@@ -319,6 +319,21 @@ def test_a_verdict_that_nobody_asked_for_is_ignored():
     assert data.state == AUTH
 
 
+@pytest.mark.parametrize("said", [None, True, "accepted"])
+def test_what_is_no_verdict_opens_nothing(said):
+    data = session_in(AUTH)
+    asked(data)
+    assert decide(data, VERDICT, 102.0, said) == ()
+    assert data.state == AUTH
+
+
+def test_a_verdict_about_nothing_is_ignored():
+    data = session_in(AUTH)
+    decide(data, VERDICT, 102.0, Verdict(asked(data), accepted=False))
+    assert decide(data, VERDICT, 103.0, Verdict(None, accepted=True)) == ()
+    assert data.state == AUTH
+
+
 def test_a_lock_out_blocks_credentials_that_were_given_before():
     data = session_in(AUTH)
     decide(data, LOCK, 101.0, ADMIN)
