@@ -1,0 +1,415 @@
+"""Tasks: functions that run once, as supervised actors (TASK-1 to TASK-10).
+
+::
+
+    tasks = system.start(TaskSupervisor)
+    task = async_(tasks, fetch, url)        # runs on a worker from now on
+    ...
+    page = await_(task)                     # its result, or what went wrong
+
+Everything here works in an actor's turn and on a plain thread. An actor is linked to
+its tasks by `async_()`, gets the answers as messages too (`TaskAnswer`, then `Down`),
+and can handle them there instead of waiting. A plain thread has no mailbox and
+cannot be linked: it has `await_()`, `yield_()` and `shutdown()`.
+
+**What a thread cannot do.** A function that runs is not interrupted. A task that is
+told to end does so when its function returns; its answer is then dropped. So
+`shutdown()` does not wait for the end of what it had to kill.
+
+Source: Elixir's `Task` and `Task.Supervisor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast, final
+
+from supervisors.actor import Actor
+from supervisors.errors import Exit, InvalidArgumentError, InvalidTypeError, SupervisorsError, UsageError
+from supervisors.exits import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Crashed, describe
+from supervisors.links import link, unlink
+from supervisors.monitors import demonitor, monitor
+from supervisors.runtime.futures import ScheduledFuture, checked_timeout
+from supervisors.runtime.outcomes import AskTimeoutError
+from supervisors.runtime.ref import ActorRef
+from supervisors.runtime.turn import current_ref
+from supervisors.supervision import calls
+from supervisors.supervision.child_spec import ChildSpec, RestartType, ShutdownBudget
+from supervisors.supervision.dynamic import DynamicSupervisor
+
+if TYPE_CHECKING:
+    from supervisors.runtime.signals import MonitorRef
+    from supervisors.system import ActorSystem
+
+__all__ = [
+    "AWAIT_SECONDS",
+    "Task",
+    "TaskActor",
+    "TaskAnswer",
+    "TaskDone",
+    "TaskExitError",
+    "TaskExited",
+    "TaskSupervisor",
+    "async_",
+    "async_nolink",
+    "await_",
+    "shutdown",
+    "start_child",
+    "start_task",
+    "take_outcome",
+    "yield_",
+]
+
+AWAIT_SECONDS: Final = 5.0
+"""How long a task is waited for by default, seconds."""
+
+SHUTDOWN_SECONDS: Final = 5.0
+
+_RUN: Final = object()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TaskDone:
+    """The task has answered.
+
+    Attributes:
+        value: what its function returned.
+    """
+
+    value: Any
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TaskExited:
+    """The task has ended without an answer.
+
+    Attributes:
+        reason: its exit reason; `"timeout"` for an element of a stream that took too long.
+    """
+
+    reason: object
+
+
+@final
+class TaskExitError(SupervisorsError):
+    """The awaited task has ended without an answer (TASK-3).
+
+    What its function raised is the cause (``__cause__``).
+
+    Attributes:
+        reason: the task's exit reason.
+    """
+
+    def __init__(self, reason: object) -> None:
+        self.reason = reason
+        super().__init__(f"the task ended without an answer: {describe(reason)}")
+        if isinstance(reason, Crashed):
+            self.__cause__ = reason.error
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TaskAnswer:
+    """The message by which an actor gets the answer of its task (TASK-5).
+
+    A `Down` of the task follows. An actor that handles this and not the `Down` may
+    call `demonitor(task.monitor, flush=True)`.
+
+    Attributes:
+        task: what `async_()` returned.
+        value: what the function returned.
+    """
+
+    task: Task
+    value: Any
+
+
+@final
+class Task:
+    """A function that runs, and whoever is to have its answer.
+
+    Attributes:
+        ref: the actor that runs it.
+        owner: the actor that started it, None for a plain thread; only the owner
+            may await it (TASK-7).
+        monitor: the owner's monitor on it; None without an owner.
+        is_linked: whether owner and task end together.
+        outcome: a future of its `TaskDone` or `TaskExited`, for whoever wants to be
+            called back; the owner takes it by `await_()`, `yield_()` or `shutdown()`.
+        is_taken: whether the owner has done so, or given up.
+    """
+
+    __slots__ = ("is_linked", "is_taken", "monitor", "outcome", "owner", "ref")
+
+    def __init__(self, ref: ActorRef[Any], owner: ActorRef[Any] | None, outcome: ScheduledFuture[Any]) -> None:
+        self.ref = ref
+        self.owner = owner
+        self.monitor: MonitorRef | None = None
+        self.is_linked = False
+        self.outcome = outcome
+        self.is_taken = False
+
+    def is_done(self) -> bool:
+        """Tell whether there is an outcome, so that `yield_()` would return it at once."""
+        return self.outcome.is_done()
+
+    def __repr__(self) -> str:
+        return f"<Task {self.ref}: {'done' if self.outcome.is_done() else 'running'}>"
+
+
+class TaskSupervisor(DynamicSupervisor):
+    """A dynamic supervisor of tasks; takes the same options, such as `max_children` (TASK-1, TASK-8).
+
+    Example:
+        >>> from supervisors import ActorSystem
+        >>> with ActorSystem() as system:
+        ...     tasks = system.start(TaskSupervisor)
+        ...     await_(async_(tasks, max, 3, 5))
+        5
+    """
+
+
+@final
+class TaskActor(Actor):
+    """Runs one function and ends."""
+
+    dispatch: ClassVar[str] = "shared"
+    crash_on_ask_error: ClassVar[bool] = True
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], done: ScheduledFuture[Any] | None) -> None:
+        super().__init__()
+        self._function = function
+        self._args = args
+        self._done = done
+
+    def receive_tell(self, message: Any) -> None:
+        """Run the function when told to; drop anything else. Called by the runtime."""
+        if message is _RUN:
+            value = self._function(*self._args)
+            if self._done is not None:
+                self._done.offer(TaskDone(value))
+        elif isinstance(message, Task):
+            value = self._function(*self._args)
+            # The message first: whoever sees the outcome finds it in the mailbox.
+            if message.monitor is not None:
+                message.monitor.send(TaskAnswer(message, value))
+            message.outcome.offer(TaskDone(value))
+        else:
+            return
+        raise Exit(NORMAL)
+
+    def ended(self) -> None:
+        """Say that no answer will come, if none has. Called by the runtime."""
+        if self._done is not None:
+            self._done.offer(TaskExited(self._actor_ref.exit_reason))
+
+
+# -- one task ----------------------------------------------------------------
+
+
+def start_child(
+    supervisor: ActorRef[Any],
+    function: Callable[..., Any],
+    *args: Any,
+    restart: RestartType = "temporary",
+    shutdown: ShutdownBudget = SHUTDOWN_SECONDS,
+) -> ActorRef[Any]:
+    """Run a function whose result nobody wants; a crash affects nobody (TASK-2).
+
+    Args:
+        supervisor: a `TaskSupervisor`, or any dynamic supervisor.
+        function: called with `args` on a worker thread; it may block.
+        args: its arguments.
+        restart: as in `ChildSpec`; a restarted task calls the function again.
+        shutdown: as in `ChildSpec`.
+
+    Raises:
+        TooManyChildren: the supervisor is at its limit.
+        ActorDeadError: the supervisor is dead.
+    """
+    return _start(supervisor, function, args, None, is_told=False, restart=restart, shutdown=shutdown)
+
+
+def async_(supervisor: ActorRef[Any], function: Callable[..., Any], *args: Any) -> Task:
+    """Run a function and have its answer later; the calling actor is linked to it (TASK-3, TASK-10).
+
+    If the task crashes, a calling actor that does not trap exits ends with the same
+    reason; if the calling actor ends abnormally, so does the task.
+
+    Raises:
+        TooManyChildren: the supervisor is at its limit (TASK-8).
+        ActorDeadError: the supervisor is dead.
+    """
+    return start_task(supervisor, function, args, is_linked=True)
+
+
+def async_nolink(supervisor: ActorRef[Any], function: Callable[..., Any], *args: Any) -> Task:
+    """Do as `async_()` without the link: neither side's end affects the other (TASK-4)."""
+    return start_task(supervisor, function, args, is_linked=False)
+
+
+def await_(task: Task, timeout: float | None = AWAIT_SECONDS) -> Any:
+    """Wait for the answer of a task and return it (TASK-3).
+
+    The answer and the `Down` of the task are taken out of the caller's mailbox
+    (TASK-5). A task can be awaited once, also if the time was up: then its answer is
+    dropped. To look again later there is `yield_()`.
+
+    Args:
+        task: started by the caller.
+        timeout: seconds to wait; None: without end.
+
+    Raises:
+        TaskExitError: it has ended without an answer.
+        Exit: likewise, where it is linked to a calling actor that does not trap
+            exits: the caller ends with the same reason.
+        AskTimeoutError: the time is up; the task runs on.
+        UsageError: somebody else has started it, or it was awaited before.
+    """
+    own = _checked_owner(task)
+    if not task.outcome.settle(checked_timeout(timeout)):
+        _settle(task, own)
+        raise AskTimeoutError(cast("float", timeout), task.ref)
+    outcome = take_outcome(task, own)
+    if isinstance(outcome, TaskDone):
+        return outcome.value
+    raise TaskExitError(outcome.reason)
+
+
+def yield_(task: Task, timeout: float | None = AWAIT_SECONDS) -> TaskDone | TaskExited | None:
+    """Wait for the outcome of a task; None if it still runs, and may be asked again (TASK-6).
+
+    Raises:
+        Exit: it has crashed, and is linked to a calling actor that does not trap exits.
+        UsageError: somebody else has started it, or its outcome was taken before.
+    """
+    own = _checked_owner(task)
+    if not task.outcome.settle(checked_timeout(timeout)):
+        return None
+    return take_outcome(task, own)
+
+
+def shutdown(task: Task, timeout: ShutdownBudget = SHUTDOWN_SECONDS) -> TaskDone | TaskExited | None:
+    """End a task (TASK-6).
+
+    Args:
+        task: started by the caller.
+        timeout: seconds between the exit signals `shutdown` and `kill`; `infinity`:
+            never `kill`; `brutal_kill`: `kill` at once.
+
+    Returns:
+        Its answer if that was there first; how it had ended if it had ended
+        otherwise; None: it was told to end.
+
+    Raises:
+        UsageError: somebody else has started it.
+    """
+    if timeout not in ("brutal_kill", "infinity"):
+        if isinstance(timeout, str):
+            raise InvalidArgumentError("timeout", timeout, "seconds, 0 or more; 'infinity'; 'brutal_kill'")
+        checked_timeout(timeout)
+    if task.is_taken:
+        return TaskExited(NOPROC)
+    own = _checked_owner(task)
+    if own is not None and task.is_linked:
+        unlink(own, task.ref, flush=True)  # its end is wanted, and no reason to end as well
+        task.is_linked = False
+    task.ref.exit(KILL if timeout == "brutal_kill" else SHUTDOWN)
+    seconds = 0.0 if timeout == "brutal_kill" else None if timeout == "infinity" else timeout
+    if not task.outcome.settle(seconds):
+        task.ref.kill()
+        task.outcome.settle(0.0)
+    outcome = task.outcome.get() if task.outcome.is_done() else None
+    _settle(task, own)
+    if isinstance(outcome, TaskExited) and isinstance(outcome.reason, str) and outcome.reason in (SHUTDOWN, KILLED):
+        return None
+    return cast("TaskDone | TaskExited | None", outcome)
+
+
+# -- behind them ---------------------------------------------------------------
+
+
+def start_task(
+    supervisor: ActorRef[Any], function: Callable[..., Any], args: tuple[Any, ...], *, is_linked: bool
+) -> Task:
+    """Start a task for the calling actor or thread; what the two ways of `async` have in common."""
+    own = cast("ActorRef[Any] | None", current_ref())
+    done: ScheduledFuture[Any] = ScheduledFuture(supervisor.system.scheduler)
+    ref = _start(supervisor, function, args, done, is_told=own is not None)
+    done.target = ref
+    task = Task(ref, own, done)
+    if own is None:
+        return task
+    # The task waits to be told: its owner must be linked and watching by then.
+    try:
+        if is_linked:
+            link(own, ref)
+            task.is_linked = True
+        task.monitor = monitor(own, ref, cast("ActorSystem", own.system).whereis, alias="demonitor")
+    except BaseException:
+        ref.kill()
+        raise
+    ref.send(task)
+    return task
+
+
+def _start(
+    supervisor: ActorRef[Any],
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    done: ScheduledFuture[Any] | None,
+    *,
+    is_told: bool,
+    restart: RestartType = "temporary",
+    shutdown: ShutdownBudget = SHUTDOWN_SECONDS,
+) -> ActorRef[Any]:
+    if not callable(function):
+        raise InvalidTypeError("function", function, "a function")
+    spec = ChildSpec("task", _start_actor, (function, args, done, is_told), restart=restart, shutdown=shutdown)
+    return cast("ActorRef[Any]", calls.start_child(supervisor, spec).ref)
+
+
+def _start_actor(
+    function: Callable[..., Any], args: tuple[Any, ...], done: ScheduledFuture[Any] | None, is_told: bool
+) -> ActorRef[TaskActor]:
+    """Start a task, linked to the running supervisor, without waiting for a worker to take it."""
+    current = current_ref()
+    assert current is not None, "a start function runs in its supervisor's turn"
+    system = cast("ActorSystem", current.system)
+    ref = system.spawn(TaskActor, (function, args, done), None, link=True, report=False)
+    if not is_told:
+        ref.send(_RUN)
+    return ref
+
+
+def _checked_owner(task: Task) -> ActorRef[Any] | None:
+    own = cast("ActorRef[Any] | None", current_ref())
+    if own is not task.owner:
+        who = "a plain thread" if task.owner is None else str(task.owner)
+        raise UsageError(f"{task} can be awaited by who has started it only: {who}")
+    if task.is_taken:
+        raise UsageError(f"the outcome of {task} has been taken already, or given up")
+    return own
+
+
+def _settle(task: Task, own: ActorRef[Any] | None) -> None:
+    """Take what the task has sent out of the owner's mailbox; what it sends from now on is dropped."""
+    task.is_taken = True
+    if own is not None and task.monitor is not None:
+        demonitor(own, task.monitor, flush=True)
+        own.withdraw(lambda item: isinstance(item, TaskAnswer) and item.task is task)
+
+
+def take_outcome(task: Task, own: ActorRef[Any] | None) -> TaskDone | TaskExited:
+    """Return the outcome that is there; end the caller where it has to end with the task."""
+    _settle(task, own)
+    outcome = task.outcome.get()
+    if isinstance(outcome, TaskExited) and own is not None and task.is_linked and not own.traps_exits:
+        reason = outcome.reason
+        if not (isinstance(reason, str) and reason == NORMAL):
+            # The exit signal is on its way, or here already, with the same reason.
+            raise Exit(reason)
+    return cast("TaskDone | TaskExited", outcome)
