@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import random
+import sys
+
 import pytest
 
 from supervisors import ActorDeadError, ActorRef, Exited
 from supervisors.links import links_of
-from tests.supervisors.actors import Doer
+from tests.supervisors.actors import Doer, SharedDoer
 
 
 def linked(system, *, trap=False):
@@ -267,3 +270,33 @@ def test_link_13_a_new_link_after_an_unlink_works(system):
     assert links_of(two) == (one,)
     two.exit("boom")
     assert one.ask("seen") == [Exited(two, "boom")]
+
+
+def test_link_1_both_sides_agree_after_many_threads_have_linked_and_unlinked(real, request):
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    request.addfinalizer(lambda: sys.setswitchinterval(interval))
+    actors = [real.start(SharedDoer, trap=True) for _ in range(4)]
+
+    def link_and_unlink(seed):
+        def act(self):
+            choose = random.Random(seed)
+            for _ in range(4_000):
+                other = choose.choice(actors)
+                choose.choice([self.link, self.unlink])(other)
+            return True
+
+        return act
+
+    futures = [each.ask(link_and_unlink(seed), block=False) for seed, each in enumerate(actors)]
+    assert all(future.get(timeout=10) for future in futures)
+    # Two rounds: a signal that is taken in the first may send its answer for the second.
+    for _ in range(2):
+        for each in actors:
+            each.ask(lambda self: self.trap_exit(True))
+    for one in actors:
+        for two in actors:
+            assert (two in links_of(one)) == (one in links_of(two))
+    assert real.unlinks == {}
+    for each in actors:
+        each.kill()  # they trap the shutdown of the system
