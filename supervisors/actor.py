@@ -19,6 +19,7 @@ from supervisors.exits import Crashed
 from supervisors.links import link, unlink
 from supervisors.monitors import demonitor, monitor
 from supervisors.runtime.bounded import MailboxPolicy
+from supervisors.runtime.fence import Fenced
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, perform
 from supervisors.runtime.ref import ActorRef
@@ -45,7 +46,9 @@ class Actor(pykka.Actor):
     Attributes:
         dispatch: `"shared"` (default): run by the worker pool, may block now and
             then. `"inline"`: run by whichever thread gets there first, the asking
-            thread included; its handlers never block.
+            thread included; its handlers never block. `"pinned"`: run by a thread of
+            its own, for loops that block and libraries that want their thread. In
+            virtual time, where there are no threads, `"pinned"` is `"shared"`.
         mailbox_capacity: messages that may wait, not counting the one in hand;
             None: without a bound.
         mailbox_policy: what happens to one message too many. `"reject"` (default):
@@ -299,6 +302,8 @@ class Actor(pykka.Actor):
         logger.info("Exception returned from %s to caller:", self, exc_info=error)
 
     def _own_turn(self, verb: str) -> None:
+        if self._actor_ref.fenced:
+            raise Fenced
         if thread_turn.turn.current is not self._actor_ref:
             raise NoActorError(f"{verb}() works in the actor's own turn only; this thread runs {_who()}")
 

@@ -18,13 +18,14 @@ from supervisors.errors import IgnoreStart, InvalidArgumentError, NameTakenError
 from supervisors.exits import NOPROC, SHUTDOWN, Crashed, describe
 from supervisors.registry import Registry, checked_name
 from supervisors.runtime.bounded import BoundedRef, checked_bound
-from supervisors.runtime.cell import INLINE, SHARED, TOKEN, Cell
+from supervisors.runtime.cell import INLINE, PINNED, SHARED, TOKEN, Cell
 from supervisors.runtime.dead_letters import DeadLetters
 from supervisors.runtime.dump import dump
+from supervisors.runtime.fence import refuse_fenced
 from supervisors.runtime.forks import FORKED, poison_in_children
 from supervisors.runtime.outcomes import ForkedError, StartError
 from supervisors.runtime.pykka_adapter import show_to_registry
-from supervisors.runtime.ref import ActorRef
+from supervisors.runtime.ref import ActorRef, PinnedRef
 from supervisors.runtime.scheduler import ManualScheduler, ThreadScheduler
 from supervisors.runtime.small_set import with_item
 from supervisors.runtime.turn import thread_turn
@@ -170,13 +171,13 @@ class ActorSystem:
             link: link it to the running actor, its parent, atomically (LINK-12).
             report: wait, and raise what went wrong; False: return the ref at once.
             name: register it under this name.
-            dispatch: `"inline"` or `"shared"` instead of the class's own.
+            dispatch: `"inline"`, `"shared"` or `"pinned"` instead of the class's own.
             monitor: a monitor of the running actor's that has no target yet;
                 it is set before the new actor's first step (MON-10).
         """
         kind = actor_class.dispatch if dispatch is None else dispatch
-        if kind not in (INLINE, SHARED):
-            raise InvalidArgumentError("dispatch", kind, f"{INLINE!r} or {SHARED!r}")
+        if kind not in (INLINE, SHARED, PINNED):
+            raise InvalidArgumentError("dispatch", kind, f"{INLINE!r}, {SHARED!r} or {PINNED!r}")
         if name is not None:
             checked_name(name)
             owner = self.registry.whereis(name)
@@ -185,7 +186,7 @@ class ActorSystem:
         number = self._next_number()
         parent = thread_turn.turn.current if link else None
         born: list[ActorRef[A]] = []
-        ref_class = BoundedRef if actor_class.mailbox_capacity is not None and checked_bound(actor_class) else ActorRef
+        ref_class = self._ref_class(actor_class, kind)
 
         def birth(actor: A) -> ActorRef[A]:
             born.append(ref_class(actor, self, number, kind))
@@ -223,9 +224,18 @@ class ActorSystem:
             raise
         return ref
 
+    def _ref_class(self, actor_class: type[Actor], kind: str) -> type[ActorRef[Any]]:
+        bounded = checked_bound(actor_class)
+        if kind != PINNED or isinstance(self.scheduler, ManualScheduler):
+            return BoundedRef if bounded else ActorRef
+        if bounded:
+            raise InvalidArgumentError("dispatch", kind, "another kind for an actor with a mailbox_capacity")
+        return PinnedRef
+
     def _next_number(self) -> int:
         if self.forked:
             raise ForkedError(FORKED)  # the lock below may be held for ever
+        refuse_fenced()
         with self._lock:
             if self._stopping:
                 raise UsageError(_STOPPED)
@@ -289,10 +299,12 @@ class ActorSystem:
 
     def register(self, name: Hashable, ref: ActorRef[Any]) -> None:
         """Give an actor a name (NAME-1)."""
+        refuse_fenced()
         self.registry.register(name, ref)
 
     def unregister(self, name: Hashable) -> None:
         """Free a name (NAME-2)."""
+        refuse_fenced()
         self.registry.unregister(name)
 
     def send(self, name: Hashable, message: Any) -> None:

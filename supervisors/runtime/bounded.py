@@ -19,6 +19,7 @@ import pykka
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.runtime.cell import TICKET
+from supervisors.runtime.fence import Fenced
 from supervisors.runtime.futures import ScheduledFuture, refuse_cycle
 from supervisors.runtime.outcomes import ActorDeadError, MailboxFullError
 from supervisors.runtime.pykka_adapter import StopMessage
@@ -107,6 +108,9 @@ class BoundedRef(ActorRef[A]):
         """Put a message or ask into the mailbox by the policy; False if it did not get in."""
         oldest: Any = None
         room: ScheduledFuture[None] | None = None
+        current = thread_turn.turn.current
+        if current is not None and current.fenced:
+            raise Fenced
         message = item.message if item.__class__ is Ask else item
         if message.__class__ is StopMessage:
             self._outer.append(item)  # the way out is always open

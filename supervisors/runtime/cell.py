@@ -50,6 +50,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from supervisors.errors import Exit, IgnoreStart, InternalError, Refusal, UsageError
 from supervisors.exits import KILLED, NORMAL, Crashed
+from supervisors.runtime.fence import Fence, Fenced, refuse_fenced
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import ActorDeadError, StartError
 from supervisors.runtime.pykka_adapter import StopMessage, StopNow
@@ -59,15 +60,16 @@ from supervisors.runtime.turn import DRAIN_MAX, NESTING_MAX, QUANTUM_MESSAGES, T
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from supervisors.runtime.contract import Runtime
+    from supervisors.runtime.contract import Runner, Runtime
     from supervisors.runtime.small_set import SmallSet
 
-__all__ = ["INLINE", "SHARED", "TICKET", "TOKEN", "Cell", "Reply", "drain", "hand_over"]
+__all__ = ["INLINE", "PINNED", "SHARED", "TICKET", "TOKEN", "Cell", "Reply", "drain", "hand_over"]
 
 logger = logging.getLogger("supervisors.cell")
 
 INLINE: Final = "inline"
 SHARED: Final = "shared"
+PINNED: Final = "pinned"
 
 TOKEN: Final = (None,)
 """What is put back into a gate: a tuple of one, because ``+=`` wants something to go through."""
@@ -98,6 +100,7 @@ class Cell:
         id: number of the actor in its system, in order of start.
         exit_reason: why it ended; None while it lives.
         ending: its cleanup has begun, or ended.
+        fenced: it was killed while a turn was running, which may still go on (fence.py).
         messages_handled: messages and asks handled so far.
         parent: the actor that started and linked it (PROC-12), or None.
     """
@@ -117,6 +120,7 @@ class Cell:
         "actor_class",
         "ending",
         "exit_reason",
+        "fenced",
         "id",
         "links",
         "messages_handled",
@@ -137,13 +141,14 @@ class Cell:
         self.system = system
         self.exit_reason: object = None
         self.ending = False
+        self.fenced = False
         self.name: object = None
         self.parent: Any | None = None
         # The mailbox. The new ref is owned by whoever starts the actor.
         self._outer: list[Any] = []
         self._gate: list[None] = []  # holds the token while nobody owns the mailbox; guards all below
         # --- the owner's ---
-        self._actor: Any = actor
+        self._actor: Any = actor if dispatch == INLINE else Fence(actor)
         self._inline = dispatch == INLINE
         self._inner: deque[Any] | None = CLOSED
         self._urgent = False  # set by senders of exit signals, cleared by the owner
@@ -164,8 +169,17 @@ class Cell:
     # -- for the runtime: any thread ---------------------------------------
 
     @property
+    def runner(self) -> Runner:
+        """Who takes the mailbox when no sender runs it."""
+        return self.system.scheduler
+
+    def is_alive(self) -> bool:
+        """Tell whether the actor lives; False only after its cleanup has ended."""
+        return self._actor is not None
+
+    @property
     def dispatch(self) -> str:
-        """Who runs the actor: `"inline"` or `"shared"`."""
+        """Who runs the actor: `"inline"`, `"shared"` or `"pinned"`."""
         return INLINE if self._inline else SHARED
 
     def leave_inline(self) -> None:
@@ -175,10 +189,13 @@ class Cell:
 
     def signal(self, signal: Signal) -> None:
         """Put a signal into the mailbox and see that it is taken."""
+        turn = thread_turn.turn
+        if turn.current is not None and turn.current.fenced:
+            raise Fenced
         self._outer.append(signal)
         # After the append: an owner that reads the flag will find the signal.
         self._urgent = True
-        self._wake(thread_turn.turn)
+        self._wake(turn)
 
     def run_owned(self) -> None:
         """Run a mailbox whose ownership the scheduler has been given."""
@@ -231,7 +248,7 @@ class Cell:
         self._hand_over()
 
     def _hand_over(self) -> None:
-        scheduler = self.system.scheduler
+        scheduler = self.runner
         enqueue = scheduler.enqueue
         gate = self._gate
         if HAS_GIL and not gate:
@@ -361,10 +378,13 @@ class Cell:
 
     def _first_turn(self, started: ScheduledFuture[Any]) -> None:
         self._starting = None
+        self._reply_to = started  # so that a killer finds it
         actor = self._actor
         assert actor is not None
         try:
             actor.starting()
+        except Fenced:
+            raise
         except IgnoreStart as ignored:
             self._end(NORMAL, by_signal=True, last=(started, ignored))
         except StartError as error:
@@ -381,6 +401,7 @@ class Cell:
         else:
             if self._inner is CLOSED or not self._inner:
                 self._inner = None
+            self._reply_to = None
             started.offer()
 
     def _run(self, turn: Turn, until: ScheduledFuture[Any] | None = None, *, owned: bool = False) -> None:
@@ -392,7 +413,7 @@ class Cell:
             owned: the mailbox is ours already; False: take it if it is free.
         """
         gate = self._gate
-        scheduler = self.system.scheduler
+        scheduler = self.runner
         enqueue = scheduler.enqueue
         before = turn.current
         nested = self._inline
@@ -428,6 +449,9 @@ class Cell:
                     return
                 owned = True
                 budget = left
+        except Fenced:
+            owned = False  # the killer has it
+            raise
         finally:
             turn.current = before
             if nested:
@@ -477,6 +501,8 @@ class Cell:
             self._reply_to = NOBODY
             try:
                 actor.receive_tell(item)
+            except Fenced:
+                raise
             except BaseException as error:  # noqa: BLE001 - sorted out there
                 self._tell_raised(error)
             finally:
@@ -485,6 +511,8 @@ class Cell:
         future = self._reply_to = item.reply_to
         try:
             reply = actor.receive_ask(item.message)
+        except Fenced:
+            raise
         except BaseException as error:  # noqa: BLE001 - sorted out there
             self._reply_to = None
             self._ask_raised(error, future)
@@ -566,14 +594,8 @@ class Cell:
             return
         failure: BaseException | None = None
         self.ending = True
-        if crash and isinstance(reason, Crashed) and not isinstance(reason.error, Exception):
-            self.system.interrupted(self, reason.error)
         if not silent and not (by_signal and isinstance(reason, str) and reason == KILLED):
-            try:
-                reason = actor.ending(reason, crash=crash, by_signal=by_signal)
-            except BaseException as error:  # noqa: BLE001 - what it is decides below
-                failure = error
-                reason = Crashed(error)
+            reason, failure = self._clean_up(reason, crash=crash, by_signal=by_signal)
         self.exit_reason = reason
         self._actor = None
         if self._inner is None:
@@ -601,6 +623,17 @@ class Cell:
         self._bury()
         if failure is not None and _goes_on(failure):
             raise failure
+
+    def _clean_up(self, reason: object, *, crash: bool, by_signal: bool) -> tuple[object, BaseException | None]:
+        """Run the actor's cleanup; return the final reason, and what was raised if anything was."""
+        if crash and isinstance(reason, Crashed) and not isinstance(reason.error, Exception):
+            self.system.interrupted(self, reason.error)
+        try:
+            return self._actor.ending(reason, crash=crash, by_signal=by_signal), None
+        except Fenced:
+            raise
+        except BaseException as error:  # noqa: BLE001 - what it is decides the caller
+            return Crashed(error), error
 
     def _announce(self, reason: object) -> None:
         """Fire monitors and links; their receivers find the actor dead."""
@@ -670,6 +703,7 @@ class Reply:
         return self._settle(None, error)
 
     def _settle(self, value: Any, error: BaseException | None) -> bool:
+        refuse_fenced()
         # dict.pop of one key is atomic, so any thread may do this.
         self.ref.settle_reply(self)
         return self.future.offer(value, error)

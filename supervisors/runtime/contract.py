@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from supervisors.clock import Clock
     from supervisors.runtime.cell import Cell
     from supervisors.runtime.futures import ScheduledFuture
+    from supervisors.runtime.turn import Turn
 
-__all__ = ["Runtime", "Scheduler"]
+__all__ = ["Runner", "Runtime", "Scheduler"]
 
 
-class Scheduler(Protocol):
-    """Decides which mailbox runs next, and on which thread.
+class Runner(Protocol):
+    """Takes mailboxes that no sender runs.
 
     Attributes:
         enqueue: takes over a mailbox together with its ownership. A built-in
@@ -33,8 +34,16 @@ class Scheduler(Protocol):
         """See that somebody runs what has been put in by `enqueue`."""
         ...
 
+
+class Scheduler(Runner, Protocol):
+    """Decides which mailbox runs next, and on which thread."""
+
     def submit(self, ref: Cell) -> None:
         """Take over a mailbox together with its ownership, and run it soon."""
+        ...
+
+    def abandon(self, turn: Turn) -> None:
+        """Replace a thread whose turn has been fenced."""
         ...
 
     def before_await(self) -> None:

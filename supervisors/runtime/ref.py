@@ -7,19 +7,24 @@ thread switch. See `cell.py` for the protocol and for why this is safe.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, final, overload
 
 import pykka
 
-from supervisors.exits import NORMAL
-from supervisors.runtime.cell import NOBODY, TOKEN, Cell, Reply, drain
+from supervisors.exits import KILLED, NORMAL
+from supervisors.runtime.cell import NOBODY, PINNED, TOKEN, Cell, Reply, drain
+from supervisors.runtime.fence import Fence, Fenced
 from supervisors.runtime.futures import ScheduledFuture, refuse_cycle
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
+from supervisors.runtime.pinned import PinnedThread
 from supervisors.runtime.pykka_adapter import StopMessage, StopNow
 from supervisors.runtime.signals import Ask, ExitSignal, Resumed, Suspended, Unwatched, Watched
 from supervisors.runtime.turn import NESTING_MAX, Turn, thread_turn
 
-__all__ = ["ASK_TIMEOUT", "ActorRef", "Inbox", "Reply", "Stopped", "copy_outcome"]
+if TYPE_CHECKING:
+    from supervisors.runtime.contract import Runner
+
+__all__ = ["ASK_TIMEOUT", "ActorRef", "Inbox", "PinnedRef", "Reply", "Stopped", "copy_outcome"]
 
 A = TypeVar("A", bound="pykka.Actor")
 
@@ -85,6 +90,8 @@ class ActorRef(Cell, pykka.ActorRef[A]):
             turn = thread_turn.turn
             depth = turn.depth
             caller = turn.current
+            if caller is not None and caller.fenced:
+                raise Fenced
             gate = self._gate
             try:
                 del gate[0]
@@ -132,8 +139,11 @@ class ActorRef(Cell, pykka.ActorRef[A]):
     def _ask_queued(self, message: Any, block: bool, timeout: float | _Default | None) -> Any:
         """Ask through the mailbox: the way of everything but an idle inline actor."""
         turn = thread_turn.turn
-        if block and turn.current is not None:
-            refuse_cycle(turn.current, self)
+        if turn.current is not None:
+            if turn.current.fenced:
+                raise Fenced
+            if block:
+                refuse_cycle(turn.current, self)
         future: ScheduledFuture[Any] = ScheduledFuture(self.system.scheduler, self)
         try:
             self._outer.append(Ask(message, future))
@@ -214,6 +224,8 @@ class ActorRef(Cell, pykka.ActorRef[A]):
                         self._wake(turn)
                     if turn.ready:
                         drain(turn)
+        if turn.current is not None and turn.current.fenced:
+            raise Fenced
         try:
             outer.append(message)
             self._wake(turn)
@@ -240,8 +252,11 @@ class ActorRef(Cell, pykka.ActorRef[A]):
 
         Thread: any.
         """
+        turn = thread_turn.turn
+        if turn.current is not None and turn.current.fenced:
+            raise Fenced
         self._outer.append(message)
-        self._wake(thread_turn.turn)
+        self._wake(turn)
 
     def exit(self, reason: object = "shutdown") -> None:
         """Send an exit signal (`exit/2`); returns at once, also for the dead (SIG-8).
@@ -257,13 +272,27 @@ class ActorRef(Cell, pykka.ActorRef[A]):
     def kill(self) -> None:
         """End the actor with reason `"killed"`, without running its code (EXIT-7).
 
-        A turn that is running is not interrupted: the actor ends after it.
+        A turn of an inline actor that is running is not interrupted: the actor ends
+        after it. Others end at once: the turn that is running is fenced, and its
+        thread is abandoned and replaced (see `supervisors.runtime.fence`).
         """
         self.exit("kill")
+        fence = self._actor
+        if isinstance(fence, Fence) and thread_turn.turn.current is not self and fence.take_over():
+            self._end_fenced(fence)
 
-    def is_alive(self) -> bool:
-        """Tell whether the actor lives; False only after its cleanup has ended."""
-        return self._actor is not None
+    def _end_fenced(self, fence: Fence) -> None:
+        # We own the mailbox in place of the thread that is still in the actor's code.
+        self.fenced = True
+        asked, self._reply_to = self._reply_to, None
+        self._deferred = None
+        self._end(KILLED, by_signal=True)
+        if isinstance(asked, ScheduledFuture):
+            asked.offer(error=ActorDeadError.of(self, KILLED))
+        if fence.turn is not None:
+            self.system.scheduler.abandon(fence.turn)
+        self._gate += TOKEN
+        self.look_again()
 
     def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
         """Ask the actor to stop after the messages it already has (Pykka's rule).
@@ -351,8 +380,8 @@ class ActorRef(Cell, pykka.ActorRef[A]):
 
     def _actor_weakref(self) -> A | None:  # type: ignore[override]  # a call instead of a weakref
         # Pykka's proxies call this like a weak reference.
-        actor: A | None = self._actor
-        return actor
+        actor = self._actor
+        return cast("A | None", actor.actor if isinstance(actor, Fence) else actor)
 
     def __repr__(self) -> str:
         return f"<ActorRef for {self}>"
@@ -368,6 +397,28 @@ class ActorRef(Cell, pykka.ActorRef[A]):
         future.when_done(lambda: copy_outcome(future, reply_to))
         self._outer.append(Ask(message, future))
         self._wake(thread_turn.turn)
+
+
+class PinnedRef(ActorRef[A]):
+    """Reference to an actor that has a thread of its own."""
+
+    __slots__ = ("_thread",)
+
+    def __init__(self, actor: Any, system: Any, number: int, dispatch: str) -> None:
+        super().__init__(actor, system, number, dispatch)
+        self._thread = PinnedThread(self, f"supervisors-pinned-{number}", system.scheduler.submit)
+
+    @property
+    def runner(self) -> Runner:
+        return self._thread
+
+    @property
+    def dispatch(self) -> str:
+        return PINNED
+
+    def _end_fenced(self, fence: Fence) -> None:
+        self._thread.close()
+        super()._end_fenced(fence)
 
 
 class Inbox:

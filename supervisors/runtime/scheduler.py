@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, final
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
 from supervisors.runtime.cell import hand_over
+from supervisors.runtime.fence import Fenced
 from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from supervisors.clock import Clock
     from supervisors.runtime.cell import Cell
     from supervisors.runtime.futures import ScheduledFuture
+    from supervisors.runtime.turn import Turn
 
-__all__ = ["ManualScheduler", "ThreadScheduler"]
+__all__ = ["ManualScheduler", "ThreadScheduler", "checked_count"]
 
 logger = logging.getLogger("supervisors.scheduler")
 
@@ -49,6 +51,7 @@ class ThreadScheduler:
     """
 
     __slots__ = (
+        "_abandoned",
         "_at_limit",
         "_clock",
         "_compensated",
@@ -87,6 +90,7 @@ class ThreadScheduler:
         self._compensated = 0
         self._retired = 0
         self._at_limit = 0
+        self._abandoned = 0
         self._stopping = False
         self._threads: set[threading.Thread] = set()
 
@@ -105,6 +109,17 @@ class ThreadScheduler:
         """
         if not self._idle and self._live - self._waiting < self.workers:
             self._grow()
+
+    def abandon(self, turn: Turn) -> None:
+        """Replace a worker whose turn has been fenced; it ends when that turn returns."""
+        with self._lock:
+            if turn.worker is not self or turn.abandoned:
+                return
+            turn.abandoned = True
+            self._abandoned += 1
+            self._live -= 1
+        if self._queue.qsize():
+            self.kick()
 
     def before_await(self) -> None:
         """Do nothing: the workers work."""
@@ -161,7 +176,8 @@ class ThreadScheduler:
         `workers` live now, of which `waiting` wait for replies and `idle` for
         work; `queued` mailboxes; `peak` workers at one time; ever `started`;
         `compensated`: of these, started because another one waits; `retired`:
-        ended as surplus; `at_limit`: not started because `workers_max` was reached.
+        ended as surplus; `at_limit`: not started because `workers_max` was reached;
+        `abandoned`: left alone with a turn that was killed.
         """
         with self._lock:
             return {
@@ -174,6 +190,7 @@ class ThreadScheduler:
                 "compensated": self._compensated,
                 "retired": self._retired,
                 "at_limit": self._at_limit,
+                "abandoned": self._abandoned,
             }
 
     def _grow(self) -> None:
@@ -243,10 +260,15 @@ class ThreadScheduler:
                 self._grow()
             try:
                 ref.run_owned()
+            except Fenced:
+                pass  # it was killed; nobody waits for what it did
             except BaseException:
                 logger.exception("a turn of %s ended in something that is no Exception", ref)
+            if turn.abandoned:
+                break
         with self._lock:
-            self._live -= 1
+            if not turn.abandoned:
+                self._live -= 1
             self._threads.discard(threading.current_thread())
         if self._queue.qsize():
             self.kick()
@@ -313,6 +335,9 @@ class ManualScheduler:
 
     def kick(self) -> None:
         """Do nothing: who settles or waits will look."""
+
+    def abandon(self, turn: Turn) -> None:
+        """Do nothing: there is one thread, and whoever kills has it."""
 
     def before_await(self) -> None:
         """Run what is ready: nobody else will while asyncio waits."""

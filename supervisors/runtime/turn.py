@@ -49,13 +49,14 @@ _turns: weakref.WeakSet[Turn] = weakref.WeakSet()
 class Turn:
     """What one thread is doing for actors right now."""
 
-    __slots__ = ("__weakref__", "current", "depth", "ready", "thread_id", "worker")
+    __slots__ = ("__weakref__", "abandoned", "current", "depth", "ready", "thread_id", "worker")
 
     def __init__(self) -> None:
         self.current: Cell | None = None
         self.depth = 0
         self.ready: deque[Cell] = deque()
         self.worker: object | None = None
+        self.abandoned = False  # set by a killer: the thread ends when it can
         self.thread_id = threading.get_ident()
         with _turns_lock:
             _turns.add(self)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from supervisors.clock import VirtualClock
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.runtime.cell import hand_over
+from supervisors.runtime.fence import refuse_fenced
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.turn import thread_turn
 from supervisors.timers.deadlines import Deadlines, Entry
@@ -229,6 +230,7 @@ class TimerService:
             thread.join()
 
     def _arm(self, timer: Timer, deadline: float) -> Timer:
+        refuse_fenced()
         if not isinstance(timer.to, ActorRef):
             checked_name("to", timer.to)
         with self._lock:

@@ -94,6 +94,8 @@ def test_a_dump_shows_the_busy_the_waiting_and_the_full(real):
     full.tell("x")
     future = outer.ask(lambda _: inner.ask(work), block=False)
     assert entered.wait(10)
+    while outer.waits_for is not inner:
+        pass
     text = real.dump()
     gate.set()
     assert future.get(timeout=10)

@@ -54,6 +54,8 @@ def test_a_turn_that_does_not_return_is_abandoned_and_told():
     entered, leave = threading.Event(), threading.Event()
 
     class Hanging(Actor):
+        dispatch = "inline"  # it runs on a thread that is not ours to abandon
+
         def on_receive(self, message):
             entered.set()
             leave.wait()
@@ -61,10 +63,12 @@ def test_a_turn_that_does_not_return_is_abandoned_and_told():
     with ActorSystem(workers=2) as real:
         root = real.start(Supervisor, [ChildSpec("h", Hanging, shutdown="infinity")])
         [record] = which_children(root)
-        record.ref.tell("hang")
+        teller = threading.Thread(target=record.ref.tell, args=("hang",))
+        teller.start()
         assert entered.wait(5)
         report = shut_down(root, 0.02, kill_seconds=0.02)
         leave.set()
+        teller.join(5)
         assert report.abandoned == (record.ref,)
         assert report.killed == (root,)
         assert record.ref.join(5) == SHUTDOWN  # that signal came first

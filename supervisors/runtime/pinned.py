@@ -1,0 +1,85 @@
+"""One thread for one actor: for loops that block and libraries that want their own thread.
+
+The thread starts with the actor and ends after it. What is sent to the dead actor
+is answered by the worker pool.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from typing import TYPE_CHECKING, final
+
+from supervisors.runtime.fence import Fenced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from supervisors.runtime.cell import Cell
+
+__all__ = ["PinnedThread"]
+
+logger = logging.getLogger("supervisors.pinned")
+
+
+@final
+class PinnedThread:
+    """Runs the mailbox of one actor; stands in for the scheduler in `Cell.runner`.
+
+    Args:
+        ref: the actor.
+        name: of the thread.
+        elsewhere: takes the mailbox over once the thread has ended.
+    """
+
+    __slots__ = ("_elsewhere", "_lock", "_name", "_queue", "_ref", "_state", "enqueue")
+
+    def __init__(self, ref: Cell, name: str, elsewhere: Callable[[Cell], None]) -> None:
+        self._ref = ref
+        self._name = name
+        self._elsewhere = elsewhere
+        self._queue: queue.SimpleQueue[Cell] = queue.SimpleQueue()
+        self.enqueue: Callable[[Cell], None] = self._queue.put
+        self._lock = threading.Lock()  # guards _state
+        self._state = "new"
+
+    def kick(self) -> None:
+        """See that somebody runs what has been put into the queue."""
+        with self._lock:
+            if self._state == "new":
+                self._state = "running"
+                threading.Thread(target=self._work, name=self._name, daemon=True).start()
+                return
+            ended = self._state == "ended"
+        if ended:
+            self._hand_on()
+
+    def _work(self) -> None:
+        while True:
+            ref = self._queue.get()
+            try:
+                ref.run_owned()
+            except Fenced:
+                break
+            except BaseException:
+                logger.exception("a turn of %s ended in something that is no Exception", ref)
+            if not ref.is_alive():
+                break
+        self.close()
+
+    def close(self) -> None:
+        """Have the pool run the mailbox from now on; the thread ends or has been abandoned."""
+        with self._lock:
+            self._state = "ended"
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        # Whoever puts something in looks at the state afterwards, and whoever
+        # sets the state looks at the queue afterwards: nothing stays behind.
+        while True:
+            try:
+                ref = self._queue.get_nowait()
+            except queue.Empty:
+                return
+            self._elsewhere(ref)
