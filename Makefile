@@ -9,7 +9,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: bench bench-smoke check clean constraints coverage docs format format-check help \
-	layers lint package properties run test types
+	layers lint package properties pykka-suite run test types
 
 # Only a PYTHON that somebody chose is passed on; without one .ci/environment looks for it.
 export PYTHON
@@ -60,6 +60,9 @@ docs: $(READY) ## Run the examples in README.md, docs/ and docstrings
 
 package: $(READY) ## Build the wheel and use it
 	$(BIN)/python -m pytest -q tests/packaging
+
+pykka-suite: $(READY) ## Run Pykka's own test suite with our actor and future
+	$(BIN)/python tests/contracts/pykka_suite.py
 
 properties: $(READY) ## Run the property tests with many more examples
 	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -q tests/properties

@@ -36,6 +36,9 @@ logger = logging.getLogger("supervisors.scheduler")
 
 _STOP: Final = None
 
+LINGER: Final = 1.0
+"""Seconds that a surplus worker stays idle before it ends."""
+
 
 @final
 class ThreadScheduler:
@@ -239,17 +242,28 @@ class ThreadScheduler:
         turn = thread_turn.turn
         turn.worker = self
         get = self._queue.get
+        counted = True
         with self._lock:
             self._threads.add(threading.current_thread())
         while True:
             with self._lock:
                 if self._stopping and self._queue.qsize() == 0:
                     break
-                if self._live - self._waiting > self.workers and self._queue.qsize() == 0:
-                    self._retired += 1  # compensated for somebody who is back
-                    break
+                surplus = self._live - self._waiting > self.workers
                 self._idle += 1
-            ref = get()
+            # It has compensated for somebody who is back. It lingers, because
+            # whoever waits once often waits again, and a thread is not cheap.
+            try:
+                ref = get(timeout=LINGER) if surplus else get()
+            except queue.Empty:
+                with self._lock:
+                    self._idle -= 1
+                    if self._live - self._waiting > self.workers and self._queue.qsize() == 0:
+                        self._retired += 1
+                        self._live -= 1  # here and not below, or two would go for one too many
+                        counted = False
+                        break
+                continue
             with self._lock:
                 self._idle -= 1
                 more = not self._idle and self._live - self._waiting < self.workers
@@ -267,7 +281,7 @@ class ThreadScheduler:
             if turn.abandoned:
                 break
         with self._lock:
-            if not turn.abandoned:
+            if counted and not turn.abandoned:
                 self._live -= 1
             self._threads.discard(threading.current_thread())
         if self._queue.qsize():
