@@ -4,10 +4,11 @@ What comes out is built from None, booleans, 64-bit integers, finite floats,
 text that is valid UTF-8, lists, and mappings with text keys in sorted order. So
 it has one encoding only, and JSON can show it.
 
-Nothing that comes in can make it fail, hang or grow without bound, and code of
-the value runs only where its type is known to tell: for an object of an unknown
-class the class is named and its ``__repr__`` is not called, because that could
-show a secret, an address that differs from run to run, or anything else.
+Nothing that comes in can make it fail or grow without bound. Code of the value
+runs only where that is how it is read: mappings, dataclasses, the message of an
+exception. An object of an unknown class is named by its class; its ``__repr__``
+is not called, because that could show a secret, an address that differs from run
+to run, or anything else.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ import pathlib
 import uuid
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
-__all__ = ["FORBIDDEN_KEYS", "REDACTED", "Plain", "forbidden_names", "is_forbidden", "plain"]
+__all__ = ["FORBIDDEN_KEYS", "REDACTED", "TEXT_SHOWN_MAX", "Plain", "forbidden_names", "is_forbidden", "plain"]
 
 Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
 
@@ -58,6 +59,9 @@ DEPTH_MAX: Final = 12
 
 ITEMS_MAX: Final = 4096
 """How many values one piece of data may hold, all levels together."""
+
+TEXT_SHOWN_MAX: Final = 16_384
+"""Characters; longer text is told by hash and size."""
 
 BYTES_SHOWN_MAX: Final = 1024
 """Longer byte strings are told by hash and size."""
@@ -122,24 +126,37 @@ class _Reading:
         left: how many more values may be taken in.
         inside: the containers that the walk stands in, by identity; meeting
             one of them again is a cycle.
+        told: what long texts and bytes have become, by identity: one that
+            stands in a hundred places is hashed once. The value itself is
+            kept, so that its identity cannot pass to another one.
     """
 
-    __slots__ = ("inside", "left", "names")
+    __slots__ = ("inside", "left", "names", "told")
 
     def __init__(self, names: frozenset[str]) -> None:
         self.names = names
         self.left = ITEMS_MAX
         self.inside: set[int] = set()
+        self.told: dict[int, tuple[object, Plain]] = {}
 
     def read(self, value: object, depth: int) -> Plain:
         self.left -= 1
         kind = type(value)
         if kind in _ATOMS:
-            return _atom(value)
+            is_long = isinstance(value, str) and len(value) > TEXT_SHOWN_MAX
+            return self._long(cast("str", value)) if is_long else _atom(value)
         try:
             return self._structure(value, depth)
         except Exception:  # noqa: BLE001 - hostile objects may raise anything from anywhere
             return f"<{_name_of(kind)} that cannot be read>"
+
+    def _long(self, value: str | bytes | bytearray | memoryview) -> Plain:
+        """Return hash and size of a long text or bytes."""
+        known = self.told.get(id(value))
+        if known is None:
+            raw = str.encode(value, "utf-8", "backslashreplace") if isinstance(value, str) else bytes(value)
+            known = self.told[id(value)] = value, {"sha256": hashlib.sha256(raw).hexdigest(), "size": len(raw)}
+        return known[1]
 
     def _structure(self, value: object, depth: int) -> Plain:
         if not isinstance(value, (Mapping, list, tuple, set, frozenset)) and not dataclasses.is_dataclass(value):
@@ -215,13 +232,13 @@ class _Reading:
         if isinstance(value, enum.Enum):
             return self.read(value.value, depth + 1) if depth < DEPTH_MAX else "<too deep>"
         if isinstance(value, str):
-            return _text(str.__str__(value))
+            return self._long(value) if len(value) > TEXT_SHOWN_MAX else _text(str.__str__(value))
         if isinstance(value, int):
             return _atom(int.__index__(value))
         if isinstance(value, float):
             return _atom(float.__float__(value))
         if isinstance(value, (bytes, bytearray, memoryview)):
-            return _octets(bytes(value))
+            return self._long(value) if len(value) > BYTES_SHOWN_MAX else f"hex:{bytes(value).hex()}"
         if isinstance(value, BaseException):
             return {"error": _name_of(type(value)), "message": _text(str(value))[:MESSAGE_MAX]}
         if isinstance(value, (dt.datetime, dt.date, dt.time)):
@@ -259,12 +276,6 @@ def _text(value: str) -> str:
     if value.isascii():
         return value
     return value.encode("utf-8", "backslashreplace").decode()
-
-
-def _octets(value: bytes) -> Plain:
-    if len(value) <= BYTES_SHOWN_MAX:
-        return f"hex:{value.hex()}"
-    return {"sha256": hashlib.sha256(value).hexdigest(), "size": len(value)}
 
 
 def _name_of(kind: type) -> str:

@@ -40,7 +40,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast, final, get_
 
 import msgpack
 
-from sessionactors.audit.plain_values import FORBIDDEN_KEYS, Plain, is_forbidden, plain
+from sessionactors.audit.plain_values import FORBIDDEN_KEYS, TEXT_SHOWN_MAX, Plain, is_forbidden, plain
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, SupervisorsError
 
 __all__ = [
@@ -345,7 +345,11 @@ def _packed_as_it_is(data: object, forbidden: frozenset[str]) -> bytes | None:
     for key, value in data.items():
         if key.__class__ is not str or value.__class__ not in _FLAT_KINDS or len(key) > _FLAT_KEY_MAX:
             return None
-        if is_forbidden(key, forbidden) or (value.__class__ is float and not math.isfinite(value)):
+        if is_forbidden(key, forbidden):
+            return None
+        if value.__class__ is float and not math.isfinite(value):
+            return None
+        if value.__class__ is str and len(value) > TEXT_SHOWN_MAX:
             return None
     try:
         return _pack(dict(sorted(data.items())))

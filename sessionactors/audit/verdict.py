@@ -16,6 +16,8 @@ EXIT_CODES: Final[dict[Outcome, int]] = {"valid": 0, "tampered": 1, "torn": 2, "
 FINDINGS_MAX: Final = 10
 """How many findings a result holds."""
 
+_SHOWN_MAX: Final = 300
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -48,7 +50,7 @@ class Finding:
     def __str__(self) -> str:
         place = self.part if self.position is None else f"{self.part} {self.position}"
         doubt = "" if self.unproved_from is None else f" (nothing is proved from entry {self.unproved_from} on)"
-        return f"{place}{doubt}: expected {self.expected}; found {self.found}"
+        return f"{place}{doubt}: expected {_shown(self.expected)}; found {_shown(self.found)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +156,9 @@ class Verification:
             if sentences:
                 lines += [title, *(f"  - {sentence}" for sentence in sentences)]
         return "\n".join(lines)
+
+
+def _shown(text: str) -> str:
+    """Return text that may come from a forger so that it can do nothing to a terminal."""
+    shown = "".join(character if character.isprintable() else "?" for character in text[:_SHOWN_MAX])
+    return shown if len(text) <= _SHOWN_MAX else f"{shown}..."

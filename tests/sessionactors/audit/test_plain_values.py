@@ -206,6 +206,42 @@ def test_long_bytes_are_told_by_hash_and_size():
     assert plain(bytes(2000)) == {"sha256": hashlib.sha256(bytes(2000)).hexdigest(), "size": 2000}
 
 
+@pytest.mark.parametrize("text", ["ü" * 20_000, Text("x" * 20_000)])
+def test_long_text_is_told_by_hash_and_size(text):
+    raw = str.encode(text)
+    assert plain([text, "short"]) == [{"sha256": hashlib.sha256(raw).hexdigest(), "size": len(raw)}, "short"]
+
+
+def test_a_long_text_in_many_places_is_hashed_once(monkeypatch):
+    hashed = []
+    right = hashlib.sha256
+
+    def watched(raw):
+        hashed.append(raw)
+        return right(raw)
+
+    monkeypatch.setattr(hashlib, "sha256", watched)
+    plain(["x" * 20_000] * 100)
+    assert len(hashed) == 1
+
+
+def test_long_texts_that_come_and_go_are_not_mixed_up():
+    class Fleeting(collections.abc.Mapping):
+        def __len__(self):
+            return 20
+
+        def __iter__(self):
+            return iter(range(20))
+
+        def __getitem__(self, key):
+            return str(key) * 20_000
+
+    assert plain(Fleeting()) == {
+        str(key): {"sha256": hashlib.sha256(str(key).encode() * 20_000).hexdigest(), "size": len(str(key)) * 20_000}
+        for key in range(20)
+    }
+
+
 def test_a_long_message_of_an_exception_is_cut():
     assert plain(ValueError("x" * 10_000)) == {"error": "ValueError", "message": "x" * MESSAGE_MAX}
 

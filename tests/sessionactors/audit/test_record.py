@@ -169,20 +169,28 @@ def test_values_that_msgpack_cannot_carry_are_made_plain(data):
 
 
 def test_data_that_are_too_large_are_replaced_by_hash_and_size():
-    data = {"text": "x" * 10_000_000}
+    data = {"texts": ["x" * 16_000] * 5}
     record = decode(encode(0, _event(data=data)))
     raw = msgpack.packb(data)
     assert record.data == {"$sha256": hashlib.sha256(raw).hexdigest(), "$size": len(raw)}
 
 
+@pytest.mark.parametrize("more", [{}, {"nested": []}])
+def test_a_long_text_is_replaced_by_hash_and_size_and_the_rest_is_kept(more):
+    record = decode(encode(0, _event(data={"text": "x" * 10_000_000, "reason": "r", **more})))
+    digest = hashlib.sha256(b"x" * 10_000_000).hexdigest()
+    assert record.data == {"reason": "r", "text": {"sha256": digest, "size": 10_000_000}, **more}
+
+
 def test_the_largest_entry_fits_exactly():
-    overhead = len(msgpack.packb({"t": "x" * 60_000})) - 60_000
-    data = {"t": "x" * (DATA_SIZE_MAX - overhead)}
+    texts = ["x" * 16_000] * 4
+    room = DATA_SIZE_MAX - len(msgpack.packb({"t": texts, "u": ""})) - 2  # a longer text has a head of two bytes more
+    data = {"t": texts, "u": "y" * room}
     assert len(pack_data(data).raw) == DATA_SIZE_MAX
     leaf = encode(2**40, _event(session="s" * 255, actor="a" * 255, data=data))
     assert len(leaf) == LEAF_SIZE_MAX
     assert decode(leaf).data == data
-    assert "$size" in decode(encode(0, _event(data={"t": data["t"] + "x"}))).data
+    assert "$size" in decode(encode(0, _event(data={"t": texts, "u": "y" * (room + 1)}))).data
 
 
 class TestNames:

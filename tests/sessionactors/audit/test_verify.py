@@ -685,6 +685,13 @@ class TestTheResult:
         assert any(line.strip().startswith("entry 12: expected leaf hash") for line in lines)
         assert any(line.startswith("last good head: 10 entries") for line in lines)
 
+    def test_shows_nothing_of_a_forger_to_the_terminal_as_it_is(self, log_path):
+        alter(log_path, 'CREATE TABLE "\x1b[2J\r\n' + "x" * 5_000 + '" (x)')
+        shown = verify(log_path).describe()
+        assert "TAMPERED" in shown
+        assert "\x1b" not in shown
+        assert max(map(len, shown.splitlines())) < 1_000
+
     def test_says_what_a_bad_log_still_proves(self, log_path):
         _store_leaf(log_path, 12, b"\xc0")
         proved = " ".join(verify(log_path).proves())
