@@ -31,14 +31,14 @@ def make_alias(own: ActorRef[Any], *, reply: bool) -> AliasRef:
 def unalias(own: ActorRef[Any], alias: AliasRef) -> bool:
     """Take an alias back, also one of a monitor; True if it was active (ALIAS-3).
 
-    A message that has arrived before stays in the mailbox. A monitor stays set.
+    A message that has arrived stays in the mailbox, one that waits to be taken in
+    vanishes. A monitor stays set.
     For everybody but its owner an alias is not there.
     """
     if not isinstance(alias, AliasRef):
         raise InvalidTypeError("alias", alias, "what alias() or monitor() returned")
     if alias.owner is not own:
         return False
-    own.take()
     was_active = alias.mode is not None
     alias.mode = None
     return was_active

@@ -1,7 +1,8 @@
 """Links: two actors that end together (LINK-1 to LINK-13).
 
 The functions run in the turn of the actor that links; the other side learns of it
-by a signal, so each link table is only touched by its owner.
+by a signal, so each link table is only touched by its owner. They take no signals
+in: one that waits has not arrived (SIG-5), and finds its link gone when it does.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ def link(own: ActorRef[Any], other: ActorRef[Any]) -> None:
         raise InvalidTypeError("ref", other, "an ActorRef")
     if other is own:
         return
-    own.take()
     if not other.is_alive():
         if not own.traps_exits:
             raise ActorDeadError.of(other, NOPROC)
@@ -53,7 +53,6 @@ def unlink(own: ActorRef[Any], other: ActorRef[Any], *, flush: bool = False) -> 
     """
     if not isinstance(other, ActorRef):
         raise InvalidTypeError("ref", other, "an ActorRef")
-    own.take()
     if flush:
         own.withdraw(lambda item: isinstance(item, Exited) and item.source is other)
     if own.links is None or other not in own.links:

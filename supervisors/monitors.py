@@ -65,7 +65,8 @@ def monitor(
 def demonitor(own: ActorRef[Any], monitor_ref: AliasRef, *, flush: bool) -> bool:
     """Remove a monitor; True if it was still there (MON-6, MON-8).
 
-    A `Down` that has arrived stays in the mailbox, unless `flush` says to take it
+    A signal that waits has not arrived, and will find the monitor gone. A `Down` that
+    has arrived stays in the mailbox, unless `flush` says to take it
     out (MON-7).
 
     Only the watcher has it: for everybody else it was not there. An alias that is
@@ -73,7 +74,6 @@ def demonitor(own: ActorRef[Any], monitor_ref: AliasRef, *, flush: bool) -> bool
     """
     if not isinstance(monitor_ref, AliasRef):
         raise InvalidTypeError("monitor_ref", monitor_ref, "what monitor() returned")
-    own.take()
     if not isinstance(monitor_ref, MonitorRef) or monitor_ref.owner is not own:
         return False
     monitor_ref.over()

@@ -318,8 +318,15 @@ class ActorSystem:
     # -- virtual time ------------------------------------------------------
 
     def settle(self) -> None:
-        """In virtual time: run everything that is ready, until nothing is."""
+        """In virtual time: run everything that is ready, until nothing is.
+
+        In an actor's turn: everything but the actor itself, whose messages have to
+        wait; signals to it arrive.
+        """
         self._manual("settle").settle()
+        current = thread_turn.turn.current
+        if current is not None:
+            current.take()
 
     def advance(self, seconds: float) -> int:
         """In virtual time: let so many seconds pass; return how many timers fired."""

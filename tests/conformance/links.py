@@ -224,6 +224,9 @@ class Process(Actor):
         return "ok"
 
     def act_is_alive(self, other: str) -> Any:
+        if other != self.label:
+            # It asks the other one, and what is on its way arrives while it waits.
+            self.system.settle()
         return self.world.processes[other].is_alive()
 
     def act_settle(self) -> Any:

@@ -76,10 +76,22 @@ def test_alias_3_a_message_that_has_arrived_stays(owner, other):
 
     def act(self):
         other.ask(lambda _: alias.send("in time"))
+        self.system.settle()
         assert self.unalias(alias)
 
     owner.ask(act)
     assert owner.ask("seen") == ["in time"]
+
+
+@pytest.mark.parametrize("reply", [False, True])
+def test_alias_3_a_message_that_waits_has_not_arrived_and_vanishes(owner, reply):
+    def act(self):
+        alias = self.alias(reply=reply)
+        alias.send("from the same turn")
+        return self.unalias(alias)
+
+    assert owner.ask(act) is True
+    assert owner.ask("seen") == []
 
 
 def test_only_the_owner_can_take_an_alias_back(owner, other):

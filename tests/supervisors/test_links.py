@@ -134,6 +134,20 @@ def test_link_10_after_unlink_no_exit_of_that_link_arrives(system):
     assert one.is_alive()
 
 
+def test_link_10_an_exit_that_waits_has_not_arrived_and_is_dropped(real):
+    one, two = real.start(SharedDoer), real.start(SharedDoer)
+    one.ask(lambda self: self.link(two))
+
+    def act(self):
+        two.exit("boom")
+        two.join(timeout=5)  # its exit signal is in our mailbox now
+        self.unlink(two)
+
+    one.ask(act)
+    assert one.ask("seen") == []
+    assert one.is_alive()
+
+
 def test_link_10_and_11_an_exit_that_has_arrived_stays_unless_flushed(system):
     def unlink_late(flush):
         one, two = linked(system, trap=True)

@@ -71,6 +71,12 @@ def test_mon_6_a_down_that_the_removal_has_crossed_is_dropped(system):
     assert one.ask("seen") == []
 
 
+def test_mon_6_a_down_that_waits_has_not_arrived_and_is_dropped(system):
+    one = system.start(Doer)
+    assert one.ask(lambda self: self.demonitor(self.monitor("nobody"))) is True
+    assert one.ask("seen") == []
+
+
 def test_mon_6_and_7_a_down_that_has_arrived_stays_unless_flushed(system):
     one, two = system.start(Doer), system.start(Doer)
 
