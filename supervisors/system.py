@@ -30,13 +30,14 @@ from supervisors.runtime.scheduler import ManualScheduler, ThreadScheduler
 from supervisors.runtime.small_set import with_item
 from supervisors.runtime.turn import thread_turn
 from supervisors.runtime.watchdog import SlowTurn, Watchdog
-from supervisors.timers.service import TimerService, checked_delay
+from supervisors.timers.service import TimerService, checked_delay, checked_reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from types import TracebackType
 
     from supervisors.actor import Actor
+    from supervisors.runtime.contract import SteppedScheduler
     from supervisors.runtime.signals import MonitorRef
 
 __all__ = ["ActorSystem"]
@@ -65,6 +66,9 @@ class ActorSystem:
             that is no `Exception`, such as `SystemExit`, in one actor's handler
             stops all actors of the system. Ours: it ends that actor.
         ask_timeout: seconds that an ask waits by default; None: without end.
+        scheduler: makes what runs the actors of a system on a virtual clock, and
+            their refs (`supervisors.simulation` does); by default ready mailboxes
+            run in the order in which they became ready.
         shutdown_timeout: seconds that leaving the ``with`` block may take.
         name: prefix of thread names.
 
@@ -90,6 +94,7 @@ class ActorSystem:
         stop_all_on_base_exception: bool = False,
         slow_inline_turn: float | None = 0.1,
         slow_shared_turn: float = 5.0,
+        scheduler: Callable[[ActorSystem], SteppedScheduler] | None = None,
     ) -> None:
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.entropy = entropy if entropy is not None else Entropy()
@@ -106,14 +111,21 @@ class ActorSystem:
         self._live: dict[int, ActorRef[Any]] = {}
         self._stopping = False
         self._stop_all_on_base_exception = stop_all_on_base_exception
-        self.scheduler: ThreadScheduler | ManualScheduler
+        self._stepped: SteppedScheduler | None = None
+        self.scheduler: ThreadScheduler | ManualScheduler | SteppedScheduler
         if isinstance(self.clock, VirtualClock):
             if workers is not None:
                 raise InvalidArgumentError("workers", workers, "nothing: a system on a virtual clock has no threads")
-            manual = ManualScheduler(self._jump, self.clock.monotonic, self._advance_clock)
-            self.scheduler = manual
-            self.timers = TimerService(self.clock, self.registry.whereis, manual.settle)
+            if scheduler is not None:
+                self.scheduler = self._stepped = scheduler(self)
+                self.timers = TimerService(self.clock, self.registry.whereis, lambda: 0)
+            else:
+                manual = ManualScheduler(self._jump, self.clock.monotonic, self._advance_clock)
+                self.scheduler = manual
+                self.timers = TimerService(self.clock, self.registry.whereis, manual.settle)
         else:
+            if scheduler is not None:
+                raise InvalidArgumentError("scheduler", scheduler, "nothing, unless clock is a VirtualClock")
             count = workers if workers is not None else max(4, (os.cpu_count() or 2) + 2)
             self.scheduler = ThreadScheduler(count, self.clock, name=name)
             self.timers = TimerService(self.clock, self.registry.whereis, lambda: 0)
@@ -226,6 +238,8 @@ class ActorSystem:
 
     def _ref_class(self, actor_class: type[Actor], kind: str) -> type[ActorRef[Any]]:
         bounded = checked_bound(actor_class)
+        if self._stepped is not None:
+            return self._stepped.ref_class(bounded=bounded)
         if kind != PINNED or isinstance(self.scheduler, ManualScheduler):
             return BoundedRef if bounded else ActorRef
         if bounded:
@@ -330,12 +344,13 @@ class ActorSystem:
 
     def advance(self, seconds: float) -> int:
         """In virtual time: let so many seconds pass; return how many timers fired."""
-        self._manual("advance")
-        return self.timers.advance_to(self.clock.monotonic() + checked_delay("seconds", seconds))
+        return self.advance_to(self.clock.monotonic() + checked_delay("seconds", seconds))
 
     def advance_to(self, reading: float) -> int:
         """In virtual time: move the monotonic clock to a reading; timers due by then fire."""
-        self._manual("advance_to")
+        self._manual("advance")
+        if self._stepped is not None:
+            return self._stepped.advance_to(checked_reading("reading", reading))
         return self.timers.advance_to(reading)
 
     # -- watching ----------------------------------------------------------
@@ -490,8 +505,8 @@ class ActorSystem:
             except Exception:
                 logger.exception("a listener raised; it stays subscribed")
 
-    def _manual(self, verb: str) -> ManualScheduler:
-        if not isinstance(self.scheduler, ManualScheduler):
+    def _manual(self, verb: str) -> ManualScheduler | SteppedScheduler:
+        if isinstance(self.scheduler, ThreadScheduler):
             raise UsageError(f"{verb}() needs a system on a VirtualClock; in real time everything runs by itself")
         return self.scheduler
 

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from supervisors.clock import Clock
     from supervisors.runtime.cell import Cell
     from supervisors.runtime.futures import ScheduledFuture
+    from supervisors.runtime.ref import ActorRef
     from supervisors.runtime.turn import Turn
 
-__all__ = ["Runner", "Runtime", "Scheduler"]
+__all__ = ["Runner", "Runtime", "Scheduler", "SteppedScheduler"]
 
 
 class Runner(Protocol):
@@ -52,6 +53,25 @@ class Scheduler(Runner, Protocol):
 
     def wait(self, future: ScheduledFuture[Any], timeout: float | None) -> bool:
         """Wait until the future is done; False when the time is up first."""
+        ...
+
+
+class SteppedScheduler(Scheduler, Protocol):
+    """Decides every step of a system on a virtual clock, and makes its refs.
+
+    Its refs are never run by a sender, so that each message is a step to decide on.
+    """
+
+    def settle(self) -> int:
+        """Run until nothing is ready, without letting time pass; return how many steps that took."""
+        ...
+
+    def advance_to(self, reading: float) -> int:
+        """Let time pass up to a reading of the clock; return how many timers fired."""
+        ...
+
+    def ref_class(self, *, bounded: bool) -> type[ActorRef[Any]]:
+        """Return the class of the refs, for mailboxes with or without a bound."""
         ...
 
 
