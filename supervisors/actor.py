@@ -27,6 +27,7 @@ from supervisors.runtime.signals import MonitorRef
 from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
+    from supervisors.runtime.frames import Coder
     from supervisors.runtime.ref import Reply
     from supervisors.runtime.signals import AliasMode, AliasRef
     from supervisors.system import ActorSystem
@@ -49,6 +50,8 @@ class Actor(pykka.Actor):
             thread included; its handlers never block. `"pinned"`: run by a thread of
             its own, for loops that block and libraries that want their thread. In
             virtual time, where there are no threads, `"pinned"` is `"shared"`.
+            `"process"`: in a process of its own, for code that must be killable; see
+            `supervisors.process_actor`.
         mailbox_capacity: messages that may wait, not counting the one in hand;
             None: without a bound.
         mailbox_policy: what happens to one message too many. `"reject"` (default):
@@ -58,6 +61,7 @@ class Actor(pykka.Actor):
             a dead letter; a dropped ask ends in `MailboxFullError`. Exit signals, links and
             monitors, and a stop, always get in.
         mailbox_patience: seconds that a sender waits for room at most.
+        message_coders: with `"process"`, types that travel beside msgpack's own.
         crash_on_ask_error: False (Pykka's rule): an exception in an ask goes to
             the asker only. True (OTP's): it also crashes the actor, unless it is a
             `Refusal`.
@@ -68,6 +72,7 @@ class Actor(pykka.Actor):
     mailbox_capacity: ClassVar[int | None] = None
     mailbox_policy: ClassVar[MailboxPolicy] = "reject"
     mailbox_patience: ClassVar[float] = 5.0
+    message_coders: ClassVar[tuple[Coder, ...]] = ()
 
     # Set by ActorSystem.bind(), so that `SomeActor.start()` knows its system.
     bound_system: ClassVar[ActorSystem | None] = None

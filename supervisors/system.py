@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast, final
 
 from supervisors.clock import Clock, SystemClock, VirtualClock
 from supervisors.entropy import Entropy
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["ActorSystem"]
 
 logger = logging.getLogger("supervisors.system")
+
+PROCESS: Final = "process"
 
 A = TypeVar("A", bound="Actor")
 
@@ -188,8 +190,10 @@ class ActorSystem:
                 it is set before the new actor's first step (MON-10).
         """
         kind = actor_class.dispatch if dispatch is None else dispatch
-        if kind not in (INLINE, SHARED, PINNED):
-            raise InvalidArgumentError("dispatch", kind, f"{INLINE!r}, {SHARED!r} or {PINNED!r}")
+        if kind not in (INLINE, SHARED, PINNED, PROCESS):
+            raise InvalidArgumentError("dispatch", kind, f"{INLINE!r}, {SHARED!r}, {PINNED!r} or {PROCESS!r}")
+        if kind == PROCESS:
+            return self._spawn_process(actor_class, args, kwargs, link=link, report=report, name=name, monitor=monitor)
         if name is not None:
             checked_name(name)
             owner = self.registry.whereis(name)
@@ -235,6 +239,17 @@ class ActorSystem:
                 born[0].abandon(Crashed(error))
             raise
         return ref
+
+    def _spawn_process(
+        self, actor_class: type[A], args: tuple[Any, ...], kwargs: dict[str, Any] | None, **options: Any
+    ) -> ActorRef[A]:
+        if isinstance(self.scheduler, ManualScheduler):
+            raise InvalidArgumentError("dispatch", PROCESS, "another kind: a process does not live in virtual time")
+        from supervisors.process_actor import ProcessActor  # noqa: PLC0415 - few need it, and it needs msgpack
+
+        ref = self.spawn(ProcessActor, (actor_class, args, kwargs or {}), **options)
+        ref.actor_class = actor_class
+        return cast("ActorRef[A]", ref)
 
     def _ref_class(self, actor_class: type[Actor], kind: str) -> type[ActorRef[Any]]:
         bounded = checked_bound(actor_class)

@@ -35,6 +35,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "links",
             "monitors",
             "names",
+            "process_actor",
             "registry",
             "signals",
             "timers/",
@@ -43,7 +44,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
         # Behaviours: OTP's ways to write an actor.
         3: ("alarm", "behaviour", "callbacks", "server", "statem/", "supervision/"),
         # Composition.
-        4: ("application/", "pools/", "system", "tasks/"),
+        4: ("application/", "pools/", "process_child", "system", "tasks/"),
         # Proof: nothing else imports this.
         5: ("chaos", "simulation/", "testing"),
     },

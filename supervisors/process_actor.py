@@ -1,0 +1,213 @@
+"""The stand-in, in this process, of an actor that lives in another one.
+
+It has a thread of its own (it is pinned), which writes each message to the other
+process and waits until that has handled it. So order, mailbox bounds by stopping to
+read, links, monitors and names are those of any actor. Killing it kills the process.
+A second thread waits for the end of the process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from supervisors.actor import Actor
+from supervisors.errors import Exit, IgnoreStart, InvalidArgumentError, Refusal, SupervisorsError
+from supervisors.exits import Crashed, describe
+from supervisors.runtime.frames import Frames
+from supervisors.runtime.outcomes import StartError
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+__all__ = ["ProcessActor", "ProcessEnded", "RemoteError", "RemoteRefusal"]
+
+STOP_SECONDS: Final = 5.0
+"""Seconds that the process has for its actor's cleanup before it is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEnded:
+    """An exit reason: the process has ended, and nobody had asked for it.
+
+    Attributes:
+        exit_code: what it returned; None if a signal has ended it.
+        signal_name: such as `"SIGSEGV"`; None if it has returned.
+        out_of_memory: the kernel killed a process for want of memory meanwhile,
+            and this one got the signal that it uses.
+    """
+
+    exit_code: int | None
+    signal_name: str | None
+    out_of_memory: bool = False
+
+
+class RemoteError(SupervisorsError):
+    """An exception in the other process, told in words.
+
+    Attributes:
+        kind: the name of its type.
+        trace: its traceback there.
+    """
+
+    def __init__(self, kind: str, message: str, _code: str, trace: str) -> None:
+        self.kind = kind
+        self.trace = trace
+        super().__init__(f"{kind}: {message}")
+
+
+class RemoteRefusal(Refusal):
+    """A refusal by an actor in another process; `code` is that of the original."""
+
+    def __init__(self, kind: str, message: str, code: str, _trace: str) -> None:
+        self.kind = kind
+        self.code = code
+        super().__init__(message)
+
+
+class ProcessActor(Actor):
+    """Passes everything on to an actor in a process of its own.
+
+    Args:
+        actor_class: what runs there; importable by its module and name.
+        args: for its constructor, as far as msgpack can carry them.
+        kwargs: the same.
+    """
+
+    dispatch = "pinned"
+
+    def __init__(self, actor_class: type[Actor], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        name = actor_class.__qualname__
+        if "<locals>" in name or actor_class.__module__ == "__main__":
+            raise InvalidArgumentError("actor_class", name[:40], "one that can be imported")
+        super().__init__()
+        self._made_of = (actor_class, args, kwargs)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._frames: Frames | None = None
+        self._expected = False
+        self._killed_before = _memory_kills()
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the process."""
+        return self._process.pid if self._process is not None else None
+
+    def starting(self) -> None:
+        actor_class, args, kwargs = self._made_of
+        process = self._process = subprocess.Popen(
+            [sys.executable, "-c", "from supervisors.process_child import main; raise SystemExit(main())"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        reader, writer = cast("BinaryIO", process.stdout), cast("BinaryIO", process.stdin)
+        frames = self._frames = Frames(reader, writer, actor_class.message_coders)
+        answer = self._exchange(list(sys.path), actor_class.__module__, actor_class.__qualname__)
+        if answer[0] == "hello":
+            answer = self._exchange(list(args), kwargs)
+        if answer[0] == "ignored":
+            raise IgnoreStart
+        if answer[0] == "failed":
+            raise StartError(Crashed(RemoteError(*answer[1:])), actor_class.__name__)
+        assert frames is self._frames
+        threading.Thread(
+            target=self._wait, args=(process,), name=f"supervisors-process-{process.pid}", daemon=True
+        ).start()
+
+    def receive_ask(self, message: Any) -> Any:
+        if type(message).__module__.startswith("pykka"):
+            return super().receive_ask(message)
+        return self._outcome(self._exchange("ask", message))
+
+    def receive_tell(self, message: Any) -> None:
+        if type(message).__module__.startswith("pykka"):
+            super().receive_tell(message)
+        else:
+            self._outcome(self._exchange("tell", message))
+
+    def ending(self, reason: object, *, crash: bool, by_signal: bool) -> object:
+        del crash, by_signal
+        self._expected = True
+        process, frames = self._process, self._frames
+        if process is not None and frames is not None and process.poll() is None:
+            try:
+                frames.write("stop", describe(reason))
+                process.wait(STOP_SECONDS)
+            except (OSError, subprocess.TimeoutExpired):
+                process.kill()
+        return reason
+
+    def ended(self) -> None:
+        self._expected = True
+        process = self._process
+        if process is None:
+            return
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    continue  # what was left to be written has no reader
+
+    def _exchange(self, *frame: Any) -> list[Any]:
+        frames = self._frames
+        assert frames is not None
+        try:
+            frames.write(*frame)
+            answer = frames.read()
+        except (OSError, ValueError) as error:
+            if isinstance(error, SupervisorsError):
+                raise
+            answer = None
+        if answer is None:
+            raise Exit(self._why())
+        return answer
+
+    def _outcome(self, answer: list[Any]) -> Any:
+        kind, told = answer
+        if kind == "reply":
+            return told
+        if kind == "refused":
+            raise RemoteRefusal(*told)
+        if kind == "raised":
+            raise RemoteError(*told)
+        if kind == "crashed":
+            raise Exit(Crashed(RemoteError(*told)))
+        raise Exit(told)
+
+    def _why(self) -> ProcessEnded:
+        process = self._process
+        assert process is not None
+        try:
+            code = process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        if code >= 0:
+            return ProcessEnded(code, None)
+        memory = -code == signal.SIGKILL and _memory_kills() > self._killed_before
+        return ProcessEnded(None, signal.Signals(-code).name, memory)
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        process.wait()
+        if not self._expected:
+            # Nobody may be asking it just now; a signal tells all the same.
+            self.actor_ref.exit(self._why())
+
+
+def _memory_kills() -> int:
+    """Return how often the kernel has killed a process of this group for want of memory."""
+    try:
+        lines = Path("/sys/fs/cgroup/memory.events").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0  # another system, or another kind of group: then nobody can tell
+    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))

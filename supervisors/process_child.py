@@ -1,0 +1,104 @@
+"""The other process of an actor with the dispatch `"process"`: ``python -m supervisors.process_child``.
+
+It reads frames from standard input and answers on what was standard output; what
+the actor prints goes to standard error. The actor lives in an `ActorSystem` of its own
+here, so that everything an actor can do works, among the actors of this process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import Any
+
+from supervisors.errors import Exit, IgnoreStart, Refusal
+from supervisors.exits import describe
+from supervisors.runtime.frames import Frames
+from supervisors.runtime.outcomes import ActorDeadError, StartError
+from supervisors.runtime.ref import ActorRef
+from supervisors.system import ActorSystem
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Serve one actor until the parent closes the pipe or the actor ends."""
+    reader = os.fdopen(os.dup(0), "rb")
+    writer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    first = Frames(reader, writer).read()
+    if first is None:
+        return 0
+    sys.path[:] = first[0]
+    actor_class: Any = importlib.import_module(first[1])
+    for name in first[2].split("."):
+        actor_class = getattr(actor_class, name)
+    frames = Frames(reader, writer, actor_class.message_coders)
+    with ActorSystem(ask_timeout=None) as system:
+        frames.write("hello")
+        arguments = frames.read()
+        if arguments is None:
+            return 0
+        try:
+            ref: ActorRef[Any] = system.spawn(
+                actor_class, tuple(arguments[0]), arguments[1], link=False, report=True, dispatch="inline"
+            )
+        except IgnoreStart:
+            frames.write("ignored")
+            return 0
+        except StartError as error:
+            frames.write("failed", *_told(error.__cause__ or error))
+            return 0
+        frames.write("up")
+        _serve(frames, ref)
+    return 0
+
+
+def _serve(frames: Frames, ref: ActorRef[Any]) -> None:
+    while True:
+        frame = frames.read()
+        if frame is None or frame[0] == "stop":
+            ref.exit(frame[1] if frame is not None else "shutdown")
+            return
+        kind, message = frame
+        answer: tuple[str, Any]
+        try:
+            if kind == "ask":
+                answer = ("reply", ref.ask(message))
+            else:
+                _tell(ref, message)
+                answer = ("reply", None)
+        except Refusal as error:
+            answer = ("refused", _told(error))
+        except ActorDeadError as error:
+            answer = ("ended", describe(error.reason))
+        except Exception as error:  # noqa: BLE001 - the parent gets it
+            answer = ("raised", _told(error)) if ref.is_alive() else ("crashed", _told(error))
+        if not ref.is_alive() and answer[0] == "reply":
+            answer = ("ended", describe(ref.exit_reason))
+        try:
+            frames.write(*answer)
+        except TypeError as error:
+            frames.write("raised", _told(error))
+        if not ref.is_alive():
+            return
+
+
+def _tell(ref: ActorRef[Any], message: Any) -> None:
+    ref.tell(message)
+    reason = ref.exit_reason
+    error = getattr(reason, "error", None)
+    if isinstance(error, Exception) and not isinstance(error, Exit):
+        raise error
+
+
+def _told(error: BaseException) -> list[str]:
+    """Return an exception as text: its type, what it says, its code if it is a refusal, its traceback."""
+    told = "".join(traceback.format_exception(error))
+    return [type(error).__name__, str(error), str(getattr(error, "code", "")), told]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

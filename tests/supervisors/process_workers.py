@@ -1,0 +1,89 @@
+"""Actors for other processes: they must be importable there."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from supervisors import Actor, Exit, IgnoreStart, Refusal
+from supervisors.runtime.frames import Coder
+
+__all__ = ["Declining", "FailingStart", "Point", "Worker"]
+
+
+class Point:
+    """Something that msgpack does not know."""
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+
+class Full(Refusal):
+    code = "full"
+
+
+class Worker(Actor):
+    """Does what it is asked to."""
+
+    dispatch = "process"
+    crash_on_ask_error = True
+    message_coders = (Coder(Point, "point", lambda point: [point.x, point.y], lambda pair: Point(*pair)),)
+
+    def __init__(self, path=None, start=0):
+        super().__init__()
+        self.path, self.total = path, start
+
+    def on_stop(self):
+        if self.path is not None:
+            Path(self.path).write_text("stopped")
+
+    def on_receive(self, message):
+        if isinstance(message, Point):
+            return Point(message.y, message.x)
+        if isinstance(message, int):
+            self.total += message
+            return self.total
+        verb = message[0] if isinstance(message, list) else message
+        return getattr(self, verb)(*message[1:]) if isinstance(message, list) else getattr(self, verb)()
+
+    def pid(self):
+        return os.getpid()
+
+    def echo(self, value):
+        return value
+
+    def shout(self):
+        print("this must not disturb the frames")  # noqa: T201 - that is the test
+
+    def refuse(self):
+        raise Full("no room")
+
+    def fail(self):
+        raise ValueError("broken")
+
+    def leave(self, reason):
+        raise Exit(reason)
+
+    def quit(self, code):
+        os._exit(code)
+
+    def die(self):
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    def hang(self):
+        while True:
+            signal.pause()
+
+    def unpackable(self):
+        return object()
+
+
+class FailingStart(Worker):
+    def on_start(self):
+        raise ValueError("not today")
+
+
+class Declining(Worker):
+    def on_start(self):
+        raise IgnoreStart

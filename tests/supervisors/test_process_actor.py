@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from supervisors import Actor, ActorDeadError, Crashed, Down, IgnoreStart, StartError
+from supervisors.process_actor import ProcessEnded, RemoteError, RemoteRefusal
+from tests.supervisors.actors import SharedDoer
+from tests.supervisors.process_workers import Declining, FailingStart, Point, Worker
+
+
+@pytest.fixture
+def worker(real):
+    return real.start(Worker)
+
+
+def test_it_runs_in_a_process_of_its_own(worker):
+    assert worker.ask("pid") != os.getpid()
+    assert worker.actor_class is Worker
+
+
+def test_it_keeps_its_state_and_the_order_of_messages(worker):
+    for _ in range(100):
+        worker.tell(1)
+    assert worker.ask(1) == 101
+
+
+def test_constructor_arguments_travel(real):
+    assert real.start(Worker, start=41).ask(1) == 42
+
+
+@pytest.mark.parametrize("value", [None, True, 2**40, 1.5, "text", b"bytes", [1, [2]], {"a": {"b": 1}}])
+def test_what_msgpack_knows_travels_both_ways(worker, value):
+    assert worker.ask(["echo", value]) == value
+
+
+def test_a_type_with_a_coder_travels_both_ways(worker):
+    swapped = worker.ask(Point(1, 2))
+    assert (swapped.x, swapped.y) == (2, 1)
+
+
+def test_a_message_that_cannot_travel_is_refused_and_the_actor_lives_on(worker):
+    with pytest.raises(TypeError, match="message_coders"):
+        worker.ask(["echo", object()])
+    assert worker.ask(1) == 1
+
+
+def test_a_reply_that_cannot_travel_is_an_error_and_the_actor_lives_on(worker):
+    with pytest.raises(RemoteError, match="message_coders"):
+        worker.ask("unpackable")
+    assert worker.ask(1) == 1
+
+
+def test_what_it_prints_does_not_disturb(worker):
+    assert worker.ask("shout") is None
+    assert worker.ask(1) == 1
+
+
+def test_a_refusal_keeps_its_code_and_the_actor_lives_on(worker):
+    with pytest.raises(RemoteRefusal, match="no room") as caught:
+        worker.ask("refuse")
+    assert caught.value.code == "full"
+    assert worker.ask(1) == 1
+
+
+def test_a_crash_there_is_a_crash_here_with_the_traceback(worker):
+    with pytest.raises(ActorDeadError):
+        worker.ask("fail")
+    reason = worker.join(timeout=10)
+    assert isinstance(reason, Crashed)
+    assert str(reason.error) == "ValueError: broken"
+    assert "in fail" in reason.error.trace
+
+
+def test_an_exit_there_gives_its_reason_here(worker):
+    with pytest.raises(ActorDeadError) as caught:
+        worker.ask(["leave", "done"])
+    assert caught.value.reason == "done"
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"), [(["quit", 3], ProcessEnded(3, None)), ("die", ProcessEnded(None, "SIGSEGV"))]
+)
+def test_the_death_of_the_process_is_a_down_that_tells_how(worker, real, message, reason):
+    watcher = real.start(SharedDoer)
+    watcher.ask(lambda self: self.monitor(worker))
+    with pytest.raises(ActorDeadError) as caught:
+        worker.ask(message)
+    assert caught.value.reason == reason
+    (down,) = watcher.ask("seen")
+    assert isinstance(down, Down)
+    assert down.reason == reason
+
+
+def test_the_death_of_an_idle_process_is_noticed_too(worker):
+    os.kill(worker.ask("pid"), signal.SIGTERM)
+    assert worker.join(timeout=10) == ProcessEnded(None, "SIGTERM")
+
+
+def test_kill_kills_the_process_in_the_middle_of_a_turn(worker):
+    pid = worker.ask("pid")
+    future = worker.ask("hang", block=False)
+    worker.kill()
+    with pytest.raises(ActorDeadError):
+        future.get(timeout=10)
+    assert worker.join(timeout=10) == "killed"
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_stop_runs_the_cleanup_there(real, tmp_path):
+    path = tmp_path / "mark"
+    real.start(Worker, str(path)).stop()
+    assert path.read_text() == "stopped"
+
+
+def test_a_start_that_fails_there_is_a_start_error_here(real):
+    with pytest.raises(StartError, match="not today"):
+        real.start(FailingStart)
+    assert real.actors() == []
+
+
+def test_a_start_that_declines_there_declines_here(real):
+    with pytest.raises(IgnoreStart):
+        real.start(Declining)
+
+
+def test_a_class_that_cannot_be_imported_is_refused(real):
+    class Local(Actor):
+        dispatch = "process"
+
+    with pytest.raises((ValueError, StartError), match="actor_class"):
+        real.start(Local)
+
+
+def test_there_are_no_processes_in_virtual_time(system):
+    with pytest.raises(ValueError, match="virtual time"):
+        system.start(Worker)
