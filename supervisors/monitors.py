@@ -74,14 +74,14 @@ def demonitor(own: ActorRef[Any], monitor_ref: AliasRef, *, flush: bool) -> bool
     """
     if not isinstance(monitor_ref, AliasRef):
         raise InvalidTypeError("monitor_ref", monitor_ref, "what monitor() returned")
-    if not isinstance(monitor_ref, MonitorRef) or monitor_ref.owner is not own:
-        return False
-    monitor_ref.over()
     found = own.monitors is not None and monitor_ref in own.monitors
-    if found:
+    if isinstance(monitor_ref, MonitorRef) and monitor_ref.owner is own:
+        monitor_ref.over()
+    if found and isinstance(monitor_ref, MonitorRef):
         own.monitors = without_item(own.monitors, monitor_ref)
         if monitor_ref.target is not None:
             monitor_ref.target.signal(Demonitored(monitor_ref))
     elif flush:
+        own.take()  # looking into the mailbox lets arrive what waits, as a receive does
         own.withdraw(lambda item: isinstance(item, Down) and item.monitor is monitor_ref)
     return found

@@ -77,6 +77,19 @@ def test_mon_6_a_down_that_waits_has_not_arrived_and_is_dropped(system):
     assert one.ask("seen") == []
 
 
+def test_mon_7_a_flush_lets_arrive_what_waits_when_there_is_no_monitor(system):
+    one = system.start(Doer)
+
+    def act(self):
+        alias = self.alias()
+        alias.send("waits")
+        self.demonitor(alias, flush=True)
+        return self.unalias(alias)
+
+    assert one.ask(act) is True
+    assert one.ask("seen") == ["waits"]
+
+
 def test_mon_6_and_7_a_down_that_has_arrived_stays_unless_flushed(system):
     one, two = system.start(Doer), system.start(Doer)
 
