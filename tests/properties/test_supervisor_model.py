@@ -106,14 +106,20 @@ class Model:
         return "ok"
 
 
+settings_of_a_supervisor: dict[str, Any] = {
+    "strategy": st.sampled_from(["one_for_one", "one_for_all", "rest_for_one"]),
+    "intensity": st.sampled_from([3, 1, 2, 0]),
+    "kinds": st.lists(restart_types, min_size=2, max_size=4),
+}
+
+
 class SupervisorMachine(RuleBasedStateMachine):
-    @initialize(
-        strategy=st.sampled_from(["one_for_one", "one_for_all", "rest_for_one"]),
-        intensity=st.integers(0, 4),
-        kinds=st.lists(restart_types, max_size=4),
-    )
-    def begin(self, strategy, intensity, kinds):
+    def __init__(self) -> None:
+        super().__init__()
         self.system = ActorSystem(clock=VirtualClock(), entropy=Entropy(1))
+
+    @initialize(**settings_of_a_supervisor)
+    def begin(self, strategy, intensity, kinds):
         self.log: list[str] = []
         self.plans: dict[str, list[str]] = {child: [] for child in IDS}
         self.model = Model(strategy, intensity, {child: [] for child in IDS})
@@ -124,6 +130,11 @@ class SupervisorMachine(RuleBasedStateMachine):
         for spec in specs:
             self.model.types[spec.id] = spec.restart
             self.model.start(spec.id)
+
+    @rule(**settings_of_a_supervisor)
+    @precondition(lambda self: not self.model.lives)
+    def begin_again(self, strategy, intensity, kinds):
+        self.begin(strategy, intensity, kinds)
 
     def spec(self, child: str, kind: Any) -> ChildSpec:
         def start() -> Any:
@@ -148,10 +159,20 @@ class SupervisorMachine(RuleBasedStateMachine):
         self.plans[child] = list(outcomes)
         self.model.plans[child] = list(outcomes)
 
-    @rule(data=st.data(), reason=st.sampled_from(["boom", "boom", "normal", "shutdown"]))
+    @rule(number=st.integers(0, 4), reason=st.sampled_from(["boom", "boom", "normal", "shutdown"]))
     @precondition(lambda self: self.model.lives and self.model.running)
-    def crash(self, data, reason):
-        child = data.draw(st.sampled_from(sorted(self.model.running)))
+    def crash(self, number, reason):
+        self.crash_one(number, reason)
+
+    @rule(number=st.integers(0, 4), seconds=st.sampled_from([0.0, 1.0, PERIOD, PERIOD + 0.5]))
+    @precondition(lambda self: self.model.lives and self.model.running)
+    def crash_badly_after_a_while(self, number, seconds):
+        self.system.advance(seconds)
+        self.crash_one(number, "boom")
+
+    def crash_one(self, number: int, reason: str) -> None:
+        running = sorted(self.model.running)
+        child = running[number % len(running)]
         crash(refs(self.supervisor)[child], reason)
         self.system.settle()
         self.model.crash(child, reason, self.system.clock.monotonic())
@@ -166,20 +187,14 @@ class SupervisorMachine(RuleBasedStateMachine):
     def request(self, operation, child):
         assert self.told(getattr(calls, operation), child) == self.model.request(operation, child)
 
-    @rule(seconds=st.sampled_from([1.0, PERIOD - 0.5, PERIOD + 1.0]))
-    def let_time_pass(self, seconds):
-        self.system.advance(seconds)
-
     @invariant()
     def both_agree(self):
-        if not hasattr(self, "model"):
-            return
         model = self.model
         assert self.log == model.log
         assert self.supervisor.is_alive() == model.lives
         if not model.lives:
             assert self.supervisor.exit_reason == "shutdown"
-            assert self.system.statistics()["actors"] == 0
+            assert self.system.actors() == []
             return
         states = {
             child: state if isinstance(state, str) else "running" for child, state in refs(self.supervisor).items()
@@ -189,9 +204,8 @@ class SupervisorMachine(RuleBasedStateMachine):
         assert calls.count_children(self.supervisor).active == len(model.running)
 
     def teardown(self):
-        if hasattr(self, "system"):
-            self.system.stop()
+        self.system.stop()
 
 
 TestSupervisorAgainstModel = SupervisorMachine.TestCase
-TestSupervisorAgainstModel.settings = settings(stateful_step_count=30)
+TestSupervisorAgainstModel.settings = settings(stateful_step_count=40)
