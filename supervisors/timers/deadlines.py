@@ -45,10 +45,10 @@ class Deadlines:
         tick: width of a bucket, seconds, above 0.
     """
 
-    __slots__ = ("_buckets", "_count", "_front", "_front_tick", "_order", "_stale", "_tick_width", "_ticks")
+    __slots__ = ("_buckets", "_count", "_front", "_front_tick", "_order", "_stale", "_ticks", "_ticks_per_second")
 
     def __init__(self, tick: float = TICK) -> None:
-        self._tick_width = tick
+        self._ticks_per_second = 1.0 / tick
         self._buckets: dict[int, list[Entry]] = {}
         self._ticks: list[int] = []  # heap; one entry a bucket
         self._front: list[tuple[float, int, Entry]] = []  # heap; all ticks up to _front_tick
@@ -64,7 +64,7 @@ class Deadlines:
     def add(self, deadline: float, payload: Any) -> Entry:
         """Add a timer; the payload must not be None."""
         self._order = order = self._order + 1
-        tick = int(deadline // self._tick_width)
+        tick = int(deadline * self._ticks_per_second)
         entry = Entry(deadline, order, payload)
         if tick <= self._front_tick:
             heapq.heappush(self._front, (deadline, order, entry))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from supervisors.clock import VirtualClock
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.runtime.cell import hand_over
-from supervisors.runtime.fence import refuse_fenced
+from supervisors.runtime.fence import Fenced
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.turn import thread_turn
 from supervisors.timers.deadlines import Deadlines, Entry
@@ -230,7 +230,9 @@ class TimerService:
             thread.join()
 
     def _arm(self, timer: Timer, deadline: float) -> Timer:
-        refuse_fenced()
+        current = thread_turn.turn.current
+        if current is not None and current.fenced:
+            raise Fenced
         if not isinstance(timer.to, ActorRef):
             checked_name("to", timer.to)
         with self._lock:
