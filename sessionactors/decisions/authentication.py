@@ -148,11 +148,17 @@ def _accepted(data: SessionData, now: float, question: Verify, user_id: object) 
     data.authenticated_at = now
     data.last_activity = now
     move(data, _AUTHENTICATED, now)
-    succeeded = Audit("auth", "auth_success", "info", {"attempt": data.auth_attempts, "user_id": data.user_id})
+    succeeded = _succeeded(data.auth_attempts, data.user_id)
     # The authentication's timer would fire early, long before an idle one is due:
     # setting it anew, once in a session's life, costs less than that.
     data.wake_at = inf
     return wake_by(data, (succeeded, _AUTHENTICATED, _ACTIVATED), deadline(data))
+
+
+@lru_cache(maxsize=1024)
+def _succeeded(attempt: int, user_id: str) -> Audit:
+    # Most sessions of one user say the same, and whoever writes it down can see that it is the same object.
+    return Audit("auth", "auth_success", "info", {"attempt": attempt, "user_id": user_id})
 
 
 def _rejected(data: SessionData, now: float, why: str, severity: Severity = "warning") -> Effects:
