@@ -14,7 +14,7 @@ they were armed.
 from __future__ import annotations
 
 import heapq
-from typing import Any, Final, final
+from typing import Final, Generic, TypeVar, final
 
 __all__ = ["TICK", "Deadlines", "Entry"]
 
@@ -24,21 +24,29 @@ TICK: Final = 1 / 64
 _SWEEP_MIN: Final = 1024
 """Fewer cancelled timers than this are not worth a sweep."""
 
+E = TypeVar("E", bound="Entry")
 
-@final
+
 class Entry:
-    """One pending timer; `payload` is None once it has fired or was cancelled."""
+    """One timer: when it is due, and whether it is pending. Subclasses say what for.
 
-    __slots__ = ("deadline", "order", "payload")
+    It is its own entry in the queue, because a second object for each of a million
+    timers would be felt.
 
-    def __init__(self, deadline: float, order: int, payload: Any) -> None:
+    Args:
+        deadline: when it is due, seconds.
+    """
+
+    __slots__ = ("deadline", "is_pending", "order")
+
+    def __init__(self, deadline: float) -> None:
         self.deadline = deadline
-        self.order = order
-        self.payload = payload
+        self.is_pending = False
+        self.order = 0
 
 
 @final
-class Deadlines:
+class Deadlines(Generic[E]):
     """Pending timers by deadline. Not safe for several threads: the owner locks.
 
     Args:
@@ -49,9 +57,9 @@ class Deadlines:
 
     def __init__(self, tick: float = TICK) -> None:
         self._ticks_per_second = 1.0 / tick
-        self._buckets: dict[int, list[Entry]] = {}
+        self._buckets: dict[int, list[E]] = {}
         self._ticks: list[int] = []  # heap; one entry a bucket
-        self._front: list[tuple[float, int, Entry]] = []  # heap; all ticks up to _front_tick
+        self._front: list[tuple[float, int, E]] = []  # heap; all ticks up to _front_tick
         self._front_tick = -(1 << 62)
         self._stale = 0  # cancelled entries still in a bucket or in the front
         self._order = 0
@@ -61,11 +69,12 @@ class Deadlines:
         """Return how many timers are pending."""
         return self._count
 
-    def add(self, deadline: float, payload: Any) -> Entry:
-        """Add a timer; the payload must not be None."""
-        self._order = order = self._order + 1
+    def add(self, entry: E) -> None:
+        """Add a timer that is not pending."""
+        deadline = entry.deadline
+        entry.order = self._order = order = self._order + 1
+        entry.is_pending = True
         tick = int(deadline * self._ticks_per_second)
-        entry = Entry(deadline, order, payload)
         if tick <= self._front_tick:
             heapq.heappush(self._front, (deadline, order, entry))
         else:
@@ -76,13 +85,12 @@ class Deadlines:
             else:
                 bucket.append(entry)
         self._count += 1
-        return entry
 
-    def cancel(self, entry: Entry) -> bool:
+    def cancel(self, entry: E) -> bool:
         """Take a timer out; False when it has fired or was cancelled before."""
-        if entry.payload is None:
+        if not entry.is_pending:
             return False
-        entry.payload = None
+        entry.is_pending = False
         self._count -= 1
         self._stale += 1
         if self._stale > self._count + _SWEEP_MIN:
@@ -94,7 +102,7 @@ class Deadlines:
         front = self._front
         while True:
             while front:
-                if front[0][2].payload is not None:
+                if front[0][2].is_pending:
                     return front[0][0]
                 heapq.heappop(front)
                 self._stale -= 1
@@ -102,31 +110,27 @@ class Deadlines:
                 return None
             self._front_tick = tick = heapq.heappop(self._ticks)
             bucket = self._buckets.pop(tick)
-            front.extend((e.deadline, e.order, e) for e in bucket if e.payload is not None)
+            front.extend((e.deadline, e.order, e) for e in bucket if e.is_pending)
             self._stale -= len(bucket) - len(front)
             heapq.heapify(front)
 
-    def pop_due(self, now: float) -> Any:
-        """Take out the first timer that is due at or before now; None if none is.
-
-        Returns:
-            The timer's payload; the timer counts as fired.
-        """
+    def pop_due(self, now: float) -> E | None:
+        """Take out the first timer that is due at or before now; None if none is."""
         deadline = self.next_deadline()
         if deadline is None or deadline > now:
             return None
         entry = heapq.heappop(self._front)[2]
-        payload, entry.payload = entry.payload, None
+        entry.is_pending = False
         self._count -= 1
-        return payload
+        return entry
 
     def _sweep(self) -> None:
         """Drop all cancelled timers, and the buckets that held nothing else."""
-        self._front[:] = [each for each in self._front if each[2].payload is not None]
+        self._front[:] = [each for each in self._front if each[2].is_pending]
         heapq.heapify(self._front)
         kept = {}
         for tick, bucket in self._buckets.items():
-            pending = [each for each in bucket if each.payload is not None]
+            pending = [each for each in bucket if each.is_pending]
             if pending:
                 kept[tick] = pending
         self._buckets = kept

@@ -50,17 +50,20 @@ SECONDS_MAX: Final = 100.0 * 366 * 86400
 
 
 @final
-class Timer:
+class Timer(Entry):
     """A pending message.
 
     Thread: any thread may cancel or read it.
     """
 
-    __slots__ = ("_entry", "_service", "interval", "message", "to")
+    __slots__ = ("_service", "interval", "message", "to")
 
-    def __init__(self, service: TimerService, to: Any, message: Any, interval: float | None) -> None:
+    def __init__(self, service: TimerService, deadline: float, to: Any, message: Any, interval: float | None) -> None:
+        # As Entry.__init__() does, without the call: a timer is made for every message to come.
+        self.deadline = deadline
+        self.is_pending = False
+        self.order = 0
         self._service = service
-        self._entry: Entry | None = None
         self.to = to
         self.message = message
         self.interval = interval
@@ -106,7 +109,18 @@ class TimerService:
     Thread: every method is safe anywhere, `advance_to()` from one thread at a time.
     """
 
-    __slots__ = ("_clock", "_deadlines", "_lock", "_settle", "_stopped", "_thread", "_wake", "_whereis", "fired")
+    __slots__ = (
+        "_clock",
+        "_deadlines",
+        "_lock",
+        "_settle",
+        "_sleeps_until",
+        "_stopped",
+        "_thread",
+        "_wake",
+        "_whereis",
+        "fired",
+    )
 
     def __init__(
         self, clock: Clock, whereis: Callable[[object], ActorRef[Any] | None], settle: Callable[[], int]
@@ -116,7 +130,8 @@ class TimerService:
         self._settle = settle
         self._lock = threading.Lock()  # guards all below; only list and heap work is done while it is held
         self._wake = threading.Condition(self._lock)
-        self._deadlines = Deadlines()
+        self._deadlines = Deadlines[Timer]()
+        self._sleeps_until = -math.inf  # what the thread waits for; -inf while it is awake
         self._thread: threading.Thread | None = None
         self._stopped = False
         self.fired = 0
@@ -129,7 +144,7 @@ class TimerService:
             to: a ref, or a registered name that is looked up when it fires.
             message: anything; dropped if nobody is there then (TIMER-3).
         """
-        return self._arm(Timer(self, to, message, None), self._clock.monotonic() + checked_delay("delay", delay))
+        return self._arm(Timer(self, self._clock.monotonic() + checked_delay("delay", delay), to, message, None))
 
     def start_timer(self, delay: float, to: Any, message: Any) -> Timer:
         """Send `TimedOut(timer, message)` later (TIMER-1); as `send_after()` otherwise.
@@ -137,14 +152,13 @@ class TimerService:
         The receiver can tell a timer that it has cancelled too late from the one
         that it waits for.
         """
-        timer = Timer(self, to, None, None)
+        timer = Timer(self, self._clock.monotonic() + checked_delay("delay", delay), to, None, None)
         timer.message = TimedOut(timer, message)
-        return self._arm(timer, self._clock.monotonic() + checked_delay("delay", delay))
+        return self._arm(timer)
 
     def send_at(self, deadline: float, to: Any, message: Any) -> Timer:
         """Send a message at a reading of the monotonic clock, seconds."""
-        deadline = checked_reading("deadline", deadline)
-        return self._arm(Timer(self, to, message, None), deadline)
+        return self._arm(Timer(self, checked_reading("deadline", deadline), to, message, None))
 
     def send_interval(self, interval: float, to: Any, message: Any) -> Timer:
         """Send a message again and again, first after one interval.
@@ -155,24 +169,23 @@ class TimerService:
         interval = checked_delay("interval", interval)
         if interval < INTERVAL_MIN:
             raise InvalidArgumentError("interval", interval, f"at least {INTERVAL_MIN} seconds")
-        return self._arm(Timer(self, to, message, interval), self._clock.monotonic() + interval)
+        return self._arm(Timer(self, self._clock.monotonic() + interval, to, message, interval))
 
     def cancel(self, timer: Timer) -> float | None:
         """Cancel; return the seconds that were left, None if it was over."""
         with self._lock:
-            entry, timer._entry = timer._entry, None  # noqa: SLF001 - Timer is ours
             timer.interval = None
-            if entry is None or self._stopped or not self._deadlines.cancel(entry):
+            if self._stopped or not self._deadlines.cancel(timer):
                 return None
-            return max(entry.deadline - self._clock.monotonic(), 0.0)
+        left = timer.deadline - self._clock.monotonic()
+        return max(0.0, left)
 
     def remaining(self, timer: Timer) -> float | None:
         """Return the seconds left, None if it is over."""
         with self._lock:
-            entry = timer._entry  # noqa: SLF001 - Timer is ours
-            if entry is None or self._stopped or entry.payload is None:
+            if self._stopped or not timer.is_pending:
                 return None
-            return max(entry.deadline - self._clock.monotonic(), 0.0)
+            return max(timer.deadline - self._clock.monotonic(), 0.0)
 
     def pending(self) -> int:
         """Return how many timers are pending."""
@@ -214,8 +227,10 @@ class TimerService:
             if deadline is None or (limit is not None and deadline > limit):
                 return False
             timer = self._deadlines.pop_due(deadline)
-        clock.move_to(max(deadline, clock.monotonic()))
-        self._fire(timer, deadline)
+            assert timer is not None
+        if deadline > clock.monotonic():
+            clock.move_to(deadline)
+        self._fire(timer)
         self._settle()
         return True
 
@@ -223,13 +238,13 @@ class TimerService:
         """Forget all timers and end the thread; called once, at the system's end."""
         with self._lock:
             self._stopped = True
-            self._deadlines = Deadlines()
+            self._deadlines = Deadlines[Timer]()
             thread = self._thread
             self._wake.notify_all()
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def _arm(self, timer: Timer, deadline: float) -> Timer:
+    def _arm(self, timer: Timer) -> Timer:
         current = thread_turn.turn.current
         if current is not None and current.fenced:
             raise Fenced
@@ -238,12 +253,12 @@ class TimerService:
         with self._lock:
             if self._stopped:
                 return timer
-            timer._entry = self._deadlines.add(deadline, timer)  # noqa: SLF001 - Timer is ours
+            self._deadlines.add(timer)
             if self._thread is None:
                 if not isinstance(self._clock, VirtualClock):
                     self._thread = threading.Thread(target=self._run, name="supervisors-timers", daemon=True)
                     self._thread.start()
-            elif self._deadlines.next_deadline() == deadline:
+            elif timer.deadline < self._sleeps_until:
                 self._wake.notify()
         return timer
 
@@ -262,21 +277,22 @@ class TimerService:
                     if deadline is not None and deadline <= now:
                         break
                     # A long sleep is cut so that a clock jump is noticed.
+                    self._sleeps_until = math.inf if deadline is None else deadline
                     self._wake.wait(min(deadline - now, 60.0) if deadline is not None else None)
+                    self._sleeps_until = -math.inf
                 timer = self._deadlines.pop_due(now)
+                assert timer is not None
             try:
-                self._fire(timer, deadline)
+                self._fire(timer)
                 hand_over(turn)
             except Exception:
                 # One message that cannot be sent must not cost all other timers.
                 logger.exception("%r could not be delivered", timer)
 
-    def _fire(self, timer: Timer, deadline: float) -> None:
+    def _fire(self, timer: Timer) -> None:
         self.fired += 1
         to = timer.to
         interval = timer.interval
-        if interval is None:
-            timer._entry = None  # noqa: SLF001 - Timer is ours
         if isinstance(to, ActorRef):
             if to.is_alive():
                 to.send(timer.message)
@@ -289,7 +305,7 @@ class TimerService:
         if interval is None:
             return
         now = self._clock.monotonic()
-        due = deadline + interval
+        due = timer.deadline + interval
         if due <= now - interval:
             due += math.floor((now - due) / interval) * interval
         self._rearm(timer, due)
@@ -297,7 +313,8 @@ class TimerService:
     def _rearm(self, timer: Timer, due: float) -> None:
         with self._lock:
             if timer.interval is not None and not self._stopped:
-                timer._entry = self._deadlines.add(due, timer)  # noqa: SLF001 - Timer is ours
+                timer.deadline = due
+                self._deadlines.add(timer)
 
 
 def checked_delay(field: str, seconds: float) -> float:

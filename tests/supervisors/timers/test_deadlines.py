@@ -3,50 +3,67 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisors.timers.deadlines import TICK, Deadlines
+from supervisors.timers.deadlines import TICK, Deadlines, Entry
+
+
+class Named(Entry):
+    def __init__(self, deadline, name):
+        super().__init__(deadline)
+        self.name = name
+
+
+def add(deadlines, deadline, name):
+    entry = Named(deadline, name)
+    deadlines.add(entry)
+    return entry
+
+
+def pop(deadlines, now):
+    entry = deadlines.pop_due(now)
+    return None if entry is None else entry.name
 
 
 def drain(deadlines, now):
     out = []
-    while (payload := deadlines.pop_due(now)) is not None:
-        out.append(payload)
+    while (name := pop(deadlines, now)) is not None:
+        out.append(name)
     return out
 
 
 def test_nothing_is_due_when_nothing_is_pending():
     deadlines = Deadlines()
     assert deadlines.next_deadline() is None
-    assert deadlines.pop_due(1e12) is None
+    assert pop(deadlines, 1e12) is None
 
 
 def test_timers_come_by_deadline_and_then_in_order_of_arming():
     deadlines = Deadlines()
     for number, deadline in enumerate([2.0, 1.0, 2.0, 1.0, 0.0]):
-        deadlines.add(deadline, number + 1)
+        add(deadlines, deadline, number + 1)
     assert drain(deadlines, 2.0) == [5, 2, 4, 1, 3]
 
 
 def test_a_timer_is_due_at_its_deadline_and_not_before():
     deadlines = Deadlines()
-    deadlines.add(1.0, "x")
-    assert deadlines.pop_due(0.999999) is None
-    assert deadlines.pop_due(1.0) == "x"
+    add(deadlines, 1.0, "x")
+    assert pop(deadlines, 0.999999) is None
+    assert pop(deadlines, 1.0) == "x"
 
 
 def test_one_armed_for_earlier_than_the_front_comes_first():
     deadlines = Deadlines()
-    deadlines.add(10.0, "late")
+    add(deadlines, 10.0, "late")
     assert deadlines.next_deadline() == 10.0
-    deadlines.add(3.0, "early")
+    add(deadlines, 3.0, "early")
     assert drain(deadlines, 10.0) == ["early", "late"]
 
 
 def test_cancelling_works_once_and_not_after_firing():
     deadlines = Deadlines()
-    first, second = deadlines.add(1.0, "a"), deadlines.add(2.0, "b")
+    first, second = add(deadlines, 1.0, "a"), add(deadlines, 2.0, "b")
     assert deadlines.cancel(first) is True
     assert deadlines.cancel(first) is False
-    assert deadlines.pop_due(2.0) == "b"
+    assert pop(deadlines, 2.0) == "b"
     assert deadlines.cancel(second) is False
     assert len(deadlines) == 0
 
@@ -55,7 +72,7 @@ def test_cancelled_timers_do_not_pile_up_however_they_are_spread():
     # An hour ahead, a new tick every time, always cancelled: no bucket ever fills.
     deadlines = Deadlines()
     for step in range(20_000):
-        deadlines.cancel(deadlines.add(3600.0 + step * TICK, "x"))
+        deadlines.cancel(add(deadlines, 3600.0 + step * TICK, "x"))
     held = sum(map(len, deadlines._buckets.values())) + len(deadlines._front)
     assert held < 2_000
     assert len(deadlines._ticks) < 2_000
@@ -63,10 +80,10 @@ def test_cancelled_timers_do_not_pile_up_however_they_are_spread():
 
 def test_a_sweep_keeps_what_is_pending_in_order():
     deadlines = Deadlines()
-    kept = [deadlines.add(step * TICK / 3, step + 1) for step in range(300)]
+    kept = [add(deadlines, step * TICK / 3, step + 1) for step in range(300)]
     assert deadlines.next_deadline() == 0.0
     for step in range(5_000):
-        deadlines.cancel(deadlines.add(step * TICK / 7, "gone"))
+        deadlines.cancel(add(deadlines, step * TICK / 7, "gone"))
     assert drain(deadlines, 1e6) == [index + 1 for index in range(len(kept))]
 
 
@@ -85,7 +102,7 @@ def test_it_agrees_with_a_sorted_list(script):
     deadlines, model, entries = Deadlines(), [], []
     for number, (verb, argument) in enumerate(script):
         if verb == "add":
-            entries.append((deadlines.add(argument, number + 1), (argument, number, number + 1)))
+            entries.append((add(deadlines, argument, number + 1), (argument, number, number + 1)))
             model.append(entries[-1][1])
         elif verb == "cancel" and entries:
             entry, known = entries[argument % len(entries)]
@@ -94,7 +111,7 @@ def test_it_agrees_with_a_sorted_list(script):
                 model.remove(known)
         elif verb == "pop":
             due = sorted(each for each in model if each[0] <= argument)
-            assert deadlines.pop_due(argument) == (due[0][2] if due else None)
+            assert pop(deadlines, argument) == (due[0][2] if due else None)
             if due:
                 model.remove(due[0])
         assert len(deadlines) == len(model)
