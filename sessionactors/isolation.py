@@ -389,7 +389,7 @@ class Isolation(Actor):
                 cast("Callable[[IsolationEvent], object]", who)(told)
             except Exception:  # noqa: BLE001 - a subscriber that raises is dropped, and audited
                 record.subscribers.pop(who, None)
-                self._audit(session_id, "error", "subscriber_dropped", "warning", {"event": event})
+                self._audit(session_id, "error", "subscriber_dropped", "warning", {"message": event})
 
     # -- judging -----------------------------------------------------------------
 

@@ -113,7 +113,7 @@ class RateLimiter(Actor):
 
     def receive_ask(self, message: Any) -> Any:
         """Decide; everything but a check goes the longer way."""
-        if message.__class__ is tuple and message[0] == "check":
+        if message.__class__ is tuple and len(message) == 4 and message[0] == "check":
             _, session_id, quota_type, cost = message
             return self._check(session_id, quota_type, cost)
         return super().receive_ask(message)

@@ -70,7 +70,7 @@ class Intake:
         queue_max: see above.
         lost: events that could not be taken.
 
-    Thread: `put()` is safe anywhere, `take()` is the audit actor's.
+    Thread: `put()` is safe anywhere; one thread at a time takes and puts back.
     """
 
     __slots__ = ("_batch_max", "_find", "_is_poked", "_lock", "_queue", "lost", "queue_max")

@@ -7,13 +7,14 @@ loses no accepted event, and the next actor continues the same tree.
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
-from sessionactors.audit.errors import AuditError
+from sessionactors.audit.errors import AuditError, AuditLockedError
 from sessionactors.audit.intake import COMMIT, FULL, WAITING, Intake, Logged, Waiting
 from sessionactors.audit.record import PackedData, kind_of, pack_data
 from sessionactors.effects import Audit, Transition
@@ -100,9 +101,11 @@ class AuditLedger:
     Attributes:
         by_type: events taken since the system's start, by type.
         by_edge: transitions taken since the system's start, by `"from->to"`.
+
+    Thread: every method is safe anywhere.
     """
 
-    __slots__ = ("_clock", "_packed", "by_edge", "by_type", "intake", "log", "settings")
+    __slots__ = ("_clock", "_lost", "_packed", "_writing", "by_edge", "by_type", "intake", "log", "settings")
 
     def __init__(self, log: AuditStore, intake: Intake, settings: AuditSettings, clock: Clock) -> None:
         self.log = log
@@ -111,6 +114,10 @@ class AuditLedger:
         self.by_type: Counter[str] = Counter()
         self.by_edge: Counter[str] = Counter()
         self._clock = clock
+        self._lost = 0  # events whose loss is in the log
+        # Guards the log: an actor that is killed in the middle of a write leaves a
+        # thread behind that completes it, and its successor has to wait for that.
+        self._writing = threading.Lock()
         # By identity: the lifecycle makes its common effects once. The effect
         # itself is kept, so that its identity cannot pass to another one.
         self._packed: dict[int, tuple[Transition | Audit | Logged, int, PackedData]] = {}
@@ -122,26 +129,50 @@ class AuditLedger:
             AuditError: the log cannot be written; the events are kept, and the next
                 write tries again.
         """
+        with self._writing:
+            return self._write()
+
+    def close(self, patience: float = 1.0) -> None:
+        """Write what still waits and close the log; the actor is gone by now.
+
+        Args:
+            patience: seconds to wait for a write that was begun before.
+
+        Raises:
+            AuditError: something could not be written, or that write does not end.
+        """
+        if not self._writing.acquire(timeout=patience):
+            raise AuditLockedError(
+                "audit log", "a write does not end", "the disk hangs; verify the log before using it"
+            )
+        try:
+            self._write()
+        finally:
+            try:
+                self.log.close()
+            finally:
+                self._writing.release()
+
+    def _write(self) -> AuditHead:
         log = self.log
         if log.pending:
             log.commit()  # what an earlier write could not make durable; no more goes behind it before that
         waiting = self.intake.take()
+        lost = self.intake.lost
+        if lost > self._lost:
+            # They came after what was waiting, because there was no room for them behind it.
+            facts = {"count": lost - self._lost}
+            waiting.append((self._clock.monotonic(), None, Audit("error", "events_lost", "critical", facts), "audit"))
         if waiting:
             before = log.size
             try:
                 self._append(waiting)
             except BaseException:
                 if not log.pending and log.size == before:
-                    self.intake.put_back(waiting)
+                    self.intake.put_back(waiting[:-1] if lost > self._lost else waiting)
                 raise
+            self._lost = lost
         return log.commit()
-
-    def close(self) -> None:
-        """Write what still waits and close the log; the actor is gone by now."""
-        try:
-            self.write()
-        finally:
-            self.log.close()
 
     def _append(self, waiting: list[Waiting]) -> None:
         offset = self._clock.time() - self._clock.monotonic()
@@ -219,12 +250,13 @@ class AuditService(Actor):
         self._is_failing = False
 
     def on_start(self) -> None:
-        """Write what waits already: an earlier actor may have crashed over it.
+        """See that what waits already is written: an earlier actor may have crashed over it.
 
         Also when nothing waits. A message that says that something does may have
-        been lost with that actor, and no other would be sent before something is taken.
+        been lost with that actor, and no other would be sent before something is
+        taken. In a turn of its own, because a start keeps the supervisor waiting.
         """
-        self._flush()
+        self.actor_ref.send(FLUSH)
 
     def on_stop(self) -> None:
         """Write what waits, before anybody closes the log."""

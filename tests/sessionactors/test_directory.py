@@ -1,0 +1,119 @@
+import threading
+
+import pytest
+
+from sessionactors import directory
+from sessionactors.directory import Directory
+from sessionactors.errors import InvalidKind, InvalidSessionId, NotFound, SessionExists, SessionTerminated
+
+# The directory never calls what it is given, so any object is a ref to it.
+REF, OTHER = object(), object()
+
+
+def test_a_session_is_found_by_its_id():
+    known = Directory()
+    known.add("a", REF)
+    assert known.find("a") is REF
+    assert known.find(b"a") is REF
+    assert known.get("a") is REF
+
+
+def test_a_live_id_is_taken():
+    known = Directory()
+    known.add("a", REF)
+    with pytest.raises(SessionExists):
+        known.add("a", OTHER)
+    assert known.find("a") is REF
+    assert (known.started, len(known)) == (1, 1)
+
+
+def test_an_ended_id_is_told_from_an_unknown_one():
+    known = Directory()
+    known.add("a", REF)
+    assert known.remove("a", REF)
+    assert known.has_ended("a")
+    with pytest.raises(SessionTerminated):
+        known.find("a")
+    with pytest.raises(NotFound):
+        known.find("b")
+
+
+def test_an_ended_id_can_be_used_again():
+    known = Directory()
+    known.add("a", REF)
+    known.remove("a", REF)
+    known.add("a", OTHER)
+    assert known.find("a") is OTHER
+    assert not known.has_ended("a")
+    assert (known.started, known.peak_live) == (2, 1)
+
+
+def test_a_late_end_does_not_remove_the_successor():
+    known = Directory()
+    known.add("a", REF)
+    known.remove("a", REF)
+    known.add("a", OTHER)
+    assert not known.remove("a", REF)
+    assert known.find("a") is OTHER
+
+
+def test_sessions_are_listed_in_order_of_their_start():
+    known = Directory()
+    for name in ("b", "c", "a"):
+        known.add(name, REF)
+    known.remove("c", REF)
+    assert known.ids() == ["b", "a"]
+    assert known.items() == [("b", REF), ("a", REF)]
+    assert known.peak_live == 3
+
+
+def test_the_oldest_ended_ids_are_forgotten(monkeypatch):
+    monkeypatch.setattr(directory, "ENDED_MAX", 2)
+    known = Directory()
+    for name in ("a", "b", "c"):
+        known.add(name, REF)
+        known.remove(name, REF)
+    with pytest.raises(NotFound):
+        known.find("a")
+    assert known.has_ended("b")
+    assert known.has_ended("c")
+
+
+@pytest.mark.parametrize("given", [None, 5, [], {}, object()])
+def test_what_is_no_id_is_refused_by_its_kind(given):
+    with pytest.raises(InvalidKind) as refused:
+        Directory().find(given)
+    assert refused.value.field == "session_id"
+
+
+@pytest.mark.parametrize("given", ["", b"\xff", "a\nb", "x" * 257])
+def test_what_cannot_be_an_id_is_refused_by_its_value(given):
+    with pytest.raises(InvalidSessionId):
+        Directory().find(given)
+
+
+def test_an_ending_session_is_never_unknown_to_another_thread():
+    known = Directory()
+    rounds = 3_000
+    over = threading.Event()
+    unknown = []
+
+    def look():
+        while not over.is_set():
+            try:
+                known.find("a")
+            except SessionTerminated:
+                pass
+            except NotFound as error:
+                unknown.append(error)
+                return
+
+    known.add("a", REF)
+    reader = threading.Thread(target=look)
+    reader.start()
+    for _ in range(rounds):
+        known.remove("a", REF)
+        known.add("a", REF)
+    over.set()
+    reader.join()
+    assert not unknown
