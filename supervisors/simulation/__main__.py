@@ -1,0 +1,69 @@
+"""The command ``python -m supervisors.simulation``: run a workload under seeds, or one seed again."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from supervisors.simulation.runner import SimulationFailedError, run_seed, simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+DEFAULT_WORKLOAD = "supervisors.simulation.workloads:supervised_workers"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Args:
+        arguments: as on the command line, without the program's name.
+
+    Returns:
+        0: all seeds passed; 1: one has failed; 2: bad usage.
+    """
+    parser = argparse.ArgumentParser(prog="python -m supervisors.simulation", description=__doc__)
+    parser.add_argument("workload", nargs="?", default=DEFAULT_WORKLOAD, help="module:function (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=1, help="how many seeds from there on (default: %(default)s)")
+    parser.add_argument("--transcript", action="store_true", help="print every line of a single run")
+    options = parser.parse_args(arguments)
+    if options.runs < 1:
+        parser.error(f"--runs: {options.runs} is not allowed; allowed: at least 1")
+    workload = _load(parser, options.workload)
+    if options.runs == 1:
+        outcome = run_seed(workload, options.seed)
+        if options.transcript:
+            _say(outcome.transcript.rstrip("\n"))
+        _say(str(outcome))
+        return int(outcome.failed)
+    try:
+        outcomes = simulate(workload, range(options.seed, options.seed + options.runs))
+    except SimulationFailedError as failure:
+        _say(str(failure))
+        return 1
+    steps = sum(outcome.steps for outcome in outcomes)
+    faults = sum(len(outcome.recipe.faults) for outcome in outcomes)
+    seconds = sum(outcome.virtual_seconds for outcome in outcomes)
+    _say(f"{len(outcomes)} seeds, {steps} steps, {faults} faults, {seconds:.0f} virtual seconds: all well")
+    return 0
+
+
+def _load(parser: argparse.ArgumentParser, name: str) -> Any:
+    module, _, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        parser.error(f"workload: {name!r} is not allowed; allowed: module:function ({error})")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

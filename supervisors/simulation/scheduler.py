@@ -1,0 +1,523 @@
+"""Runs an actor system one step at a time, in an order that a schedule chooses.
+
+**One at a time, each turn on a stack of its own.** A turn that waits for a reply must
+let others run, also those that finish before it and those that ask somebody who
+waits further down on the same stack. So turns that wait keep their stack on a thread,
+and the *baton* goes to another one. Whoever has the baton runs; nobody else does.
+Between two turns that do not wait, no thread is switched.
+
+**What is chosen.** A unit is a mailbox with something in it, a turn whose reply has
+come or whose time is up, or time itself when a timer is due. Only when no unit is
+left does time go on, straight to the next moment at which something is due.
+
+The program outside the actors is a unit as well: it runs until it waits.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import threading
+import traceback
+from collections import deque
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Final, final
+
+from supervisors.clock import VirtualClock
+from supervisors.errors import InvalidArgumentError, UsageError
+from supervisors.runtime.cell import TICKET
+from supervisors.runtime.fence import Fenced
+from supervisors.runtime.futures import ScheduledFuture
+from supervisors.runtime.pykka_adapter import StopMessage
+from supervisors.runtime.signals import Ask, Signal
+from supervisors.runtime.turn import thread_turn
+from supervisors.simulation.faults import InjectedFaultError
+from supervisors.simulation.refs import SimulatedBoundedRef, SimulatedRef
+from supervisors.simulation.transcript import label_of, message_in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from supervisors.runtime.cell import Cell
+    from supervisors.runtime.ref import ActorRef
+    from supervisors.runtime.turn import Turn
+    from supervisors.simulation.faults import FaultPlan
+    from supervisors.simulation.refs import Mailbox
+    from supervisors.simulation.schedules import Schedule
+    from supervisors.simulation.transcript import Transcript
+    from supervisors.system import ActorSystem
+
+__all__ = ["ForeignThreadError", "NoProgressError", "SimulatedScheduler"]
+
+logger = logging.getLogger("supervisors.simulation")
+
+
+class NoProgressError(UsageError):
+    """The program waits for what can never come, or the run has gone over its steps."""
+
+
+class ForeignThreadError(UsageError):
+    """A thread that the simulator does not know has sent something: the run cannot be repeated."""
+
+
+@final
+class _Waiter:
+    """A turn, or the program outside, that waits; a unit once it can go on."""
+
+    __slots__ = ("error", "gate", "id", "is_idle_enough", "limit", "over", "ref")
+
+    def __init__(self, ref: Cell | None) -> None:
+        self.id = 0 if ref is None else ref.id
+        self.ref = ref
+        self.gate = threading.Lock()
+        self.gate.acquire()
+        self.over = False  # it is a unit, or has gone on
+        self.error: BaseException | None = None
+        self.is_idle_enough = False  # goes on when nothing is ready
+        self.limit: float | None = None  # goes on when time would pass this
+
+
+@final
+class _Time:
+    """The unit that lets what is due happen."""
+
+    __slots__ = ()
+    id: Final = -1
+
+
+@final
+class _Carrier:
+    """A thread that runs mailboxes while it has the baton."""
+
+    __slots__ = ("gate", "thread", "unit")
+
+    def __init__(self, work: Callable[[_Carrier], None], number: int) -> None:
+        self.unit: Cell | None = None
+        self.gate = threading.Lock()
+        self.gate.acquire()
+        self.thread = threading.Thread(target=work, args=(self,), name=f"simulation-{number}", daemon=True)
+
+
+@final
+class SimulatedScheduler:
+    """The scheduler of a simulated system; `ActorSystem(scheduler=...)` takes a function that makes it.
+
+    Args:
+        system: whose actors run.
+        schedule: chooses who runs next.
+        faults: the dice of this run.
+        transcript: gets a line for each event.
+        steps_max: more steps than this are taken for a run that never ends.
+        spare: tells whether an actor is to be left alone by faults.
+
+    Attributes:
+        choices: what has been chosen whenever there was a choice.
+        steps: units run so far.
+        fired: timers and other moments that came.
+        running: the thread that has the baton.
+        sent, handled, ended: who wants to know of each event, for checkers.
+    """
+
+    def __init__(
+        self,
+        system: ActorSystem,
+        schedule: Schedule,
+        faults: FaultPlan,
+        transcript: Transcript,
+        *,
+        steps_max: int,
+        spare: Callable[[ActorRef[Any]], bool],
+    ) -> None:
+        clock = system.clock
+        assert isinstance(clock, VirtualClock)
+        self._system = system
+        self._clock = clock
+        self._choose_index = schedule.choose
+        self._transcript = transcript
+        self._steps_max = steps_max
+        self._spare = spare
+        self._ready: list[Any] = []
+        self.enqueue: Callable[[Cell], None] = self._ready.append
+        self._time = _Time()
+        self._alarms: list[tuple[float, int, Any]] = []  # heap of waits that end and of messages held back
+        self._alarm_count = 0
+        self._held: dict[tuple[int, ...], deque[Any]] = {}
+        self._idle: list[_Carrier] = []
+        self._carriers: list[_Carrier] = []
+        self._parked: dict[_Waiter, None] = {}
+        self._main: _Waiter | None = None
+        self._is_firing = False
+        self._interrupted = False
+        self._closed = False
+        self.foreign: str | None = None
+        self.faults = faults
+        self.choices: list[int] = []
+        self.steps = 0
+        self.fired = 0
+        self.running = get_ident()
+        self.sent: tuple[Callable[[ActorRef[Any], Any], None], ...] = ()
+        self.handled: tuple[Callable[[ActorRef[Any], Any], None], ...] = ()
+        self.ended: tuple[Callable[[ActorRef[Any], object], None], ...] = ()
+        self.after_step: Callable[[], None] | None = None
+
+    # -- the runtime's contract --------------------------------------------
+
+    def submit(self, ref: Cell) -> None:
+        """Take over a mailbox together with its ownership."""
+        self._ready.append(ref)
+
+    def kick(self) -> None:
+        """Do nothing: whoever has the baton will look."""
+
+    def abandon(self, turn: Turn) -> None:
+        """Do nothing: a fenced turn waits, and finds out when it goes on."""
+
+    def before_await(self) -> None:
+        """Run what is ready: nobody else will while asyncio waits."""
+        self.settle()
+
+    def ref_class(self, *, bounded: bool) -> type[ActorRef[Any]]:
+        """Return the class of the refs."""
+        return SimulatedBoundedRef if bounded else SimulatedRef
+
+    def wait(self, future: ScheduledFuture[Any], timeout: float | None) -> bool:
+        """Let others run until the future is done or the time is up."""
+        if future.is_done():
+            return True
+        self._check_thread("a wait")
+        waiter = _Waiter(thread_turn.turn.current)
+
+        def rouse() -> None:
+            self._rouse(waiter)
+
+        future.when_done(rouse)
+        if timeout is not None:
+            self._alarm(self._clock.monotonic() + timeout, waiter)
+        try:
+            self._park(waiter)
+        finally:
+            future.forget(rouse)
+        return future.is_done()
+
+    def settle(self) -> int:
+        """Run until nothing is ready, without letting time pass; return how many steps that took."""
+        before = self.steps
+        if self._ready:
+            waiter = self._outside("settle")
+            waiter.is_idle_enough = True
+            self._park(waiter)
+        return self.steps - before
+
+    def advance_to(self, reading: float) -> int:
+        """Let time pass up to a reading of the clock; return how many moments came."""
+        if reading < self._clock.monotonic():
+            raise InvalidArgumentError("reading", reading, f"at least {self._clock.monotonic()}")
+        before = self.fired
+        waiter = self._outside("advance_to")
+        waiter.limit = reading
+        self._park(waiter)
+        return self.fired - before
+
+    # -- for the simulation ------------------------------------------------
+
+    def sleep(self, seconds: float) -> None:
+        """Let others run for so many virtual seconds."""
+        self.wait(ScheduledFuture(), seconds)
+
+    def note(self, who: str, what: str) -> None:
+        """Write a line of the transcript."""
+        self._transcript.add(self.steps, self._clock.monotonic(), who, what)
+
+    def spares(self, ref: ActorRef[Any]) -> bool:
+        """Tell whether faults leave an actor alone."""
+        return self._spare(ref)
+
+    def waiting(self) -> list[str]:
+        """Return the names of the actors whose turns wait now."""
+        return [label_of(waiter.ref) for waiter in self._parked if waiter.ref is not None]
+
+    def calm(self) -> None:
+        """Let nothing go wrong from now on; what has been held back is delivered."""
+        self.faults.active = False
+        for key in list(self._held):
+            self._release(key)
+        for _, _, what in sorted(self._alarms, key=lambda each: each[:2]):
+            if not isinstance(what, _Waiter):
+                what()
+        self._alarms = [each for each in self._alarms if isinstance(each[2], _Waiter)]
+        heapq.heapify(self._alarms)
+
+    def close(self) -> None:
+        """End all threads; turns that still wait are given up."""
+        self._closed = True
+        for carrier in self._idle:
+            carrier.gate.release()
+        for waiter in list(self._parked):
+            waiter.error = Fenced()
+            self.running = -1  # whatever such a turn still tries to send is refused
+            waiter.gate.release()
+        for carrier in self._carriers:
+            carrier.thread.join()
+        self.running = get_ident()
+
+    def crash_sender(self, item: Any) -> None:
+        """Have a handler fail at the point where it sends a message, or not."""
+        sender = thread_turn.turn.current
+        if sender is None or isinstance(item, Signal) or item is TICKET or _is_stop(item):
+            return  # signals are the runtime's own; it does not raise half way through
+        if not self._spare(sender) and self.faults.fires("crash_inside"):  # type: ignore[arg-type]  # refs are cells
+            self.note(label_of(sender), "FAULT crash_inside")
+            raise InjectedFaultError("crash_inside")
+
+    def intercepts(self, mailbox: Mailbox, item: Any) -> bool:
+        """Decide whether a message is lost, or held back; True: it must not go in now."""
+        faults = self.faults
+        sender = thread_turn.turn.current
+        if sender is None:
+            if self._is_firing and faults.fires("timer_late"):
+                seconds = faults.delay("timer_late")
+                self.note(mailbox.label, f"FAULT timer_late, {seconds:.6f} s")
+                self._hold((0, mailbox.ref.id, self._alarm_count), mailbox, item, seconds)
+                return True
+            return False
+        key = (sender.id, mailbox.ref.id)
+        held = self._held.get(key)
+        if held is not None:
+            held.append(item)  # what one actor sends another stays in order
+            return True
+        if isinstance(item, Signal) or item is TICKET or _is_stop(item):
+            return False
+        if faults.fires("drop_message"):
+            self.note(mailbox.label, f"FAULT drop_message {message_in_words(item)} of {label_of(sender)}")
+            return True
+        if item.__class__ is not Ask and faults.fires("duplicate_message"):
+            self.note(mailbox.label, f"FAULT duplicate_message {message_in_words(item)} of {label_of(sender)}")
+            list.append(mailbox, item)
+        if faults.fires("delay_message"):
+            seconds = faults.delay("delay_message")
+            self.note(mailbox.label, f"FAULT delay_message of {label_of(sender)}, {seconds:.6f} s")
+            self._hold(key, mailbox, item, seconds)
+            return True
+        return False
+
+    def refuse_thread(self, label: str) -> None:
+        """Note and refuse what comes from a thread that the simulator does not know."""
+        name = threading.current_thread().name
+        where = "".join(traceback.format_stack()[:-2]).rstrip()
+        if not self._closed:
+            self.foreign = f"thread {name!r} has sent something to {label}:\n{where}"
+        raise ForeignThreadError(f"thread {name!r} is not the simulator's; what it sends cannot be repeated")
+
+    # -- the baton ---------------------------------------------------------
+
+    def _outside(self, verb: str) -> _Waiter:
+        if thread_turn.turn.current is not None:
+            raise UsageError(f"{verb}() is for the program outside; inside a turn, wait for a reply or a timer")
+        self._check_thread(f"{verb}()")
+        return _Waiter(None)
+
+    def _check_thread(self, what: str) -> None:
+        if get_ident() != self.running:
+            self.refuse_thread(what)
+
+    def _park(self, waiter: _Waiter) -> None:
+        """Give the baton on, and come back when the waiter is chosen."""
+        turn = thread_turn.turn
+        if waiter.ref is None:
+            self._main = waiter
+        self._parked[waiter] = None
+        # What happens from here on is not this turn's doing: not a timer, not a fault.
+        current, turn.current = turn.current, None
+        try:
+            unit = self._choose()
+            if unit is not waiter:
+                self._hand_to(unit)
+                self._acquire(waiter)
+                self.running = get_ident()
+        finally:
+            turn.current = current
+            self._parked.pop(waiter, None)
+            waiter.over = True
+            if waiter.ref is None:
+                self._main = None
+        if waiter.error is not None:
+            raise waiter.error
+
+    def _acquire(self, waiter: _Waiter) -> None:
+        try:
+            waiter.gate.acquire()
+        except KeyboardInterrupt:
+            # Ctrl-C reaches the program outside while an actor runs; the baton first.
+            self._interrupted = True
+            waiter.gate.acquire()
+            self._interrupted = False
+            raise
+
+    def _hand_to(self, unit: Any) -> None:
+        if isinstance(unit, _Waiter):
+            unit.gate.release()
+            return
+        if self._idle:
+            carrier = self._idle.pop()
+        else:
+            carrier = _Carrier(self._carry, len(self._carriers) + 1)
+            self._carriers.append(carrier)
+            carrier.thread.start()
+        carrier.unit = unit
+        carrier.gate.release()
+
+    def _carry(self, carrier: _Carrier) -> None:
+        thread_turn.turn.worker = self
+        while True:
+            carrier.gate.acquire()
+            unit: Any = carrier.unit
+            if self._closed:
+                return
+            self.running = get_ident()
+            while not isinstance(unit, _Waiter):
+                try:
+                    unit.run_owned()
+                except Fenced:
+                    pass  # it was killed, or the run is over
+                except BaseException:
+                    logger.exception("a turn of %s ended in something that is no Exception", unit)
+                if self._closed:
+                    return
+                unit = self._choose()
+            self._idle.append(carrier)
+            unit.gate.release()
+
+    # -- choosing ----------------------------------------------------------
+
+    def _choose(self) -> Any:
+        """Return the unit that is next: a mailbox to run, or somebody who goes on."""
+        try:
+            return self._next()
+        except BaseException as error:
+            main = self._main
+            if main is None:
+                raise
+            return self._back_to(main, error)
+
+    def _next(self) -> Any:
+        ready = self._ready
+        clock = self._clock
+        if self.after_step is not None:
+            self.after_step()
+        while True:
+            main = self._main
+            if self._interrupted and main is not None:
+                return self._back_to(main, None)
+            due = self._next_moment()
+            is_due = due is not None and due <= clock.monotonic()
+            if not ready and not is_due:
+                if main is not None and main.is_idle_enough:
+                    return self._back_to(main, None)
+                if main is not None and main.limit is not None and (due is None or due > main.limit):
+                    clock.move_to(max(main.limit, clock.monotonic()))
+                    return self._back_to(main, None)
+                if due is None:
+                    return self._back_to(main, NoProgressError(self._stuck()))
+                self._let_happen()
+                continue
+            self.steps += 1
+            if self.steps > self._steps_max:
+                return self._back_to(main, NoProgressError(f"the run has taken {self._steps_max} steps and goes on"))
+            units = [*ready, self._time] if is_due else ready
+            index = 0
+            if len(units) > 1:
+                index = self._choose_index(units)
+                self.choices.append(index)
+            if is_due and index == len(ready):
+                self._let_happen()
+                continue
+            unit = ready.pop(index)
+            if self.faults.active:
+                self._disturb()
+            return unit
+
+    def _back_to(self, main: _Waiter | None, error: BaseException | None) -> _Waiter:
+        assert main is not None, "the program outside always waits while actors run"
+        main.error = error
+        main.over = True
+        if main in self._ready:
+            self._ready.remove(main)
+        return main
+
+    def _stuck(self) -> str:
+        waiting = ", ".join(self.waiting()) or "no actor"
+        return f"nothing is ready and no timer is due: what is waited for can never come; {waiting} waits as well"
+
+    def _disturb(self) -> None:
+        """Throw the dice that lie between two steps."""
+        faults = self.faults
+        if faults.fires("pause"):
+            seconds = faults.delay("pause")
+            self.note("simulation", f"FAULT pause, {seconds:.6f} s")
+            self._clock.move_to(self._clock.monotonic() + seconds)
+        if faults.fires("kill"):
+            victims = [ref for ref in self._system.actors() if not self._spare(ref)]
+            if victims:
+                victim = victims[int(faults.draw("kill") * len(victims))]
+                self.note(label_of(victim), "FAULT kill")
+                victim.kill()
+
+    # -- time --------------------------------------------------------------
+
+    def _next_moment(self) -> float | None:
+        timer = self._system.timers.next_deadline()
+        alarms = self._alarms
+        while alarms and isinstance(alarms[0][2], _Waiter) and alarms[0][2].over:
+            heapq.heappop(alarms)
+        if not alarms:
+            return timer
+        alarm = alarms[0][0]
+        return alarm if timer is None or alarm < timer else timer
+
+    def _let_happen(self) -> None:
+        """Let the next moment come: fire one timer, or end one wait or one delay."""
+        timer = self._system.timers.next_deadline()
+        self.fired += 1
+        if timer is not None and (not self._alarms or timer <= self._alarms[0][0]):
+            self._is_firing = True
+            try:
+                self._system.timers.fire_next(None)
+            finally:
+                self._is_firing = False
+            return
+        moment, _, what = heapq.heappop(self._alarms)
+        self._clock.move_to(max(moment, self._clock.monotonic()))
+        if isinstance(what, _Waiter):
+            self._rouse(what)
+        else:
+            what()
+
+    def _alarm(self, moment: float, what: Any) -> None:
+        self._alarm_count += 1
+        heapq.heappush(self._alarms, (moment, self._alarm_count, what))
+
+    def _rouse(self, waiter: _Waiter) -> None:
+        if not waiter.over:
+            waiter.over = True
+            self._ready.append(waiter)
+
+    # -- messages held back ------------------------------------------------
+
+    def _hold(self, key: Any, mailbox: Mailbox, item: Any, seconds: float) -> None:
+        self._held[key] = deque((mailbox, item))
+        self._alarm(self._clock.monotonic() + seconds, lambda: self._release(key))
+
+    def _release(self, key: Any) -> None:
+        held = self._held.pop(key, None)
+        if held is None:
+            return
+        mailbox: Mailbox = held.popleft()
+        for item in held:
+            list.append(mailbox, item)
+        ref = mailbox.ref
+        ref._urgent = True  # noqa: SLF001 - as after every signal
+        ref.look_again()
+
+
+def _is_stop(item: Any) -> bool:
+    return item.__class__ is Ask and item.message.__class__ is StopMessage

@@ -1,0 +1,283 @@
+"""Runs a program of actors under one seed, and judges it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Self, final
+
+from supervisors.actor import Actor
+from supervisors.clock import VirtualClock
+from supervisors.entropy import Entropy
+from supervisors.errors import InvalidTypeError, UsageError
+from supervisors.exits import SHUTDOWN
+from supervisors.simulation.checkers import STOCK_CHECKERS
+from supervisors.simulation.faults import FaultPlan
+from supervisors.simulation.options import SimulationOptions
+from supervisors.simulation.scheduler import NoProgressError, SimulatedScheduler
+from supervisors.simulation.schedules import Replay
+from supervisors.simulation.transcript import Transcript
+from supervisors.simulation.verdict import Outcome, Recipe, Verdict, ViolationError
+from supervisors.system import ActorSystem
+from supervisors.timers.service import checked_delay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+
+    from supervisors.runtime.futures import ScheduledFuture
+    from supervisors.simulation.checkers import Checker
+    from supervisors.simulation.schedules import Schedule
+
+__all__ = ["Client", "Simulation"]
+
+SHUTDOWN_SECONDS = 600.0
+"""Virtual seconds that actors have to end in when they are asked to."""
+
+
+class Client(Actor):
+    """Runs functions as somebody who uses the system: beside others, waiting as it likes."""
+
+    def on_receive(self, message: Any) -> Any:
+        """Call the function with its arguments; its answer is the reply."""
+        function, arguments = message
+        return function(*arguments)
+
+
+@final
+class Simulation:
+    """One run of a program on virtual time, everything in it drawn from a seed.
+
+    While it runs, the log of `supervisors` keeps silent below critical: crashes are
+    what a simulation is for.
+
+    Args:
+        seed: any whole number.
+        options: everything that the seed does not decide.
+        schedule: chooses who runs next, instead of what the options draw.
+        repeat: repeats what an outcome has recorded instead of drawing.
+        checkers: what judges the run, besides the invariants and conditions given later.
+
+    Attributes:
+        seed: as given.
+        options: as given.
+        system: the actor system, alive inside the ``with`` block.
+        entropy: the run's source of randomness, for the workload as well.
+
+    Example:
+        >>> from supervisors.actor import Actor
+        >>> class Counter(Actor):
+        ...     count = 0
+        ...     def on_receive(self, message):
+        ...         self.count += message
+        ...         return self.count
+        >>> def count_to_three(simulation):
+        ...     counter = simulation.system.start(Counter)
+        ...     answers = [simulation.client(counter.ask, 1) for _ in range(3)]
+        ...     assert sorted(answer.get() for answer in answers) == [1, 2, 3]
+        >>> with Simulation(7) as simulation:
+        ...     simulation.run(count_to_three).verdict
+        'ok'
+
+    Thread: the one that enters it; see `supervisors.simulation.scheduler`.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        options: SimulationOptions | None = None,
+        *,
+        schedule: Schedule | None = None,
+        repeat: Recipe | None = None,
+        checkers: Iterable[Callable[[], Checker]] = STOCK_CHECKERS,
+    ) -> None:
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise InvalidTypeError("seed", seed, "a whole number")
+        self.seed = seed
+        self.options = options = options if options is not None else SimulationOptions()
+        self.entropy = entropy = Entropy(seed)
+        self._transcript = Transcript(keep=options.keep_transcript)
+        self._schedule = schedule
+        if repeat is not None:
+            self._schedule = Replay(dict(repeat.deviations))
+        elif schedule is None:
+            self._schedule = options.make_schedule(entropy)
+        chances = options.faults
+        assert isinstance(chances, dict)
+        self._faults = FaultPlan(entropy, chances, options.arming, None if repeat is None else repeat.faults)
+        self._checkers = [make() for make in checkers]
+        self._invariants: list[tuple[str, Callable[[], object]]] = []
+        self._eventually: list[tuple[str, Callable[[], object], float]] = []
+        self._state = "new"
+        self._scheduler: SimulatedScheduler
+        self.system: ActorSystem
+
+    def __enter__(self) -> Self:
+        if self._state != "new":
+            raise UsageError("a simulation is entered once; make another one for another run")
+        self._state = "entered"
+        self._log = logging.getLogger("supervisors")
+        self._log_level = self._log.level
+        self._log.setLevel(logging.CRITICAL)
+        self.system = ActorSystem(
+            clock=VirtualClock(),
+            entropy=self.entropy,
+            ask_timeout=self.options.ask_timeout,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+            scheduler=self._make_scheduler,
+        )
+        for checker in self._checkers:
+            checker.attach(self.system, self._scheduler)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._state = "over"
+        try:
+            self._scheduler.after_step = None
+            self._scheduler.calm()
+            self.system.stop()
+        except (NoProgressError, ViolationError):
+            pass  # the outcome has said so
+        finally:
+            self._scheduler.close()
+            self._log.setLevel(self._log_level)
+
+    # -- for the workload --------------------------------------------------
+
+    def client(self, function: Callable[..., Any], *arguments: Any) -> ScheduledFuture[Any]:
+        """Call a function beside everything else, as a user of the system would.
+
+        It may ask, wait and start actors. Faults leave it alone.
+
+        Returns:
+            A future of what it returns or raises.
+        """
+        future: ScheduledFuture[Any] = self.system.start(Client).ask((function, arguments), block=False)
+        return future
+
+    def sleep(self, seconds: float) -> None:
+        """Let so many virtual seconds pass, for the workload or the client that calls this."""
+        self._scheduler.sleep(checked_delay("seconds", seconds))
+
+    def note(self, what: str) -> None:
+        """Write a line of the workload's own into the transcript."""
+        self._scheduler.note("workload", what)
+
+    def invariant(self, name: str, holds: Callable[[], object]) -> None:
+        """Demand that something holds after every step.
+
+        Args:
+            name: of the condition, for the verdict.
+            holds: returns something true, or raises `AssertionError`. It looks at
+                state; it cannot wait.
+        """
+        self._invariants.append((name, holds))
+        self._scheduler.after_step = self._check_invariants
+
+    def eventually(self, name: str, holds: Callable[[], object], *, within: float = 60.0) -> None:
+        """Demand that something comes true once faults are over.
+
+        Args:
+            name: of the condition, for the verdict.
+            holds: returns something true in the end.
+            within: virtual seconds after the workload and the calm.
+        """
+        self._eventually.append((name, holds, checked_delay("within", within)))
+
+    # -- running -----------------------------------------------------------
+
+    def run(self, workload: Callable[[Simulation], object]) -> Outcome:
+        """Run a workload, let the system calm down, judge it, stop it, and judge what is left.
+
+        Args:
+            workload: gets this simulation; what it raises is a failure: *wrong
+                result* for an `AssertionError`, *crash* for anything else.
+        """
+        if self._state != "entered":
+            raise UsageError("run() works once, inside the with block of its simulation")
+        self._state = "running"
+        verdict: Verdict = "ok"
+        by = what = ""
+        try:
+            workload(self)
+            self._judge()
+        except ViolationError as error:
+            verdict, by, what = error.verdict, error.by, str(error)
+        except NoProgressError as error:
+            verdict, by, what = "no progress", type(error).__name__, str(error)
+        except AssertionError as error:
+            verdict, by, what = "wrong result", "assertion", f"assertion: {error}"
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the verdict
+            verdict, by, what = "crash", type(error).__name__, f"{type(error).__name__}: {error}"
+        if self._scheduler.foreign is not None:
+            verdict, by, what = "crash", "ForeignThreadError", self._scheduler.foreign
+        self._scheduler.note("simulation", f"verdict {verdict}" + (f" by {by}" if by else ""))
+        choices = self._scheduler.choices
+        return Outcome(
+            seed=self.seed,
+            verdict=verdict,
+            by=by,
+            what=what,
+            steps=self._scheduler.steps,
+            virtual_seconds=self.system.clock.monotonic(),
+            transcript_hash=self._transcript.hash(),
+            transcript=self._transcript.text(),
+            recipe=Recipe(
+                tuple((number, choice) for number, choice in enumerate(choices) if choice),
+                tuple(self._faults.fired),
+            ),
+        )
+
+    def _make_scheduler(self, system: ActorSystem) -> SimulatedScheduler:
+        assert self._schedule is not None
+        self._scheduler = SimulatedScheduler(
+            system,
+            self._schedule,
+            self._faults,
+            self._transcript,
+            steps_max=self.options.steps_max,
+            spare=self.options.spare,
+        )
+        return self._scheduler
+
+    def _check_invariants(self) -> None:
+        for name, holds in self._invariants:
+            try:
+                held = holds()
+            except AssertionError as error:
+                raise ViolationError(name, str(error) or "does not hold") from error
+            if held is False or held is None:
+                raise ViolationError(name, "does not hold")
+
+    def _judge(self) -> None:
+        scheduler, system = self._scheduler, self.system
+        scheduler.note("simulation", "calm")
+        scheduler.calm()
+        system.advance(self.options.calm)
+        for name, holds, within in self._eventually:
+            self._wait_for(name, holds, within)
+        for checker in self._checkers:
+            checker.at_rest()
+        scheduler.note("simulation", "end")
+        scheduler.after_step = None
+        for ref in [ref for ref in reversed(system.actors()) if ref.parent is None]:
+            ref.exit(SHUTDOWN)
+        system.settle()
+        for ref in reversed(system.actors()):
+            # One that traps exits may choose to live; a stop is an order.
+            if ref.parent is None:
+                ref.stop(block=False)
+        system.advance(SHUTDOWN_SECONDS)
+        for checker in self._checkers:
+            checker.at_end()
+
+    def _wait_for(self, name: str, holds: Callable[[], object], within: float) -> None:
+        clock, timers = self.system.clock, self.system.timers
+        limit = clock.monotonic() + within
+        self.system.settle()
+        while not holds():
+            if clock.monotonic() >= limit:
+                raise ViolationError(name, f"has not come true within {within:g} virtual seconds", "no progress")
+            moment = timers.next_deadline()
+            self.system.advance_to(limit if moment is None else min(max(moment, clock.monotonic()), limit))

@@ -1,0 +1,85 @@
+"""What a run has shown, and what repeats it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, final
+
+from supervisors.errors import SupervisorsError
+
+__all__ = ["Outcome", "Recipe", "Verdict", "ViolationError"]
+
+Verdict: TypeAlias = Literal["ok", "crash", "wrong result", "no progress", "leak"]
+"""How a run ended: *crash*: an exception that nobody expected; *wrong result*: a checker,
+an invariant or an assertion says no (safety); *no progress*: something that must come
+has not come (liveness); *leak*: something is left that must be gone."""
+
+
+class ViolationError(SupervisorsError):
+    """A checker has found what must not be.
+
+    Attributes:
+        by: the name of the checker or condition.
+        verdict: what kind of failure it is.
+    """
+
+    def __init__(self, by: str, what: str, verdict: Verdict = "wrong result") -> None:
+        self.by = by
+        self.verdict: Verdict = verdict
+        super().__init__(f"{by}: {what}")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What repeats a run, together with its seed.
+
+    Attributes:
+        deviations: number of the choice from 0, and what was chosen instead of 0.
+        faults: kind, and number of the throw of that kind's die from 1.
+    """
+
+    deviations: tuple[tuple[int, int], ...] = ()
+    faults: tuple[tuple[str, int], ...] = ()
+
+    def __len__(self) -> int:
+        """Return how many switches and faults there are."""
+        return len(self.deviations) + len(self.faults)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of one run.
+
+    Attributes:
+        seed: what everything was drawn from.
+        verdict: how it ended.
+        by: who says so: a checker, a condition, or the type of an exception; empty if all is well.
+        what: the failure in words; empty if all is well.
+        steps: units that were run.
+        virtual_seconds: how much virtual time has passed.
+        transcript_hash: SHA-256 over all lines.
+        transcript: all lines, if they were kept.
+        recipe: what repeats the run.
+    """
+
+    seed: int
+    verdict: Verdict
+    by: str
+    what: str
+    steps: int
+    virtual_seconds: float
+    transcript_hash: str
+    transcript: str
+    recipe: Recipe
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether anything was wrong."""
+        return self.verdict != "ok"
+
+    def __str__(self) -> str:
+        text = f"seed {self.seed}: {self.verdict}, {self.steps} steps, {self.virtual_seconds:.3f} virtual seconds, "
+        text += f"{len(self.recipe.faults)} faults, transcript {self.transcript_hash[:16]}"
+        return f"{text}\n  {self.what}" if self.what else text
