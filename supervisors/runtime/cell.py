@@ -54,7 +54,17 @@ from supervisors.runtime.fence import Fence, Fenced, refuse_fenced
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import ActorDeadError, StartError
 from supervisors.runtime.pykka_adapter import StopMessage, StopNow
-from supervisors.runtime.signals import NOTHING, Ask, Demonitored, DownSignal, LinkExit, MonitorRef, Signal
+from supervisors.runtime.signals import (
+    NOTHING,
+    Ask,
+    Demonitored,
+    Down,
+    DownSignal,
+    Exited,
+    LinkExit,
+    MonitorRef,
+    Signal,
+)
 from supervisors.runtime.turn import DRAIN_MAX, NESTING_MAX, QUANTUM_MESSAGES, Turn, thread_turn
 
 if TYPE_CHECKING:
@@ -670,7 +680,8 @@ class Cell:
                         item.reply_to.offer(error=ActorDeadError.not_found(self, self.exit_reason))
                 elif isinstance(item, Signal):
                     item.bounce(self)
-                else:
+                elif not isinstance(item, (Down, Exited)):
+                    # News of other ends concern nobody any more: no sender waits for an effect.
                     self.system.dead_letter(self, item)
 
 

@@ -217,9 +217,16 @@ class SupervisorCore(ABC):
             self._starting = False
             self._resume(turn, news)
         elif kind is ChildDown or kind is ShutdownTimeout:
-            if termination is not None:
+            if termination is None:
+                return
+            if kind is ChildDown and len(termination.waiting) > 1:
+                # Not the last one: nothing to go on with, and there may be 100,000.
+                termination.down(news, self._effects)  # type: ignore[arg-type]  # its kind was looked at
+            else:
                 self._resume(turn, news)
         elif kind is ChildExited:
+            if termination is not None and news.ref in termination.ended:  # type: ignore[union-attr]  # likewise
+                return  # the monitor has told that already
             self._unread[news.ref] = news.reason  # type: ignore[union-attr]  # its kind was looked at
             if termination is None or news.ref not in termination.waiting:  # type: ignore[union-attr]  # likewise
                 self._deferred.append(news)
@@ -263,7 +270,7 @@ class SupervisorCore(ABC):
             else:
                 termination.timeout(news, self._effects)
         self._termination = None
-        return termination.ended
+        return list(termination.ended.values())
 
     def _end(self, reason: object) -> Turn:
         """End all children, then the supervisor itself (SUP-47)."""

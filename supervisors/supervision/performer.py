@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, final
 from supervisors.actor import Actor
 from supervisors.errors import Exit, UsageError
 from supervisors.exits import NORMAL, Crashed
+from supervisors.monitors import monitor
 from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, StopMessage
 from supervisors.runtime.ref import ActorRef
@@ -76,6 +77,8 @@ class SupervisorActor(Actor):
     dispatch: ClassVar[str] = "inline"
     crash_on_ask_error: ClassVar[bool] = True
 
+    _is_up = False
+
     _core: SupervisorCore
     _monotonic: Callable[[], float]
 
@@ -127,6 +130,13 @@ class SupervisorActor(Actor):
         except Exit as failed:
             raise StartError(failed.reason, own) from None
         self._start_wait = None
+        self._is_up = True
+
+    def ending(self, reason: object, *, crash: bool, by_signal: bool) -> object:
+        """Clean up, unless the supervisor did not come up: who has not begun has nothing to end (PROC-4)."""
+        if not self._is_up and not crash:
+            return reason
+        return super().ending(reason, crash=crash, by_signal=by_signal)
 
     def receive_tell(self, message: Any) -> None:
         """Take in exits, ends, timers and retries. Called by the runtime."""
@@ -201,7 +211,7 @@ class SupervisorActor(Actor):
         return outcome
 
     def _monitor_child(self, effect: MonitorChild) -> None:
-        self.monitor(effect.ref)
+        monitor(self._actor_ref, effect.ref, _nobody)
         if self._start_wait is not None:
             self._start_wait.child = effect.ref
 
@@ -338,6 +348,10 @@ class _StartWait:
     def __init__(self) -> None:
         self.child: ActorRef[Any] | None = None
         self.limit: tuple[float, ShutdownTimeout] | None = None
+
+
+def _nobody(_name: object) -> None:
+    """Look a name up where only refs are monitored."""
 
 
 def _liveness(ref: object) -> bool | None:

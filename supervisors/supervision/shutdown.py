@@ -45,7 +45,7 @@ class Termination:
 
     Attributes:
         waiting: specifications of those not yet gone, by reference; done when empty.
-        ended: those that are gone, in the order of their ends.
+        ended: those that are gone, by reference, in the order of their ends.
     """
 
     __slots__ = ("_groups", "_tokens", "_unread", "ended", "waiting")
@@ -59,7 +59,7 @@ class Termination:
             tokens: numbers for timers, never the same one twice.
         """
         self.waiting: dict[Any, ChildSpec] = {}
-        self.ended: list[Ended] = []
+        self.ended: dict[Any, Ended] = {}
         self._unread = unread
         self._tokens = tokens
         self._groups: dict[int, list[Any]] = {}
@@ -73,7 +73,7 @@ class Termination:
         limits: dict[float, list[Any]] = {}
         for ref, spec in children:
             if ref in self._unread:
-                self.ended.append(Ended(ref, spec, self._unread.pop(ref)))
+                self.ended[ref] = Ended(ref, spec, self._unread.pop(ref))
                 continue
             self.waiting[ref] = spec
             effects.append(MonitorChild(ref))
@@ -100,8 +100,8 @@ class Termination:
             return
         # The exit message is better informed: a child that was dead before the
         # monitor was set is `noproc` to the monitor.
-        reason = self._unread.pop(news.ref, news.reason)
-        self.ended.append(Ended(news.ref, spec, reason))
+        reason = self._unread.pop(news.ref, news.reason) if self._unread else news.reason
+        self.ended[news.ref] = Ended(news.ref, spec, reason)
         if not self.waiting:
             effects.extend(map(CancelShutdownTimer, self._groups))
             self._groups.clear()

@@ -7,7 +7,7 @@ import pytest
 
 from supervisors import VirtualClock
 from supervisors.runtime.dead_letters import LOG_INTERVAL, DeadLetters
-from tests.supervisors.actors import Echo
+from tests.supervisors.actors import Doer, Echo
 
 
 @pytest.fixture
@@ -65,3 +65,22 @@ def test_a_late_reply_is_a_dead_letter_of_who_replied(system):
         ref.ask("late", timeout=1.0)
     ref.resume()
     assert heard == [(ref, "late")]
+
+
+def test_unread_news_of_other_ends_are_no_dead_letters(system):
+    """EXIT-11: who has sent them does not wait for an effect, and every shutdown of a tree leaves some."""
+    watcher, other = system.start(Doer, trap=True), system.start(Doer)
+
+    def watch(self):
+        self.link(other)
+        self.monitor(other)
+
+    watcher.ask(watch)
+    watcher.suspend()
+    other.kill()
+    system.settle()
+    assert watcher.mailbox_length == 2
+    watcher.kill()
+    system.settle()
+    assert not watcher.is_alive()
+    assert system.dead_letters == 0

@@ -40,7 +40,7 @@ class Run:
 
     @property
     def reasons(self):
-        return {one.ref: one.reason for one in self.termination.ended}
+        return {one.ref: one.reason for one in self.termination.ended.values()}
 
 
 def test_sup_40_a_child_is_asked_and_given_its_time():

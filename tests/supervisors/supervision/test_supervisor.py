@@ -485,3 +485,22 @@ def test_rep_1_nothing_is_reported_when_a_system_is_left(events, caplog):
         system.start(Supervisor, [worker(events, "a")])
         assert system.actors()
     assert caplog.records == []
+
+
+def cleaning(events):
+    class Cleaning(Supervisor):
+        def on_stop(self):
+            events.append("cleaned up")
+
+    return Cleaning
+
+
+def test_proc_4_a_supervisor_that_did_not_come_up_cleans_nothing_up(system, events):
+    with pytest.raises(StartError):
+        system.start(cleaning(events), [ChildSpec("a", lambda: "no")])
+    assert events == []
+
+
+def test_a_supervisor_that_did_come_up_cleans_up_after_its_children(system, events):
+    system.start(cleaning(events), [worker(events, "a")]).stop()
+    assert events == ["+a", "-a", "cleaned up"]
