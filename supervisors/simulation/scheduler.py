@@ -95,7 +95,7 @@ class _Carrier:
         self.unit: Cell | None = None
         self.gate = threading.Lock()
         self.gate.acquire()
-        self.thread = threading.Thread(target=work, args=(self,), name=f"simulation-{number}", daemon=True)
+        self.thread = threading.Thread(target=work, args=(self,), name=f"supervisors-simulation-{number}", daemon=True)
 
 
 @final
