@@ -14,6 +14,7 @@ _EPILOG: Final = """
 Examples:
   sessionactors replay access.log
   sessionactors replay --json access.log.2.gz access.log.1 access.log
+  sessionactors replay --year 2017 --auth-timeout 60 auth.log
   zcat old/*.gz | sessionactors replay --out result -
   sessionactors audit verify result
 
@@ -46,11 +47,11 @@ class _ReplayCommand(click.Command):
 @click.option(
     "--format",
     "log_format",
-    type=click.Choice(["auto", "access", "jsonl"]),
+    type=click.Choice(["auto", "access", "jsonl", "sshd"]),
     default="auto",
     show_default=True,
     help="What the lines are: an access log (common or combined format), JSON lines of session commands, "
-    "or whichever the first lines look like.",
+    "a syslog file with lines of sshd, or whichever the first lines look like.",
 )
 @click.option(
     "--idle-timeout",
@@ -99,6 +100,27 @@ class _ReplayCommand(click.Command):
     help="Quota: requests that a session may make in its whole life.  [default: no limit]",
 )
 @click.option(
+    "--auth-timeout",
+    metavar="SECONDS",
+    type=float,
+    help="A session that is not signed in so long after its first attempt ends.  "
+    "[default: 120 for sshd logs, otherwise 30]",
+)
+@click.option(
+    "--max-auth-attempts",
+    metavar="COUNT",
+    type=int,
+    help="Attempts to sign in that a session has.  [default: 6 for sshd logs, otherwise 3]",
+)
+@click.option(
+    "--year",
+    metavar="YEAR",
+    type=int,
+    default=2000,
+    show_default=True,
+    help="Year of the first line of an sshd log whose times have none; the others follow from it.",
+)
+@click.option(
     "--out",
     metavar="DIR",
     help="Leave the audit log, report.json and report.txt in this folder; it is made if need be.  "
@@ -125,7 +147,8 @@ class _ReplayCommand(click.Command):
 def replay(
     *,
     files: tuple[str, ...],
-    log_format: Literal["auto", "access", "jsonl"],
+    log_format: Literal["auto", "access", "jsonl", "sshd"],
+    year: int,
     out: str | None,
     overwrite: bool,
     as_json: bool,
@@ -136,8 +159,9 @@ def replay(
 
     Every client of an access log becomes a session with a life of its own: it
     signs in, makes its requests under a rate limit, falls idle, is suspended,
-    comes back, and is ended by the reaper. All of it is audited. The clock of
-    the run is the log's: days pass in seconds.
+    comes back, and is ended by the reaper. So does every connection of an sshd
+    log, with its failed and accepted attempts to sign in. All of it is audited.
+    The clock of the run is the log's: days pass in seconds.
 
     FILE is plain or gzip; - is standard input. Lines need not be in order of
     time, not even across several files. Lines that cannot be read are counted
@@ -148,6 +172,7 @@ def replay(
     job = ReplayJob(
         files=files,
         log_format=log_format,
+        year=year,
         directory=None if out is None else Path(out),
         is_overwriting=overwrite,
         is_json=as_json,

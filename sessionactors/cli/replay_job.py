@@ -23,6 +23,7 @@ from sessionactors.errors import InvalidKind, InvalidValue, SessionActorsError
 from sessionactors.replay.report import write_report
 from sessionactors.replay.settings import ReplaySettings
 from sessionactors.replay.source import SourceError, read_log, shown_name
+from sessionactors.replay.sshd_log import YEAR_MAX, YEAR_MIN
 from supervisors.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class ReplayJob:
     Attributes:
         files: paths; `-` is standard input.
         log_format: what the lines are.
+        year: of the first line, where lines have no year; not yet checked.
         directory: where to leave audit log and report; None keeps neither.
         is_overwriting: whether an earlier replay there may be replaced.
         is_json: print JSON and not text.
@@ -54,7 +56,8 @@ class ReplayJob:
     """
 
     files: tuple[str, ...]
-    log_format: Literal["auto", "access", "jsonl"]
+    log_format: Literal["auto", "access", "jsonl", "sshd"]
+    year: int
     directory: Path | None
     is_overwriting: bool
     is_json: bool
@@ -103,6 +106,7 @@ def _settings(job: ReplayJob) -> ReplaySettings:
     try:
         if job.speed is not None:
             bounds.number("realtime", job.speed, most=_SPEED_MAX)
+        bounds.count("year", job.year, least=YEAR_MIN, most=YEAR_MAX)
         return ReplaySettings(**job.settings)  # type: ignore[arg-type]  # checked by the class itself
     except (InvalidKind, InvalidValue) as exc:
         option = "--" + exc.field.replace("_", "-")
@@ -112,7 +116,7 @@ def _settings(job: ReplayJob) -> ReplaySettings:
 def _read(job: ReplayJob, clock: Clock) -> Log:
     with Progress(sys.stderr, clock, label="reading") as progress:
         try:
-            return read_log(job.files, log_format=job.log_format, on_progress=progress.update)
+            return read_log(job.files, log_format=job.log_format, year=job.year, on_progress=progress.update)
         except SourceError as exc:
             raise InputError(str(exc)) from exc
 

@@ -50,11 +50,16 @@ def open_replay_system(settings: ReplaySettings, *, start: float, directory: Pat
         AuditError: the audit log cannot be made there.
     """
     quota = Quota.unlimited() if settings.max_requests is None else Quota(settings.max_requests, None, None)
+    options = SessionOptions(
+        idle_timeout=settings.idle_timeout, quota=quota, ttl=None, audit_requests_every=0, max_history_size=0
+    )
+    if settings.auth_timeout is not None:
+        options = options.updated({"auth_timeout": settings.auth_timeout})
+    if settings.max_auth_attempts is not None:
+        options = options.updated({"max_auth_attempts": settings.max_auth_attempts})
     with SessionSystem(
         audit_dir=directory,
-        session=SessionOptions(
-            idle_timeout=settings.idle_timeout, quota=quota, ttl=None, audit_requests_every=0, max_history_size=0
-        ),
+        session=options,
         # The limiter forgets a session when it ends, so there is nothing to sweep.
         limiter=LimiterSettings(capacity=settings.capacity, rate=settings.rate, cleanup_interval=_BATCH_DELAY),
         reaper=ReaperSettings(interval=settings.reap_interval, idle_threshold=settings.reap_after),

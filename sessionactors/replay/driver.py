@@ -26,6 +26,9 @@ time plus 1, 2, 3 ... intervals, and ends what was last active *more than*
 A JSON line is one call, made as it stands. Its refusals are counted by code:
 `quota_exceeded`; `auth_denied` for those that concern credentials; `errors` for
 all others. `init_session` starts the session if none of that id is live.
+
+The rules for lines of sshd stand in `sessionactors.replay.sshd_sessions`; what is
+said here about the clock, its order and its end holds for them as well.
 """
 
 from __future__ import annotations
@@ -34,7 +37,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
 
-from sessionactors.replay.events import AccessRequest
+from sessionactors.replay.events import AccessRequest, SshdLine
+from sessionactors.replay.sshd_sessions import SshdSessions
 from sessionactors.replay.stop import Stop
 from sessionactors.states import ACTIVE, IDLE, SUSPENDED, TERMINATED
 from supervisors.entropy import Entropy
@@ -69,13 +73,14 @@ class Handled:
 
     Attributes:
         requests: events that were handled.
-        clients: different clients, or sessions named by JSON lines.
+        clients: different clients, or sessions named by JSON lines, or addresses
+            that sshd had connections from.
         rate_limited: requests that the limiter denied.
         quota_exceeded: updates that the quota refused.
         errors: requests answered with a status of 500 or above, or calls that
             were refused for another reason.
         auth_denied: requests answered with 401 or 403, or calls refused for
-            want of credentials.
+            want of credentials, or attempts to sign in that sshd rejected.
         crashes: actors killed on purpose.
         end: where the clock stopped, seconds since 1970 UTC.
         is_complete: whether every event was handled and every session ended.
@@ -126,6 +131,7 @@ class ReplayDriver:
         self._on_progress = on_progress
         self._stride = settings.reap_interval * _SWEEPS_AT_ONCE
         self._crash_draws = Entropy(settings.seed).stream("replay.crashes")
+        self._sshd = SshdSessions(system)
         self._sessions: dict[str, str] = {}  # client -> id of its latest session
         self._numbers: dict[str, int] = {}  # client -> number of its latest session
         self._requests = self._rate_limited = self._quota_exceeded = 0
@@ -145,11 +151,11 @@ class ReplayDriver:
         self._report()
         return Handled(
             requests=self._requests,
-            clients=len(self._sessions),
+            clients=len(self._sessions) + self._sshd.clients,
             rate_limited=self._rate_limited,
             quota_exceeded=self._quota_exceeded,
             errors=self._errors,
-            auth_denied=self._auth_denied,
+            auth_denied=self._auth_denied + self._sshd.auth_denied,
             crashes=self._crashes,
             end=self._now,
             is_complete=is_complete,
@@ -165,6 +171,8 @@ class ReplayDriver:
                 return False
             if isinstance(event, AccessRequest):
                 self._handle_request(event)
+            elif isinstance(event, SshdLine):
+                self._sshd.handle(event)
             else:
                 self._handle_command(event)
             self._requests += 1

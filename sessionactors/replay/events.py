@@ -1,4 +1,4 @@
-"""What one line of a log becomes: a request, a command, or a bad line."""
+"""What one line of a log becomes: a request, a command, a line of sshd, or a bad line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["AccessRequest", "BadLine", "Command", "Event"]
+__all__ = ["AccessRequest", "BadLine", "Command", "Event", "SshdLine"]
 
 
 class AccessRequest(NamedTuple):
@@ -51,7 +51,30 @@ class Command(NamedTuple):
     """Its other arguments by name; checked, and without the ones left out."""
 
 
-Event = AccessRequest | Command
+class SshdLine(NamedTuple):
+    """What one line of sshd says."""
+
+    time: float
+    """When it was written, seconds since 1970 UTC."""
+    host: str
+    """The machine that wrote it."""
+    pid: int
+    """The process that wrote it."""
+    kind: str
+    """What it is about: one of the kinds in `sessionactors.replay.sshd_log`."""
+    user: str
+    """Who tries to sign in, short and printable; empty where the line does not say."""
+    address: str | None
+    """Where the client is, where the line says so."""
+    port: int
+    """The client's port; 0 where the line does not say."""
+    times: int
+    """How often it happened."""
+    is_own: bool
+    """Whether surely the process that serves the connection from its first moment wrote it, and no child."""
+
+
+Event = AccessRequest | Command | SshdLine
 
 
 @dataclass(frozen=True, slots=True)

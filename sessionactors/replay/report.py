@@ -49,6 +49,8 @@ class ReplayReport:
         simulated_seconds: from the first event to the end of the last session, by the log's clock.
         wall_seconds: from the first byte read to the last audit entry made durable.
         requests_per_second: requests divided by `wall_seconds`.
+        other_lines: lines of other programs; None, and not in the JSON, unless the
+            log is one that has such lines.
     """
 
     lines: int
@@ -69,10 +71,14 @@ class ReplayReport:
     simulated_seconds: float
     wall_seconds: float
     requests_per_second: float
+    other_lines: int | None = None
 
     def to_json(self) -> str:
         """Return one JSON object on one line."""
-        return json.dumps(asdict(self))
+        figures = asdict(self)
+        if self.other_lines is None:
+            del figures["other_lines"]
+        return json.dumps(figures)
 
     def to_text(self, *, title: str, skipped: Sequence[object] = ()) -> str:
         """Return a report for people, at most 80 columns wide (long file names apart).
@@ -98,8 +104,10 @@ class ReplayReport:
 
     def _facts(self) -> list[tuple[str, str]]:
         speed = f"{self.requests_per_second:,.0f} requests a second"
+        others = [] if self.other_lines is None else [("Other lines", f"{self.other_lines:>13,}  of other programs")]
         return [
             ("Lines", f"{self.lines:>13,}  {_counted(self.bad_lines, 'bad line')} skipped"),
+            *others,
             ("Requests", f"{self.requests:>13,}  from {_counted(self.clients, 'client')}"),
             ("Sessions", f"{self.sessions:>13,}  up to {self.peak_live:,} live at the same time"),
             ("Reaped", f"{self.reaped:>13,}"),
@@ -141,6 +149,7 @@ def make_report(log: Log, handled: Handled, totals: SystemTotals, *, wall_second
         simulated_seconds=handled.end - start,
         wall_seconds=wall_seconds,
         requests_per_second=handled.requests / wall_seconds if wall_seconds > 0 else 0.0,
+        other_lines=log.other_lines if log.format == "sshd" else None,
     )
 
 

@@ -52,6 +52,8 @@ def replay_log(
     """
     begun = clock.monotonic() if begun is None else begun
     start = log.events[0][0]
+    if log.format == "sshd":
+        settings = settings.as_sshd()
     with open_replay_system(settings, start=start, directory=directory) as system:
         pacer = None if speed is None else Pacer(clock, start=start, speed=speed)
         driver = ReplayDriver(system, settings, start=start, stop=stop, pacer=pacer, on_progress=on_progress)

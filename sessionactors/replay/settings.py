@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from sessionactors import bounds
 
-__all__ = ["ReplaySettings"]
+__all__ = ["SSHD_GRACE_TIME", "SSHD_MAX_TRIES", "ReplaySettings"]
+
+SSHD_GRACE_TIME: Final = 120.0
+"""sshd's own `LoginGraceTime`, seconds."""
+
+SSHD_MAX_TRIES: Final = 6
+"""sshd's own `MaxAuthTries`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,10 @@ class ReplaySettings:
             is unlimited.
         seed: of everything that is drawn; equal seeds give equal runs.
         crash_every: kill something after each so many events; None never does.
+        auth_timeout: seconds from the first attempt to authenticate to the end of
+            a session that has not succeeded; None leaves it to the kind of log.
+        max_auth_attempts: how many attempts a session has; None leaves it to the
+            kind of log.
 
     Raises:
         InvalidKind, InvalidValue: a value is not what it has to be.
@@ -38,6 +49,8 @@ class ReplaySettings:
     max_requests: int | None = None
     seed: int = 0
     crash_every: int | None = None
+    auth_timeout: float | None = None
+    max_auth_attempts: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("idle_timeout", "reap_after", "reap_interval"):
@@ -47,3 +60,14 @@ class ReplaySettings:
         bounds.count_or_none("max_requests", self.max_requests)
         bounds.count_or_none("crash_every", self.crash_every)
         bounds.count("seed", self.seed, least=0)
+        object.__setattr__(self, "auth_timeout", bounds.seconds_or_none("auth_timeout", self.auth_timeout))
+        if self.max_auth_attempts is not None:
+            bounds.count("max_auth_attempts", self.max_auth_attempts, most=1000)
+
+    def as_sshd(self) -> ReplaySettings:
+        """Return these settings with what sshd itself has for what was left open."""
+        return replace(
+            self,
+            auth_timeout=SSHD_GRACE_TIME if self.auth_timeout is None else self.auth_timeout,
+            max_auth_attempts=SSHD_MAX_TRIES if self.max_auth_attempts is None else self.max_auth_attempts,
+        )

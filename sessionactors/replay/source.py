@@ -21,11 +21,14 @@ from typing import IO, TYPE_CHECKING, Final, Literal, cast
 from sessionactors.replay.access_log import AccessLogParser
 from sessionactors.replay.events import BadLine
 from sessionactors.replay.json_lines import parse_json_line
+from sessionactors.replay.sshd_log import YEAR_DEFAULT, SshdLogParser, is_syslog_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sessionactors.replay.events import Event
+
+    _Parse = Callable[[str, int], Event | BadLine | None]
 
 __all__ = [
     "BAD_LINES_SHOWN",
@@ -50,9 +53,9 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _LINES_SAMPLED: Final = 100
 
-LogFormat = Literal["access", "jsonl"]
+LogFormat = Literal["access", "jsonl", "sshd"]
 
-_FORMAT_NAMES: Final = {"access": "an access log line", "jsonl": "a JSON line"}
+_FORMAT_NAMES: Final = {"access": "an access log line", "jsonl": "a JSON line", "sshd": "a syslog line"}
 
 
 class SourceError(Exception):
@@ -78,9 +81,10 @@ class Log:
     Attributes:
         format: what the lines are.
         events: in time order; equal times keep the order of the files and lines.
-        lines: lines read, without blank ones: events and bad lines together.
+        lines: lines read, without blank ones: events, bad lines and other lines together.
         bad_lines: lines that could not be read.
         skipped: the first few of the bad lines.
+        other_lines: good lines of other programs; only syslog files have any.
     """
 
     format: LogFormat
@@ -88,12 +92,14 @@ class Log:
     lines: int
     bad_lines: int
     skipped: tuple[SkippedLine, ...]
+    other_lines: int = 0
 
 
 def read_log(
     names: Sequence[str],
     *,
     log_format: LogFormat | Literal["auto"] = "auto",
+    year: int = YEAR_DEFAULT,
     on_progress: Callable[[int], None] | None = None,
 ) -> Log:
     """Read files and return their events in time order.
@@ -102,6 +108,7 @@ def read_log(
         names: paths, at least one; `-` stands for standard input. All must be
             of one format.
         log_format: `auto` looks at the first lines of each file.
+        year: of the first line of the first file, where lines have no year.
         on_progress: called with the number of events so far, every block.
 
     Raises:
@@ -113,7 +120,10 @@ def read_log(
     if names.count("-") > 1:
         raise SourceError("standard input (-) can be read only once")
     reading = _Reading(
-        None if log_format == "auto" else log_format, is_fixed=log_format != "auto", on_progress=on_progress
+        None if log_format == "auto" else log_format,
+        is_fixed=log_format != "auto",
+        year=year,
+        on_progress=on_progress,
     )
     for name in names:
         reading.read(name)
@@ -122,9 +132,10 @@ def read_log(
     return Log(
         reading.format or "access",
         reading.events,
-        len(reading.events) + reading.bad_lines,
+        len(reading.events) + reading.bad_lines + reading.other_lines,
         reading.bad_lines,
         tuple(reading.skipped),
+        reading.other_lines,
     )
 
 
@@ -136,20 +147,27 @@ class _Reading:
         log_format: LogFormat | None,
         *,
         is_fixed: bool,
+        year: int,
         on_progress: Callable[[int], None] | None,
     ) -> None:
         self.format = log_format
         self.events: list[Event] = []
         self.bad_lines = 0
+        self.other_lines = 0
         self.skipped: list[SkippedLine] = []
         self._is_fixed = is_fixed
         self._on_progress = on_progress
-        self._parser = AccessLogParser()
+        # One parser for all files: the year goes on from one to the next.
+        self._parsers: Mapping[LogFormat, _Parse] = {
+            "access": AccessLogParser().parse,
+            "jsonl": parse_json_line,
+            "sshd": SshdLogParser(year).parse,
+        }
 
     def read(self, name: str) -> None:
         """Add one file, or raise `SourceError`."""
         shown = shown_name(name)
-        events_before, bad_before = len(self.events), self.bad_lines
+        events_before, bad_before, others_before = len(self.events), self.bad_lines, self.other_lines
         first_bad: BadLine | None = None
         looks_binary = False
         number = 0
@@ -160,7 +178,7 @@ class _Reading:
                     log_format = self._detect(lines, shown)
                 if number == 0:
                     looks_binary = any("\0" in line for line in lines if line)
-                bad = self._read_block(lines, number, parse_json_line if log_format == "jsonl" else self._parser.parse)
+                bad = self._read_block(lines, number, self._parsers[log_format or "access"])
                 for line in bad[: BAD_LINES_SHOWN - len(self.skipped)]:
                     self.skipped.append(SkippedLine(shown, line.number, line.reason))
                 self.bad_lines += len(bad)
@@ -169,19 +187,21 @@ class _Reading:
                 if self._on_progress is not None:
                     self._on_progress(len(self.events))
         if len(self.events) == events_before:
+            if self.other_lines > others_before:
+                raise SourceError(f"cannot use {shown}: none of its lines is by sshd")
             raise SourceError(
                 _useless(shown, log_format, self.bad_lines - bad_before, first_bad, looks_binary=looks_binary)
             )
 
-    def _read_block(
-        self, lines: list[str | None], number: int, parse: Callable[[str, int], Event | BadLine]
-    ) -> list[BadLine]:
-        """Parse lines, keep the events, and return the bad ones; blank lines are neither."""
+    def _read_block(self, lines: list[str | None], number: int, parse: _Parse) -> list[BadLine]:
+        """Parse lines, keep events, count other programs' lines, return bad ones; blank lines are none of these."""
         bad: list[BadLine] = []
         keep = self.events.append
         for number, line in enumerate(lines, number + 1):  # noqa: B020, PLR1704 - goes on counting
             event = parse(line, number) if line is not None else _too_long(number)
-            if not isinstance(event, BadLine):
+            if event is None:
+                self.other_lines += 1
+            elif not isinstance(event, BadLine):
                 keep(event)
             elif line is None or (line and not line.isspace()):
                 bad.append(event)
@@ -193,7 +213,12 @@ class _Reading:
         if not sample:
             return None
         objects = sum(line.lstrip().startswith("{") for line in sample)
-        log_format: LogFormat = "jsonl" if objects * 2 > len(sample) else "access"
+        syslog_lines = sum(map(is_syslog_line, sample))
+        log_format: LogFormat = "access"
+        if objects * 2 > len(sample):
+            log_format = "jsonl"
+        elif syslog_lines * 2 > len(sample):
+            log_format = "sshd"
         if self.format is not None and self.format != log_format:
             raise SourceError(
                 f"cannot use {shown}: it looks like the format {log_format}, "

@@ -276,7 +276,7 @@ def test_the_real_sample_is_read_to_the_last_line(shared_path):
 
 
 def test_a_log_of_another_program_is_refused(shared_path):
-    assert "is an access log line" in refused(str(shared_path / "data" / "sshd_auth.log"))
+    assert "is an access log line" in refused(str(shared_path / "data" / "sshd_auth.log"), log_format="access")
 
 
 def test_times_are_kept_to_the_second(write):
