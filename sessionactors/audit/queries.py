@@ -17,7 +17,7 @@ from sessionactors.audit import database
 from sessionactors.audit.contract import AuditHead, AuditStatistics
 from sessionactors.audit.errors import AuditDamagedError, AuditReadError
 from sessionactors.audit.files import LogPaths
-from sessionactors.audit.merkle import HASH_SIZE, Frontier, consistency_proof, inclusion_proof
+from sessionactors.audit.merkle import HASH_SIZE, Frontier, consistency_proof, inclusion_proof, leaf_hashes
 from sessionactors.audit.record import (
     EVENT_TYPES,
     KINDS,
@@ -141,7 +141,11 @@ class AuditReader:
         return (decode(leaf) for leaf in self._leaves(keys, start, stop) if is_wanted(leaf, name, wanted))
 
     def hashes(self, start: int, stop: int) -> list[bytes]:
-        """Return stored leaf hashes from a position up to, not including, another."""
+        """Return leaf hashes from a position up to, not including, another.
+
+        They are those of the file beside the database. What that lacks still, because
+        a writer is at work or was interrupted, is computed from the entries.
+        """
         try:
             with self._paths.hashes.open("rb") as file:
                 file.seek(start * HASH_SIZE)
@@ -150,9 +154,12 @@ class AuditReader:
             raise AuditReadError(
                 "audit hashes", f"it cannot be read ({error.strerror})", _ADVICE, self._paths.hashes
             ) from error
-        if len(raw) != (stop - start) * HASH_SIZE:
+        known = len(raw) // HASH_SIZE
+        hashes = [raw[at : at + HASH_SIZE] for at in range(0, known * HASH_SIZE, HASH_SIZE)]
+        hashes += leaf_hashes(self._leaves(None, start + known, stop))
+        if len(hashes) != stop - start:
             raise AuditDamagedError("audit hashes", "the file is too short", _ADVICE, self._paths.hashes)
-        return [raw[at : at + HASH_SIZE] for at in range(0, len(raw), HASH_SIZE)]
+        return hashes
 
     def prove_inclusion(self, sequence: int, size: int | None = None) -> list[bytes]:
         """Return the audit path of an entry in the tree of a size, by default the whole log.

@@ -18,6 +18,14 @@ FINDINGS_MAX: Final = 10
 
 _SHOWN_MAX: Final = 300
 
+_TITLES: Final[dict[Outcome, str]] = {
+    "valid": "valid",
+    "tampered": "TAMPERED",
+    "torn": "interrupted, but consistent",
+    "usage": "no audit log",
+    "key": "the key does not fit",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -88,6 +96,11 @@ class Verification:
     is_live: bool = False
 
     @property
+    def title(self) -> str:
+        """The outcome as a few words."""
+        return _TITLES[self.outcome]
+
+    @property
     def exit_code(self) -> int:
         """What a command ends with: 0 valid, 1 tampered, 2 torn, 3 usage, 4 key."""
         return EXIT_CODES[self.outcome]
@@ -138,14 +151,7 @@ class Verification:
 
     def describe(self) -> str:
         """Return the result as lines for people."""
-        titles = {
-            "valid": "valid",
-            "tampered": "TAMPERED",
-            "torn": "interrupted, but consistent",
-            "usage": "no audit log",
-            "key": "the key does not fit",
-        }
-        lines = [f"{titles[self.outcome]}: {self.size} entries, {self.heads} signed heads"]
+        lines = [f"{self.title}: {self.size} entries, {self.heads} signed heads"]
         lines += [f"  {finding}" for finding in self.findings]
         if self.last_good_head is not None:
             lines.append(f"last good head: {self.last_good_head} entries, root {self.root}")

@@ -3,58 +3,133 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final, final
+from pathlib import Path
 
 import click
 
+from sessionactors.cli.audit_command import (
+    EXIT_CODES_TEXT,
+    EXIT_USAGE,
+    AuditCommand,
+    AuditGroup,
+    Failure,
+    opened_key,
+    put,
+    read_head,
+    reported,
+)
+from sessionactors.cli.audit_entries import export_command, query_command
+from sessionactors.cli.audit_proofs import consistency_command, prove_command, verify_proof_command
+from sessionactors.cli.program import complain
+
 __all__ = ["audit"]
 
-_EPILOG: Final = """
-\b
-Exit codes: 0 everything is as it was signed, 1 something was altered, 2 a writer was
-interrupted but all that was committed is there, 3 bad usage or no audit log in DIR,
-4 the key does not fit, 130 after Ctrl-C.
-"""
+_PUBLIC_KEY_HELP = "The public key to trust. Without it, DIR/audit.pub: a forger of the log may have forged that too."
 
 
-@final
-class _UsageError(click.ClickException):
-    """The command was called in a wrong way."""
-
-    exit_code = 3
-
-
-@final
-class _AuditCommand(click.Command):
-    """A command whose exit code 2 means something else than bad usage."""
-
-    def make_context(self, *args: Any, **more: Any) -> click.Context:
-        try:
-            return super().make_context(*args, **more)
-        except click.UsageError as exc:
-            raise _UsageError(exc.format_message()) from exc
-
-
-@click.group(short_help="Verify audit logs.")
+@click.group(cls=AuditGroup, short_help="Verify, prove, read and export audit logs.")
 def audit() -> None:
-    """Verify audit logs."""
+    """Verify, prove, read and export audit logs.
+
+    An audit log is a folder that `sessionactors replay --out` or a session
+    system has left, or a copy of one. Every entry is a leaf of a Merkle tree,
+    and the root of the tree is signed with each commit; so whoever has the public
+    key can check that nothing was altered, with these commands or with other
+    people's programs.
+
+    No command but `export --noted-by` changes the log, and a program may be writing to it meanwhile.
+    """
 
 
-@audit.command("verify", cls=_AuditCommand, epilog=_EPILOG, short_help="Check every entry of an audit log.")
+@audit.command("verify", cls=AuditCommand, epilog=EXIT_CODES_TEXT, short_help="Check every entry of an audit log.")
 @click.argument("directory", metavar="DIR")
+@click.option("--public-key", metavar="FILE", help=_PUBLIC_KEY_HELP)
+@click.option(
+    "--known-head",
+    metavar="FILE",
+    help="A signed head that was kept elsewhere (see `head`). The log must contain it: this shows whether "
+    "something was cut off.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of text.")
-def _verify(directory: str, *, as_json: bool) -> int:
+def _verify(directory: str, public_key: str | None, known_head: str | None, *, as_json: bool) -> int:
     """Check every entry, every hash and every signed head of the audit log in DIR.
 
-    DIR is a folder that `sessionactors replay --out` or a session system has
-    left, or a copy of one; a program may be writing to it meanwhile. When
-    something was altered, the first bad entry is named, counted from 0.
+    When something was altered, the first bad entry is named, counted from 0. The
+    result says what it proves and what it does not.
     """
-    from sessionactors.audit.verify import verify  # noqa: PLC0415 - keeps --help quick
+    from sessionactors.audit.keys import load_public_key  # noqa: PLC0415 - keeps --help quick
+    from sessionactors.audit.verify import verify  # noqa: PLC0415
 
-    verification = verify(directory)
+    with reported():
+        verifier = None if public_key is None else load_public_key(Path(public_key))
+        head = None if known_head is None else read_head(known_head)
+    verification = verify(directory, public_key=verifier, known_head=head)
     if as_json:
         click.echo(json.dumps(verification.to_dict()))
-    else:
+    elif verification.exit_code < EXIT_USAGE:
         click.echo(verification.describe())
+    if verification.exit_code >= EXIT_USAGE:
+        complain(f"{verification.title} in {directory}: {verification.findings[0]}")
     return verification.exit_code
+
+
+@audit.command("head", cls=AuditCommand, epilog=EXIT_CODES_TEXT, short_help="Print the last signed head.")
+@click.argument("directory", metavar="DIR")
+@click.option("--public-key", metavar="FILE", help=_PUBLIC_KEY_HELP)
+def _head(directory: str, public_key: str | None) -> None:
+    """Print the last signed head of the audit log in DIR, after checking its signature.
+
+    The head is a few lines of text (a C2SP checkpoint): the log's name, how many
+    entries it has, the root hash over them, and the signature. Keep it on another
+    machine: `verify --known-head` and `consistency` then show whether entries were cut
+    off or rewritten since.
+    """
+    from sessionactors.audit.proofs import signed_head  # noqa: PLC0415
+    from sessionactors.audit.queries import AuditReader  # noqa: PLC0415
+
+    with reported():
+        verifier = opened_key(directory, public_key)
+        with AuditReader(directory) as reader:
+            _, note = signed_head(reader, verifier)
+    put(note)
+
+
+@audit.command("keygen", cls=AuditCommand, short_help="Make a key pair.")
+@click.argument("path", metavar="PATH")
+@click.option(
+    "--origin",
+    metavar="NAME",
+    help="The name that logs with this key sign under, such as example.com/sessions. Made from the key if not given.",
+)
+def _keygen(path: str, origin: str | None) -> None:
+    """Make a key to sign audit logs with, in the new file PATH, and its public half in PATH.pub.
+
+    PATH is for its owner only (mode 0600) and is never overwritten: who has it can
+    sign anything. Give PATH.pub to everybody who is to verify. Both have the form that
+    Go's note package uses.
+
+    \b
+    Exit codes: 0 done, 3 bad usage, 4 a file exists or cannot be written.
+    """  # noqa: D301 - \b is click's
+    from sessionactors.audit.checkpoint import is_origin  # noqa: PLC0415
+    from sessionactors.audit.keys import create_key, store_public_key  # noqa: PLC0415
+
+    if origin is not None and not is_origin(origin):
+        raise Failure("--origin must be 1 to 255 printable characters without white space and plus signs.")
+    public = Path(f"{path}.pub")
+    with reported():
+        _refuse_existing(public)
+        signer = create_key(Path(path), origin)
+        store_public_key(public, signer.verifier)
+    click.echo(str(signer.verifier))
+
+
+def _refuse_existing(path: Path) -> None:
+    from sessionactors.audit.errors import AuditKeyError  # noqa: PLC0415
+
+    if path.exists():
+        raise AuditKeyError("audit public key", "the file exists", "keys are never overwritten; choose another", path)
+
+
+for _command in (prove_command, verify_proof_command, consistency_command, query_command, export_command):
+    audit.add_command(_command)

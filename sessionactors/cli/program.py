@@ -36,7 +36,7 @@ EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 
 _COMMANDS: Final = {
-    "audit": "Verify audit logs.",
+    "audit": "Verify, prove, read and export audit logs.",
     "replay": "Drive supervised sessions with a recorded log.",
 }
 """Name and short help; the command stands under its name in a module of the same name."""
