@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, final
 
 from supervisors.actor import Actor
 from supervisors.errors import Exit, UsageError
-from supervisors.exits import NORMAL, Crashed
+from supervisors.exits import KILL, NORMAL, Crashed
 from supervisors.monitors import monitor
 from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, StopMessage
@@ -216,7 +216,12 @@ class SupervisorActor(Actor):
             self._start_wait.child = effect.ref
 
     def _send_exit(self, effect: SendExit) -> None:
-        effect.ref.exit(effect.reason)
+        if effect.reason == KILL:
+            # More than the signal: a turn that does not return ends with its actor (EXIT-7),
+            # so that the wait for a killed child has an end.
+            effect.ref.kill()
+        else:
+            effect.ref.exit(effect.reason)
 
     def _arm(self, effect: ArmShutdownTimer) -> None:
         news = ShutdownTimeout(effect.token)

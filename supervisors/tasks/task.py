@@ -13,8 +13,9 @@ and can handle them there instead of waiting. A plain thread has no mailbox and
 cannot be linked: it has `await_()`, `yield_()` and `shutdown()`.
 
 **What a thread cannot do.** A function that runs is not interrupted. A task that is
-told to end does so when its function returns; its answer is then dropped. So
-`shutdown()` does not wait for the end of what it had to kill.
+told to end does so when its function returns. One that is killed ends at once; its
+thread is abandoned, and nothing that the function does to actors counts any more
+(`supervisors.runtime.fence`).
 
 Source: Elixir's `Task` and `Task.Supervisor`.
 """
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast, final
 
 from supervisors.actor import Actor
 from supervisors.errors import Exit, InvalidArgumentError, InvalidTypeError, SupervisorsError, UsageError
-from supervisors.exits import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Crashed, describe
+from supervisors.exits import KILLED, NOPROC, NORMAL, SHUTDOWN, Crashed, describe
 from supervisors.links import link, unlink
 from supervisors.monitors import demonitor, monitor
 from supervisors.runtime.futures import ScheduledFuture, checked_timeout
@@ -317,12 +318,15 @@ def shutdown(task: Task, timeout: ShutdownBudget = SHUTDOWN_SECONDS) -> TaskDone
     if own is not None and task.is_linked:
         unlink(own, task.ref, flush=True)  # its end is wanted, and no reason to end as well
         task.is_linked = False
-    task.ref.exit(KILL if timeout == "brutal_kill" else SHUTDOWN)
-    seconds = 0.0 if timeout == "brutal_kill" else None if timeout == "infinity" else timeout
-    if not task.outcome.settle(seconds):
+    if timeout == "brutal_kill":
         task.ref.kill()
-        task.outcome.settle(0.0)
-    outcome = task.outcome.get() if task.outcome.is_done() else None
+        task.outcome.settle(None)
+    else:
+        task.ref.exit(SHUTDOWN)
+        if not task.outcome.settle(None if timeout == "infinity" else timeout):
+            task.ref.kill()
+            task.outcome.settle(None)
+    outcome = task.outcome.get()
     _settle(task, own)
     if isinstance(outcome, TaskExited) and isinstance(outcome.reason, str) and outcome.reason in (SHUTDOWN, KILLED):
         return None

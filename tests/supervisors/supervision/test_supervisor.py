@@ -504,3 +504,20 @@ def test_proc_4_a_supervisor_that_did_not_come_up_cleans_nothing_up(system, even
 def test_a_supervisor_that_did_come_up_cleans_up_after_its_children(system, events):
     system.start(cleaning(events), [worker(events, "a")]).stop()
     assert events == ["+a", "-a", "cleaned up"]
+
+
+@pytest.mark.parametrize("shutdown", [0.02, 0, "brutal_kill"])
+def test_sup_40_a_child_in_a_turn_that_does_not_return_is_ended_too(real, shutdown):
+    entered, leave = threading.Event(), threading.Event()
+
+    def hang(_self):
+        entered.set()
+        leave.wait()
+
+    made = real.start(Supervisor, [worker([], "a", SharedWorker, shutdown=shutdown)])
+    child = refs(made)["a"]
+    child.tell(hang)
+    assert entered.wait(10)
+    terminate_child(made, "a", timeout=10)
+    assert child.exit_reason == "killed"
+    leave.set()
