@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from sessionactors import bounds
 from sessionactors.errors import InvalidKind, InvalidValue
@@ -41,8 +41,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class SessionEntry:
+class SessionEntry(NamedTuple):
     """What a policy may know about a session.
 
     Attributes:

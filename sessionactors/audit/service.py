@@ -177,21 +177,29 @@ class AuditLedger:
     def _append(self, waiting: list[Waiting]) -> None:
         offset = self._clock.time() - self._clock.monotonic()
         packed = self._packed
-        events = []
+        events: list[tuple[float, float, str | None, int, str, object]] = []
+        append = events.append
+        tallies: dict[int, list[Any]] = {}  # identity: an effect of this batch, and how often it came
         for moment, session_id, effect, actor in waiting:
-            known = packed.get(id(effect))
+            identity = id(effect)
+            known = packed.get(identity)
             if known is None or known[0] is not effect:
                 known = self._pack(effect)
-            events.append((moment + offset, moment, session_id, known[1], actor, known[2]))
+            append((moment + offset, moment, session_id, known[1], actor, known[2]))
+            tally = tallies.get(identity)
+            if tally is None:
+                tallies[identity] = [effect, 1]
+            else:
+                tally[1] += 1
         self.log.append_many(events)
         # Counted after the append, so that a batch that is tried again counts once.
-        for _, _, effect, _ in waiting:
+        by_type = self.by_type
+        for effect, count in tallies.values():
             if effect.__class__ is Transition:
-                self.by_type["state_transition"] += 1
-                self.by_edge[f"{effect.from_state}->{effect.to_state}"] += 1
+                by_type["state_transition"] += count
+                self.by_edge[f"{effect.from_state}->{effect.to_state}"] += count
             else:
-                assert isinstance(effect, (Audit, Logged))
-                self.by_type[effect.type] += 1
+                by_type[effect.type] += count
 
     def _pack(self, effect: Transition | Audit | Logged) -> tuple[Transition | Audit | Logged, int, PackedData]:
         if isinstance(effect, Logged):
@@ -207,8 +215,12 @@ class AuditLedger:
         else:
             kind = kind_of(effect.type, effect.severity)
             if effect.data:
-                return (effect, kind, _packed_facts(effect.name, effect.data))
-            facts = {"event": effect.name}
+                # Packed again for each, unless the lifecycle gives the same object again and again.
+                if effect.type != "auth":
+                    return (effect, kind, _packed_facts(effect.name, effect.data))
+                facts = {"event": effect.name, **effect.data}
+            else:
+                facts = {"event": effect.name}
         known = (effect, kind, pack_data(facts))
         if len(self._packed) >= _PACKED_MAX:
             self._packed.clear()
