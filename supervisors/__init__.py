@@ -4,6 +4,7 @@ Start with `ActorSystem` and `Actor`; `docs/` teaches the rest.
 """
 
 from supervisors.actor import Actor
+from supervisors.application import Application, ApplicationError, Applications
 from supervisors.clock import Clock, SystemClock, VirtualClock
 from supervisors.entropy import Entropy
 from supervisors.errors import (
@@ -32,6 +33,8 @@ from supervisors.runtime.ref import ASK_TIMEOUT, ActorRef
 from supervisors.runtime.signals import AliasRef, Down, Exited, MonitorRef
 from supervisors.server import Server
 from supervisors.statem.machine import StateMachine
+from supervisors.supervision.backoff import Backoff
+from supervisors.supervision.budget import ShutdownReport, shut_down
 from supervisors.supervision.calls import (
     count_children,
     delete_child,
@@ -45,9 +48,11 @@ from supervisors.supervision.calls import (
 from supervisors.supervision.child_spec import ChildSpec
 from supervisors.supervision.dynamic import DynamicSupervisor
 from supervisors.supervision.flags import DynamicFlags, SupervisorFlags
+from supervisors.supervision.partition import PartitionDownError, Partitions, PartitionSupervisor, partition_of
 from supervisors.supervision.starting import start_named
 from supervisors.supervision.supervisor import Supervisor
 from supervisors.system import ActorSystem
+from supervisors.tasks import TaskSupervisor
 from supervisors.timers.service import TimedOut, Timer
 from supervisors.via import Via
 
@@ -63,7 +68,11 @@ __all__ = [
     "ActorRef",
     "ActorSystem",
     "AliasRef",
+    "Application",
+    "ApplicationError",
+    "Applications",
     "AskTimeoutError",
+    "Backoff",
     "ChildSpec",
     "Clock",
     "Crashed",
@@ -82,17 +91,22 @@ __all__ = [
     "MonitorRef",
     "NameTakenError",
     "NoActorError",
+    "PartitionDownError",
+    "PartitionSupervisor",
+    "Partitions",
     "Refusal",
     "Reply",
     "ScheduledFuture",
     "Server",
     "Shutdown",
+    "ShutdownReport",
     "StartError",
     "StateMachine",
     "Supervisor",
     "SupervisorFlags",
     "SupervisorsError",
     "SystemClock",
+    "TaskSupervisor",
     "TimedOut",
     "Timer",
     "UsageError",
@@ -102,7 +116,9 @@ __all__ = [
     "delete_child",
     "get_childspec",
     "is_abnormal",
+    "partition_of",
     "restart_child",
+    "shut_down",
     "start_child",
     "start_named",
     "supervision_tree",

@@ -5,8 +5,8 @@ a tree takes to end is the sum of what its children take. Whoever deploys has on
 number, after which the process is killed from outside. `shut_down()` ends in order
 as long as there is time, then kills what is left, and tells which actors these were.
 
-A killed actor whose turn never comes back cannot be ended from within the process;
-it is *abandoned*: its mailbox is dead as soon as the turn ends.
+An inline actor runs on a thread of somebody else's, so one whose turn never comes
+back cannot be ended, not even by a kill; it is *abandoned*.
 """
 
 from __future__ import annotations
