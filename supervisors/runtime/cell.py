@@ -485,7 +485,19 @@ class Cell:
             if self._actor is None:
                 self._bury()
                 return 1
-            if self._outer and (self._urgent or not self._inner or self.suspended):
+            outer = self._outer
+            if outer and (self._urgent or not self._inner or self.suspended):
+                if len(outer) == 1 and self._inner is None and not self._urgent and budget and self._doom is None:
+                    # One message and nothing else, as nearly always: no queue of our
+                    # own is needed. Only the owner takes out, so it stays the first.
+                    item = outer[0]
+                    if not isinstance(item, Signal):
+                        del outer[0]
+                        budget -= 1
+                        self._handle(item)
+                        if until is not None and until.is_done():
+                            return 0 if self._inner or self._outer else budget or 1
+                        continue
                 self.take()
             if self._doom is not None:
                 self._end_doomed()
