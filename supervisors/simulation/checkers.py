@@ -2,7 +2,7 @@
 
 A checker watches events on the way and looks at the system twice: at rest, when
 faults are over and time has passed, and at the end, when everything has been
-stopped. It raises `ViolationError`.
+stopped. It raises `ViolationError` there; on the way it reports one to the scheduler.
 """
 
 from __future__ import annotations
@@ -131,10 +131,11 @@ class MonitorsExact(_Silent):
         for monitor, target in self._open.items():
             owner = monitor.owner
             if owner is not None and owner.is_alive() and not target.is_alive():
-                self._fail(f"{label_of(owner)} has never been told that {label_of(target)} has ended")
+                what = f"{label_of(owner)} has never been told that {label_of(target)} has ended"
+                raise ViolationError(type(self).__name__, what)
 
     def _fail(self, what: str) -> None:
-        raise ViolationError(type(self).__name__, what)
+        self._scheduler.report(ViolationError(type(self).__name__, what))
 
 
 @final

@@ -147,6 +147,7 @@ class SimulatedScheduler:
         self._parked: dict[_Waiter, None] = {}
         self._main: _Waiter | None = None
         self._is_firing = False
+        self._is_looking = False
         self._interrupted = False
         self._closed = False
         self.foreign: str | None = None
@@ -158,6 +159,7 @@ class SimulatedScheduler:
         self.sent: tuple[Callable[[ActorRef[Any], Any], None], ...] = ()
         self.handled: tuple[Callable[[ActorRef[Any], Any], None], ...] = ()
         self.ended: tuple[Callable[[ActorRef[Any], object], None], ...] = ()
+        self._violation: Exception | None = None
         self.after_step: Callable[[], None] | None = None
 
     # -- the runtime's contract --------------------------------------------
@@ -185,6 +187,8 @@ class SimulatedScheduler:
         if future.is_done():
             return True
         self._check_thread("a wait")
+        if self._is_looking:
+            raise UsageError("an invariant looks at state; it cannot wait")
         waiter = _Waiter(thread_turn.turn.current)
 
         def rouse() -> None:
@@ -300,6 +304,11 @@ class SimulatedScheduler:
             return True
         return False
 
+    def report(self, violation: Exception) -> None:
+        """End the run after this step; for checkers, which must not raise into the runtime's own code."""
+        if self._violation is None:
+            self._violation = violation
+
     def refuse_thread(self, label: str) -> None:
         """Note and refuse what comes from a thread that the simulator does not know."""
         name = threading.current_thread().name
@@ -403,11 +412,18 @@ class SimulatedScheduler:
         ready = self._ready
         clock = self._clock
         if self.after_step is not None:
-            self.after_step()
+            self._is_looking = True
+            try:
+                self.after_step()
+            finally:
+                self._is_looking = False
         while True:
             main = self._main
             if self._interrupted and main is not None:
                 return self._back_to(main, None)
+            if self._violation is not None:
+                violation, self._violation = self._violation, None
+                return self._back_to(main, violation)
             due = self._next_moment()
             is_due = due is not None and due <= clock.monotonic()
             if not ready and not is_due:

@@ -255,10 +255,11 @@ class Simulation:
         scheduler.note("simulation", "calm")
         scheduler.calm()
         system.advance(self.options.calm)
-        for name, holds, within in self._eventually:
-            self._wait_for(name, holds, within)
+        # The checkers first: they name the cause, a condition the consequence.
         for checker in self._checkers:
             checker.at_rest()
+        for name, holds, within in self._eventually:
+            self._wait_for(name, holds, within)
         scheduler.note("simulation", "end")
         scheduler.after_step = None
         for ref in [ref for ref in reversed(system.actors()) if ref.parent is None]:

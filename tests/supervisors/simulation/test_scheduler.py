@@ -5,7 +5,14 @@ import threading
 import pytest
 
 from supervisors import Actor, ActorDeadError, AskTimeoutError, DeadlockError, UsageError
-from supervisors.simulation import NoProgressError, RoundRobin, Simulation, SimulationOptions, run_seed
+from supervisors.simulation import (
+    ForeignThreadError,
+    NoProgressError,
+    RoundRobin,
+    Simulation,
+    SimulationOptions,
+    run_seed,
+)
 from tests.supervisors.actors import Echo, Recorder
 
 PLAIN = SimulationOptions(schedule="round robin")
@@ -29,7 +36,6 @@ class Gatekeeper(Actor):
             self.waiting = self.defer_reply()
         else:
             self.waiting.set("opened")
-        return None
 
 
 @pytest.fixture
@@ -182,7 +188,12 @@ def test_settle_inside_a_turn_is_refused(simulation):
 def test_a_message_from_a_strange_thread_fails_the_run_and_names_the_place():
     def workload(simulation):
         recorder = simulation.system.start(Recorder)
-        thread = threading.Thread(target=lambda: pytest.raises(UsageError, recorder.tell, "smuggled"), name="smuggler")
+
+        def smuggle():
+            with pytest.raises(ForeignThreadError):
+                recorder.tell("smuggled")
+
+        thread = threading.Thread(target=smuggle, name="smuggler")
         thread.start()
         thread.join()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import pytest
@@ -28,10 +29,8 @@ def test_random_order_reaches_every_unit_in_time():
 
 def test_round_robin_goes_by_number_whatever_the_order():
     schedule = RoundRobin()
-    chosen = []
-    for ready in (units(3, 1, 2), units(2, 3, 1), units(1, 2, 3), units(3, 2, 1)):
-        chosen.append(ready[schedule.choose(ready)].id)
-    assert chosen == [1, 2, 3, 1]
+    orders = [units(3, 1, 2), units(2, 3, 1), units(1, 2, 3), units(3, 2, 1)]
+    assert [ready[schedule.choose(ready)].id for ready in orders] == [1, 2, 3, 1]
 
 
 def test_pct_of_depth_one_never_changes_its_mind():
@@ -44,7 +43,7 @@ def test_pct_changes_its_mind_at_most_so_often_as_its_depth_allows():
     schedule = Pct(draws(), depth=3, steps=50)
     ready = units(1, 2, 3)
     chosen = [schedule.choose(ready) for _ in range(100)]
-    assert sum(before != after for before, after in zip(chosen, chosen[1:], strict=False)) == 2
+    assert sum(before != after for before, after in itertools.pairwise(chosen)) == 2
 
 
 def test_pct_lets_nobody_wait_for_ever():

@@ -1,0 +1,14 @@
+"""The project's own workloads under a fixed budget of seeds; found seeds get a test of their own here."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from supervisors.simulation import ALL_WITHIN_CONTRACT, simulate
+from supervisors.simulation.workloads import supervised_workers
+
+
+def test_supervised_workers_stand_every_fault_that_the_contract_allows():
+    outcomes = simulate(supervised_workers, range(100))
+    fired = Counter(kind for outcome in outcomes for kind, _ in outcome.recipe.faults)
+    assert set(fired) == set(ALL_WITHIN_CONTRACT), "a kind that never fires tests nothing"
