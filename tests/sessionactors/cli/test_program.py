@@ -24,7 +24,7 @@ def test_help_lists_the_commands(capsys):
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
     assert "replay  Drive supervised sessions with a recorded log." in shown
-    assert "audit   Verify audit logs." in shown
+    assert "audit   Verify, prove, read and export audit logs." in shown
 
 
 def test_help_imports_no_command():
