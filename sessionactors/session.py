@@ -227,8 +227,9 @@ class Session(Actor):
             raise
 
     def _wake_at(self, wake: Wake) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        timer = self._timer
+        if timer is not None and timer.is_pending:  # it has fired when this is its own doing
+            timer.cancel()
         self._timer = self._around.timers.send_at(wake.at, self._actor_ref, (WAKE, wake.at))
 
     def _refuse(self, refuse: Refuse) -> None:
