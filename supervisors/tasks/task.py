@@ -34,12 +34,14 @@ from supervisors.monitors import demonitor, monitor
 from supervisors.runtime.futures import ScheduledFuture, checked_timeout
 from supervisors.runtime.outcomes import AskTimeoutError
 from supervisors.runtime.ref import ActorRef
+from supervisors.runtime.signals import Signal
 from supervisors.runtime.turn import current_ref
 from supervisors.supervision import calls
 from supervisors.supervision.child_spec import ChildSpec, RestartType, ShutdownBudget
 from supervisors.supervision.dynamic import DynamicSupervisor
 
 if TYPE_CHECKING:
+    from supervisors.runtime.cell import Cell
     from supervisors.runtime.signals import MonitorRef
     from supervisors.system import ActorSystem
 
@@ -67,7 +69,23 @@ AWAIT_SECONDS: Final = 5.0
 
 SHUTDOWN_SECONDS: Final = 5.0
 
-_RUN: Final = object()
+
+@final
+class _Go(Signal):
+    """Lets a task begin; nobody misses it where the task is killed before.
+
+    Attributes:
+        task: whose owner says so; None: nobody waits for an answer by message.
+    """
+
+    __slots__ = ("task",)
+
+    def __init__(self, task: Task | None) -> None:
+        self.task = task
+
+    def apply(self, ref: Cell) -> object:
+        del ref
+        return self
 
 
 @final
@@ -180,26 +198,31 @@ class TaskActor(Actor):
     dispatch: ClassVar[str] = "shared"
     crash_on_ask_error: ClassVar[bool] = True
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], done: ScheduledFuture[Any] | None) -> None:
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], done: ScheduledFuture[Any] | None, *, is_told: bool
+    ) -> None:
         super().__init__()
+        self._is_told = is_told
         self._function = function
         self._args = args
         self._done = done
 
+    def starting(self) -> None:
+        """Go on with the function, unless the owner is to say when. Called by the runtime."""
+        if not self._is_told:
+            self._actor_ref.put_first(_Go(None))
+
     def receive_tell(self, message: Any) -> None:
         """Run the function when told to; drop anything else. Called by the runtime."""
-        if message is _RUN:
-            value = self._function(*self._args)
-            if self._done is not None:
-                self._done.offer(TaskDone(value))
-        elif isinstance(message, Task):
-            value = self._function(*self._args)
-            # The message first: whoever sees the outcome finds it in the mailbox.
-            if message.monitor is not None:
-                message.monitor.send(TaskAnswer(message, value))
-            message.outcome.offer(TaskDone(value))
-        else:
+        if message.__class__ is not _Go:
             return
+        value = self._function(*self._args)
+        task = message.task
+        if task is not None and task.monitor is not None:
+            # The message first: whoever sees the outcome finds it in the mailbox.
+            task.monitor.send(TaskAnswer(task, value))
+        if self._done is not None:
+            self._done.offer(TaskDone(value))
         raise Exit(NORMAL)
 
     def ended(self) -> None:
@@ -356,7 +379,7 @@ def start_task(
     except BaseException:
         ref.kill()
         raise
-    ref.send(task)
+    ref.signal(_Go(task))
     return task
 
 
@@ -383,10 +406,7 @@ def _start_actor(
     current = current_ref()
     assert current is not None, "a start function runs in its supervisor's turn"
     system = cast("ActorSystem", current.system)
-    ref = system.spawn(TaskActor, (function, args, done), None, link=True, report=False)
-    if not is_told:
-        ref.send(_RUN)
-    return ref
+    return system.spawn(TaskActor, (function, args, done), {"is_told": is_told}, link=True, report=False)
 
 
 def _checked_owner(task: Task) -> ActorRef[Any] | None:
@@ -403,6 +423,7 @@ def _settle(task: Task, own: ActorRef[Any] | None) -> None:
     """Take what the task has sent out of the owner's mailbox; what it sends from now on is dropped."""
     task.is_taken = True
     if own is not None and task.monitor is not None:
+        own.take()  # what waits arrives now, as in a receive; later it would find no monitor
         demonitor(own, task.monitor, flush=True)
         own.withdraw(lambda item: isinstance(item, TaskAnswer) and item.task is task)
 

@@ -399,3 +399,16 @@ def test_a_task_cannot_wait_for_who_waits_for_it(real):
         return type(caught.value.reason.error).__name__
 
     assert owner.ask(work) == "DeadlockError"
+
+
+def test_a_task_that_was_awaited_leaves_no_dead_letter(real):
+    tasks, owner = real.start(TaskSupervisor), real.start(SharedDoer)
+    owner.ask(lambda _self: [await_(async_(tasks, max, 1, 2)) for _ in range(20)])
+    assert await_(async_(tasks, max, 1, 2)) == 2
+    owner.ask("seen")  # whatever was still on its way has arrived by now
+    assert real.dead_letters == 0
+
+
+def test_a_task_that_is_killed_before_it_runs_leaves_no_dead_letter(system, tasks):
+    assert shutdown(async_(tasks, max, 1, 2), "brutal_kill") is None
+    assert system.dead_letters == 0
