@@ -1,13 +1,9 @@
 """Tasks: supervised functions, awaited or not, one or very many."""
 
+from supervisors.tasks.handle import Task, TaskAnswer, TaskDone, TaskExited, TaskExitError
 from supervisors.tasks.stream import async_stream, async_stream_nolink
 from supervisors.tasks.task import (
-    Task,
     TaskActor,
-    TaskAnswer,
-    TaskDone,
-    TaskExited,
-    TaskExitError,
     TaskSupervisor,
     async_,
     async_nolink,

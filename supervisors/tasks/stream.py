@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast, final
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.runtime.futures import ScheduledFuture, checked_timeout
 from supervisors.runtime.outcomes import AskTimeoutError
+from supervisors.tasks.handle import Task, TaskDone, TaskExited, TaskExitError
 from supervisors.tasks.task import (
     AWAIT_SECONDS,
-    Task,
-    TaskDone,
-    TaskExited,
-    TaskExitError,
     shutdown,
     start_task,
     take_outcome,

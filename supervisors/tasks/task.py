@@ -23,12 +23,11 @@ Source: Elixir's `Task` and `Task.Supervisor`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast, final
 
 from supervisors.actor import Actor
-from supervisors.errors import Exit, InvalidArgumentError, InvalidTypeError, SupervisorsError, UsageError
-from supervisors.exits import KILLED, NOPROC, NORMAL, SHUTDOWN, Crashed, describe
+from supervisors.errors import Exit, InvalidArgumentError, InvalidTypeError, UsageError
+from supervisors.exits import KILLED, NOPROC, NORMAL, SHUTDOWN
 from supervisors.links import link, unlink
 from supervisors.monitors import demonitor, monitor
 from supervisors.runtime.futures import ScheduledFuture, checked_timeout
@@ -39,20 +38,15 @@ from supervisors.runtime.turn import current_ref
 from supervisors.supervision import calls
 from supervisors.supervision.child_spec import ChildSpec, RestartType, ShutdownBudget
 from supervisors.supervision.dynamic import DynamicSupervisor
+from supervisors.tasks.handle import Task, TaskAnswer, TaskDone, TaskExited, TaskExitError
 
 if TYPE_CHECKING:
     from supervisors.runtime.cell import Cell
-    from supervisors.runtime.signals import MonitorRef
     from supervisors.system import ActorSystem
 
 __all__ = [
     "AWAIT_SECONDS",
-    "Task",
     "TaskActor",
-    "TaskAnswer",
-    "TaskDone",
-    "TaskExitError",
-    "TaskExited",
     "TaskSupervisor",
     "async_",
     "async_nolink",
@@ -68,6 +62,18 @@ AWAIT_SECONDS: Final = 5.0
 """How long a task is waited for by default, seconds."""
 
 SHUTDOWN_SECONDS: Final = 5.0
+
+
+class TaskSupervisor(DynamicSupervisor):
+    """A dynamic supervisor of tasks; takes the same options, such as `max_children` (TASK-1, TASK-8).
+
+    Example:
+        >>> from supervisors import ActorSystem
+        >>> with ActorSystem() as system:
+        ...     tasks = system.start(TaskSupervisor)
+        ...     await_(async_(tasks, max, 3, 5))
+        5
+    """
 
 
 @final
@@ -86,109 +92,6 @@ class _Go(Signal):
     def apply(self, ref: Cell) -> object:
         del ref
         return self
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class TaskDone:
-    """The task has answered.
-
-    Attributes:
-        value: what its function returned.
-    """
-
-    value: Any
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class TaskExited:
-    """The task has ended without an answer.
-
-    Attributes:
-        reason: its exit reason; `"timeout"` for an element of a stream that took too long.
-    """
-
-    reason: object
-
-
-@final
-class TaskExitError(SupervisorsError):
-    """The awaited task has ended without an answer (TASK-3).
-
-    What its function raised is the cause (``__cause__``).
-
-    Attributes:
-        reason: the task's exit reason.
-    """
-
-    def __init__(self, reason: object) -> None:
-        self.reason = reason
-        super().__init__(f"the task ended without an answer: {describe(reason)}")
-        if isinstance(reason, Crashed):
-            self.__cause__ = reason.error
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class TaskAnswer:
-    """The message by which an actor gets the answer of its task (TASK-5).
-
-    A `Down` of the task follows. An actor that handles this and not the `Down` may
-    call `demonitor(task.monitor, flush=True)`.
-
-    Attributes:
-        task: what `async_()` returned.
-        value: what the function returned.
-    """
-
-    task: Task
-    value: Any
-
-
-@final
-class Task:
-    """A function that runs, and whoever is to have its answer.
-
-    Attributes:
-        ref: the actor that runs it.
-        owner: the actor that started it, None for a plain thread; only the owner
-            may await it (TASK-7).
-        monitor: the owner's monitor on it; None without an owner.
-        is_linked: whether owner and task end together.
-        outcome: a future of its `TaskDone` or `TaskExited`, for whoever wants to be
-            called back; the owner takes it by `await_()`, `yield_()` or `shutdown()`.
-        is_taken: whether the owner has done so, or given up.
-    """
-
-    __slots__ = ("is_linked", "is_taken", "monitor", "outcome", "owner", "ref")
-
-    def __init__(self, ref: ActorRef[Any], owner: ActorRef[Any] | None, outcome: ScheduledFuture[Any]) -> None:
-        self.ref = ref
-        self.owner = owner
-        self.monitor: MonitorRef | None = None
-        self.is_linked = False
-        self.outcome = outcome
-        self.is_taken = False
-
-    def is_done(self) -> bool:
-        """Tell whether there is an outcome, so that `yield_()` would return it at once."""
-        return self.outcome.is_done()
-
-    def __repr__(self) -> str:
-        return f"<Task {self.ref}: {'done' if self.outcome.is_done() else 'running'}>"
-
-
-class TaskSupervisor(DynamicSupervisor):
-    """A dynamic supervisor of tasks; takes the same options, such as `max_children` (TASK-1, TASK-8).
-
-    Example:
-        >>> from supervisors import ActorSystem
-        >>> with ActorSystem() as system:
-        ...     tasks = system.start(TaskSupervisor)
-        ...     await_(async_(tasks, max, 3, 5))
-        5
-    """
 
 
 @final
