@@ -54,6 +54,7 @@ from supervisors.supervision.supervisor import Supervisor
 from supervisors.system import ActorSystem
 from supervisors.tasks import TaskSupervisor
 from supervisors.timers.service import TimedOut, Timer
+from supervisors.typed import Request
 from supervisors.via import Via
 
 __all__ = [
@@ -96,6 +97,7 @@ __all__ = [
     "Partitions",
     "Refusal",
     "Reply",
+    "Request",
     "ScheduledFuture",
     "Server",
     "Shutdown",

@@ -20,6 +20,7 @@ from supervisors.runtime.pinned import PinnedThread
 from supervisors.runtime.pykka_adapter import StopMessage, StopNow
 from supervisors.runtime.signals import Ask, ExitSignal, Resumed, Suspended, Unwatched, Watched
 from supervisors.runtime.turn import NESTING_MAX, Turn, thread_turn
+from supervisors.typed import Request
 
 if TYPE_CHECKING:
     from supervisors.runtime.contract import Runner
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["ASK_TIMEOUT", "ActorRef", "Inbox", "PinnedRef", "Reply", "Stopped", "copy_outcome"]
 
 A = TypeVar("A", bound="pykka.Actor")
+R = TypeVar("R")
 
 
 @final
@@ -55,6 +57,14 @@ class ActorRef(Cell, pykka.ActorRef[A]):
     # -- what users see ----------------------------------------------------
 
     @overload  # type: ignore[override]  # the default timeout is the system's, not None
+    def ask(
+        self, message: Request[R], *, block: Literal[False], timeout: float | _Default | None = ...
+    ) -> ScheduledFuture[R]: ...
+
+    @overload
+    def ask(self, message: Request[R], *, block: Literal[True] = ..., timeout: float | _Default | None = ...) -> R: ...
+
+    @overload
     def ask(
         self, message: Any, *, block: Literal[False], timeout: float | _Default | None = ...
     ) -> ScheduledFuture[Any]: ...

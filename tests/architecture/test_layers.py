@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
     "supervisors": {
         # Foundations: the standard library only, no threads, no Pykka.
-        0: ("clock", "entropy", "errors", "events", "exits", "identity", "invariants"),
+        0: ("clock", "entropy", "errors", "events", "exits", "identity", "invariants", "typed"),
         # Very many actors on few threads.
         1: ("runtime/",),
         # What processes have besides messages.
