@@ -9,7 +9,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: bench bench-smoke check clean constraints coverage docs format format-check help \
-	layers lint package properties pykka-suite run test types
+	layers lint package properties pykka-suite run simulate test types
 
 # Only a PYTHON that somebody chose is passed on; without one .ci/environment looks for it.
 export PYTHON
@@ -19,6 +19,9 @@ READY := .venv/.ready
 LOG ?= examples/access.log
 TESTS ?=
 ONLY ?=
+SEED ?= 0
+RUNS ?= 1
+WORKLOAD ?= supervisors.simulation.workloads:supervised_workers
 
 $(READY): pyproject.toml constraints.txt .ci/environment
 	@.ci/environment
@@ -66,6 +69,9 @@ pykka-suite: $(READY) ## Run Pykka's own test suite with our actor and future
 
 properties: $(READY) ## Run the property tests with many more examples
 	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -q tests/properties
+
+simulate: $(READY) ## Run our own workload under SEED=n (RUNS=n seeds from there; or WORKLOAD=module:function)
+	$(BIN)/python -m supervisors.simulation $(WORKLOAD) --seed $(SEED) --runs $(RUNS)
 
 bench: $(READY) ## Measure (or ONLY=group,group); figures land in benchmarks.json
 	$(BIN)/python -m benchmarks --json benchmarks.json $(if $(ONLY),--only $(ONLY))
