@@ -9,7 +9,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: bench bench-smoke check clean constraints coverage docs format format-check help \
-	layers lint package properties pykka-suite run simulate test types
+	layers lint outside package properties pykka-suite run simulate test types verify-outside
 
 # Only a PYTHON that somebody chose is passed on; without one .ci/environment looks for it.
 export PYTHON
@@ -34,7 +34,7 @@ test: $(READY) ## Run all tests (or TESTS=path)
 	$(BIN)/python -m pytest -q $(TESTS)
 
 # The tests run in parts here, so that each runs once and the cheap ones fail first.
-check: format-check lint types layers coverage docs package bench-smoke ## Run every check; green means ready
+check: format-check lint types layers coverage docs package outside bench-smoke ## Run every check; green means ready
 
 format: $(READY) ## Format the code and sort its imports
 	$(BIN)/ruff check -q --select I --fix .
@@ -69,6 +69,13 @@ pykka-suite: $(READY) ## Run Pykka's own test suite with our actor and future
 
 properties: $(READY) ## Run the property tests with many more examples
 	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -q tests/properties
+
+verify-outside: $(READY) ## Have programs by others (Go, OpenSSL, PyPI) verify our audit logs
+	$(BIN)/python -m tests.outside.verify_outside
+
+# The same for `make check`: as root with CI=true it installs them, elsewhere it names what is missing.
+outside: $(READY)
+	$(BIN)/python -m tests.outside.verify_outside --where-possible
 
 simulate: $(READY) ## Run our own workload under SEED=n (RUNS=n seeds from there; or WORKLOAD=module:function)
 	$(BIN)/python -m supervisors.simulation $(WORKLOAD) --seed $(SEED) --runs $(RUNS)

@@ -1,0 +1,282 @@
+"""Have programs that we did not write verify our audit logs: `make verify-outside`.
+
+Good heads and proofs come from the commands that users have. Bad ones are made
+of them: one bit of a signature or of a hash, another place, another root, a
+history that was rewritten by somebody who has the key. The step fails if a
+program refuses a good one or accepts a bad one, and if one of them had nothing
+to accept or to refuse.
+
+What the programs need is installed if this runs as root and CI is "true", and then
+it must be there. Elsewhere what is missing is named, which is a failure unless
+`--where-possible` is given.
+"""
+
+# ruff: noqa: T201 - a program: what it finds is printed
+
+from __future__ import annotations
+
+import argparse
+import base64
+import contextlib
+import importlib.util
+import io
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from sessionactors.audit.checkpoint import Checkpoint, Signer, open_checkpoint, sign_checkpoint
+from sessionactors.audit.keys import load_key
+from sessionactors.audit.log import AuditLog
+from sessionactors.audit.record import AuditEvent, kind_of
+from sessionactors.cli import main as sessionactors
+from tests.outside.judges import Case, Flaw, GoJudge, Judge, Kind, MetamorphicJudge, OpenSslJudge, PymerkleJudge
+
+_ROOT: Final = Path(__file__).parents[2]
+_PACKAGES: Final = _ROOT / ".outside"
+"""Where the Python packages go: not into .venv, which constraints.txt describes whole."""
+
+_REQUIREMENTS: Final = Path(__file__).with_name("requirements.txt")
+_MODULES: Final = ("metamorphic_log", "pymerkle")
+_BATCHES: Final = ((1,), (1, 1), (3, 4), (8, 56), (1, 6, 1, 24, 68))
+"""Entries of each commit of each log: full trees, ragged ones, and the smallest."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run everything; return 0 if all verdicts are right, 1 if not, 2 if something is missing."""
+    parser = argparse.ArgumentParser(description="Have other people's programs verify our audit logs.")
+    parser.add_argument("--where-possible", action="store_true", help="leave out programs that are not installed")
+    may_install = os.environ.get("CI") == "true" and os.geteuid() == 0
+    is_lenient = parser.parse_args(arguments).where_possible and not may_install
+    sys.path.append(str(_PACKAGES))
+    if _missing() and may_install:
+        _install()
+    missing = _missing()
+    for how, names in missing.items():
+        print(f"verify-outside: missing: {', '.join(names)} ({how})")
+    if missing and not is_lenient:
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        return _verify(Path(folder))
+
+
+def _verify(folder: Path) -> int:
+    key = folder / "key"
+    _run("keygen", str(key), "--origin", "example.com/audit")
+    verifier = key.with_name("key.pub").read_text().strip()
+    judges = list(_judges(folder, verifier))
+    cases: list[Case] = []
+    for number, batches in enumerate(_BATCHES):
+        cases += _cases(folder / f"log-{number}", batches, load_key(key), key)
+    verdicts: Counter[tuple[str, Kind, bool]] = Counter()
+    wrong: list[str] = []
+    for judge in judges:
+        for case in cases:
+            if case.kind not in judge.judges or (case.flaw and case.flaw not in judge.judges[case.kind]):
+                continue
+            is_accepted = judge.accepts(case)
+            verdicts[judge.name, case.kind, is_accepted] += 1
+            if is_accepted == (case.flaw is not None):
+                wrong.append(f"{judge.name} {'accepted' if is_accepted else 'refused'} {case.name}")
+        for kind in judge.judges:
+            counts = verdicts[judge.name, kind, True], verdicts[judge.name, kind, False]
+            print(f"{judge.name:>16}  {kind:<12} accepted {counts[0]:>3}  refused {counts[1]:>3}")
+            if not all(counts):
+                wrong.append(f"{judge.name} has not both accepted and refused something of kind {kind}")
+    for sentence in wrong:
+        print(f"WRONG: {sentence}")
+    print(f"verify-outside: {sum(verdicts.values())} verdicts of {len(judges)} programs, {len(wrong)} wrong")
+    return 1 if wrong else 0
+
+
+# --- What is judged ---------------------------------------------------------------------------------------------------
+
+
+def _cases(directory: Path, batches: tuple[int, ...], signer: Signer, key: Path) -> Iterator[Case]:
+    """Yield good cases from one log, and bad ones made of them."""
+    heads = _write_log(directory, batches, key, "first")
+    forked = directory.with_name(f"{directory.name}-forked")
+    _write_log(forked, batches, key, "rewritten")
+    leaves = _leaves(directory)
+    name = f"log of {len(leaves)}"
+    for note in heads:
+        yield from _head_cases(name, note, leaves, signer)
+    for index in sorted({0, len(leaves) // 2, len(leaves) - 1}):
+        proof = _run("prove", str(directory), str(index))
+        yield Case(f"{name}, entry {index}", "inclusion", proof, leaves=leaves)
+        for what, bad, flaw in _spoilt_inclusions(proof, index, len(leaves), signer):
+            yield Case(f"{name}, entry {index}, {what}", "inclusion", bad, leaves=leaves, flaw=flaw)
+    for old in heads[:-1]:
+        size = open_checkpoint(old, signer.verifier).size
+        file = directory / "old.head"
+        file.write_bytes(old)
+        proof = _run("consistency", str(directory), str(file))
+        yield Case(f"{name}, since {size}", "consistency", proof, old=old)
+        for what, bad_old, bad, flaw in _spoilt_consistencies(old, proof, forked, size, signer):
+            yield Case(f"{name}, since {size}, {what}", "consistency", bad, old=bad_old, flaw=flaw)
+
+
+def _head_cases(name: str, note: bytes, leaves: tuple[bytes, ...], signer: Signer) -> Iterator[Case]:
+    head = open_checkpoint(note, signer.verifier)
+    title = f"{name}, head of {head.size}"
+    yield Case(title, "head", note, leaves=leaves)
+    changed = note.replace(b"\n%d\n" % head.size, b"\n%d\n" % (head.size + 1), 1)
+    yield Case(f"{title}, another size", "head", changed, leaves=leaves, flaw="signature")
+    yield Case(f"{title}, spoilt signature", "head", _spoilt_signature(note), leaves=leaves, flaw="signature")
+    wrong = sign_checkpoint(Checkpoint(head.origin, head.size, _flipped(head.root)), signer)
+    yield Case(f"{title}, wrong root", "head", wrong, leaves=leaves, flaw="tree")
+    stranger = sign_checkpoint(head, Signer(head.origin, bytes(32)))
+    # Under the id of the right key, or nobody would even look at the signature.
+    wanted, given = (base64.b64decode(text.rsplit(b" ", 1)[1]) for text in (note, stranger))
+    forged = note.rsplit(b" ", 1)[0] + b" " + base64.b64encode(wanted[:4] + given[4:]) + b"\n"
+    yield Case(f"{title}, signed by a stranger", "head", forged, leaves=leaves, flaw="signature")
+
+
+def _spoilt_inclusions(proof: bytes, index: int, size: int, signer: Signer) -> Iterator[tuple[str, bytes, Flaw]]:
+    above, _, note = proof.partition(b"\n\n")
+    lines = above.split(b"\n")
+    yield "spoilt signature", above + b"\n\n" + _spoilt_signature(note), "signature"
+    head = open_checkpoint(note, signer.verifier)
+    wrong = sign_checkpoint(Checkpoint(head.origin, head.size, _flipped(head.root)), signer)
+    yield "wrong root", above + b"\n\n" + wrong, "tree"
+    leaf = base64.b64encode(_flipped(base64.b64decode(lines[1].removeprefix(b"extra "))))
+    yield "altered entry", b"\n".join([lines[0], b"extra " + leaf, *lines[2:]]) + b"\n\n" + note, "tree"
+    if size > 1:
+        other = b"index %d" % ((index + 1) % size)
+        yield "wrong index", b"\n".join([*lines[:2], other, *lines[3:]]) + b"\n\n" + note, "tree"
+        flipped = base64.b64encode(_flipped(base64.b64decode(lines[3])))
+        yield "altered hash", b"\n".join([*lines[:3], flipped, *lines[4:]]) + b"\n\n" + note, "tree"
+        yield "a hash too few", b"\n".join(lines[:-1]) + b"\n\n" + note, "tree"
+    yield "a hash too many", b"\n".join([*lines, base64.b64encode(bytes(32))]) + b"\n\n" + note, "tree"
+
+
+def _spoilt_consistencies(
+    old: bytes, proof: bytes, forked: Path, size: int, signer: Signer
+) -> Iterator[tuple[str, bytes, bytes, Flaw]]:
+    above, _, note = proof.partition(b"\n\n")
+    lines = above.split(b"\n")
+    yield "spoilt signature", old, above + b"\n\n" + _spoilt_signature(note), "signature"
+    yield "spoilt old signature", _spoilt_signature(old), proof, "signature"
+    flipped = base64.b64encode(_flipped(base64.b64decode(lines[-1])))
+    yield "altered hash", old, b"\n".join([*lines[:-1], flipped]) + b"\n\n" + note, "tree"
+    yield "a hash too few", old, b"\n".join(lines[:-1]) + b"\n\n" + note, "tree"
+    head = open_checkpoint(old, signer.verifier)
+    wrong = sign_checkpoint(Checkpoint(head.origin, head.size, _flipped(head.root)), signer)
+    yield "old head with another root", wrong, proof, "tree"
+    # Somebody with the key has rewritten history; the log before is shown by its old head.
+    file = forked / "old.head"
+    file.write_bytes(_head_of(forked, size))
+    yield "history rewritten", old, _run("consistency", str(forked), str(file)), "tree"
+
+
+def _spoilt_signature(note: bytes) -> bytes:
+    """Return a note with one bit of its signature flipped, and the key id as it was."""
+    start, _, encoded = note.rpartition(b" ")
+    raw = base64.b64decode(encoded)
+    return start + b" " + base64.b64encode(raw[:4] + _flipped(raw[4:])) + b"\n"
+
+
+def _flipped(raw: bytes) -> bytes:
+    return bytes((raw[0] ^ 1,)) + raw[1:]
+
+
+# --- Logs -------------------------------------------------------------------------------------------------------------
+
+
+def _write_log(directory: Path, batches: Iterable[int], key: Path, actor: str) -> list[bytes]:
+    """Write a log with a commit for each batch; return the heads, oldest first."""
+    with AuditLog(directory, key_file=key) as log:
+        for count in batches:
+            first = log.size
+            log.append_many(
+                AuditEvent(float(at), float(at), f"s{at % 7}", kind_of("auth"), actor, {"n": at})
+                for at in range(first, first + count)
+            )
+            log.commit()
+    return [note for (note,) in _rows(directory, "SELECT note FROM heads WHERE size > 0 ORDER BY size")]
+
+
+def _leaves(directory: Path) -> tuple[bytes, ...]:
+    return tuple(leaf for (leaf,) in _rows(directory, "SELECT leaf FROM entries ORDER BY sequence"))
+
+
+def _head_of(directory: Path, size: int) -> bytes:
+    ((note,),) = _rows(directory, f"SELECT note FROM heads WHERE size = {size:d}")
+    return bytes(note)
+
+
+def _rows(directory: Path, sql: str) -> list[tuple[bytes, ...]]:
+    with contextlib.closing(sqlite3.connect(directory / "audit.db")) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def _run(*arguments: str) -> bytes:
+    """Return what `sessionactors audit` prints."""
+    content = io.BytesIO()
+    printed = io.TextIOWrapper(content, encoding="utf-8")
+    with contextlib.redirect_stdout(printed):
+        code = sessionactors(["audit", *arguments])
+    if code:
+        raise RuntimeError(f"sessionactors audit {' '.join(arguments)} ended with {code}")
+    printed.flush()
+    return content.getvalue()
+
+
+# --- What is needed ---------------------------------------------------------------------------------------------------
+
+
+def _judges(folder: Path, key: str) -> Iterator[Judge]:
+    """Yield the programs that are installed."""
+    if not GoJudge.missing():
+        yield GoJudge(_made(folder / "go"), key)
+    if not OpenSslJudge.missing():
+        yield OpenSslJudge(_made(folder / "openssl"), key)
+    if not _missing_modules():
+        yield MetamorphicJudge(folder, key)
+        yield PymerkleJudge(folder, key)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _missing() -> dict[str, list[str]]:
+    """Return what is not there, under the way to get it."""
+    debian = GoJudge.missing() + OpenSslJudge.missing()
+    found = {}
+    if debian:
+        found[f"on Debian: apt-get install {' '.join(debian)}"] = debian
+    if modules := _missing_modules():
+        where = f"{_PACKAGES.name} -r {_REQUIREMENTS.relative_to(_ROOT)}"
+        found[f"pip install --target {where}"] = modules
+    return found
+
+
+def _missing_modules() -> list[str]:
+    importlib.invalidate_caches()
+    return [name for name in _MODULES if importlib.util.find_spec(name) is None]
+
+
+def _install() -> None:
+    """Install what is missing; what cannot be is named by whoever asked."""
+    debian = GoJudge.missing() + OpenSslJudge.missing()
+    if debian and shutil.which("apt-get"):
+        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        install = ["apt-get", "install", "-qq", "-y", "--no-install-recommends", *debian]
+        for command in (["apt-get", "update", "-qq"], install):
+            subprocess.run(command, env=quiet, stdout=subprocess.DEVNULL, check=False)
+    if _missing_modules():
+        pip = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps"]
+        command = [*pip, "--upgrade", "--target", str(_PACKAGES), "-r", str(_REQUIREMENTS)]
+        subprocess.run(command, check=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
