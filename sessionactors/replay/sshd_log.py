@@ -86,7 +86,7 @@ _FROM: Final = r".* from (?P<address>[^ ]++)" + _PORT
 _NAMED: Final = r"(?:(?:invalid|illegal) user )?(?P<user>.*) from (?P<address>[^ ]++)" + _PORT
 _FIRST: Final = r" ?(?P<address>[^ ]++)" + _PORT
 _LAST: Final = r"(?:.*? )??(?P<address>[^ ]++)" + _PORT + "$"
-_BEFORE_COLON: Final = r".*?(?P<address>[^ ]++) port (?P<port>[0-9]{1,5}):"
+_BEFORE_COLON: Final = r"(?:.*? )??(?P<address>[^ ]++) port (?P<port>[0-9]{1,5}):"
 
 # Beginning of the message; what the line is; where the client stands in the rest; whether only the
 # process that serves a connection from its first moment writes such a line.
@@ -238,7 +238,7 @@ def _read(time: float, host: str, pid: int, message: str, rules: tuple[_Rule, ..
     times = 1
     repeated = _REPEATED.fullmatch(message)
     if repeated is not None:
-        times, message = int(repeated[1]), repeated[2]
+        times, message = max(1, int(repeated[1])), repeated[2]
     is_preauth = message.endswith("[preauth]")
     message = message.removesuffix("[preauth]").rstrip()
     is_fatal = message.startswith("fatal: ")

@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from sessionactors.audit.log import AuditLog
 from sessionactors.cli import main
 from supervisors.clock import SystemClock
 from tests.sessionactors.replay.log_lines import access_line
+from tests.sessionactors.replay.sshd_lines import sshd_line
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "access.log"
@@ -77,6 +79,35 @@ class TestHelp:
         assert "130 after Ctrl-C" in " ".join(capsys.readouterr().out.split())
 
 
+class TestSshd:
+    @pytest.fixture
+    def auth_log(self, tmp_path) -> Path:
+        path = tmp_path / "auth.log"
+        failed = sshd_line(0, "Failed password for root from P ssh2")
+        path.write_text(f"{failed}\n{sshd_line(1, 'x').replace('sshd', 'CRON')}\n{sshd_line(60, 'x')}\nnonsense\n")
+        return path
+
+    def test_is_found_out_and_reported(self, auth_log):
+        found = figures(auth_log)
+        assert (found["lines"], found["other_lines"], found["bad_lines"], found["requests"]) == (4, 1, 1, 2)
+        assert found["transitions"] == {"new->auth": 1, "auth->terminated": 1}
+
+    def test_options_reach_the_sessions(self, auth_log):
+        assert figures("--format", "sshd", auth_log)["simulated_seconds"] == 120
+        assert figures("--auth-timeout", "30", auth_log)["simulated_seconds"] == 60
+        assert figures("--max-auth-attempts", "1", auth_log)["auth_denied"] == 1
+
+    def test_the_year_reaches_the_audit_log(self, auth_log, tmp_path):
+        figures("--year", "2017", "--out", tmp_path / "out", auth_log)
+        log = AuditLog(tmp_path / "out")
+        times = {datetime.fromtimestamp(event.wall_time, UTC).year for event in log.events()}
+        log.close()
+        assert times == {2017}
+
+    def test_other_formats_have_no_other_lines(self, small):
+        assert "other_lines" not in figures(small)
+
+
 class TestBadInput:
     def test_a_missing_file(self):
         assert "none.log: there is no such file" in refused("none.log")
@@ -126,6 +157,12 @@ class TestBadInput:
             ("--realtime", "=0"),
             ("--realtime", "=fast"),
             ("--format", "xml"),
+            ("--auth-timeout", "0"),
+            ("--auth-timeout", "inf"),
+            ("--max-auth-attempts", "0"),
+            ("--year", "1969"),
+            ("--year", "9999"),
+            ("--year", "MMXVII"),
         ],
     )
     def test_a_value_that_cannot_be(self, option, value):

@@ -19,8 +19,10 @@ from fractions import Fraction
 
 __all__ = ["Expected", "Options", "expect"]
 
-MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-SYSLOG = re.compile(r"(?P<month>\w{3}) +(?P<day>\d+) (?P<time>\d\d:\d\d:\d\d) (?P<host>\S+) (?P<tag>[^\s:\[]+)(?P<rest>.*)")
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+SYSLOG = re.compile(
+    r"(?P<month>\w{3}) +(?P<day>\d+) (?P<time>\d\d:\d\d:\d\d) (?P<host>\S+) (?P<tag>[^\s:\[]+)(?P<rest>.*)"
+)
 
 SIGNS_IN = re.compile(
     r"Invalid user|input_userauth_request|Postponed|Partial|kex_exchange_identification|pam_unix\(sshd:auth\)"
@@ -146,7 +148,7 @@ def _moment(match: re.Match[str], before: datetime | None, year: int) -> datetim
 def _said(at: Fraction, host: str, pid: str, text: str) -> Said:
     times = 1
     if text.startswith("message repeated "):
-        times = int(text.split()[2])
+        times = int(text.split()[2]) or 1
         text = text.split("[", 1)[1].rpartition("]")[0].strip()
     is_preauth = text.endswith("[preauth]")
     text = text.removesuffix("[preauth]").strip()
@@ -226,65 +228,76 @@ Place = tuple[Fraction, int]
 
 def _live(lines: list[Said], start: Fraction, options: Options, found: Expected) -> tuple[Place, Place]:
     """Live through one session; return when it began and ended, and after which line of that moment."""
-    idle = Fraction(options.idle_timeout)
-    state, attempts = "new", 0
-    active_at = begun = lines[0].at
-    first_try: Fraction | None = None
-
-    def count(after: str) -> None:
-        nonlocal state
-        found.transitions[f"{state}->{after}"] += 1
-        state = after
-
-    def end_by_itself() -> Fraction:
-        sweeps = math.floor((active_at + Fraction(options.reap_after) - start) / Fraction(options.reap_interval)) + 1
-        sweep = start + sweeps * Fraction(options.reap_interval)
-        if state == "auth" and first_try is not None:
-            return min(sweep, first_try + Fraction(options.auth_timeout))
-        return sweep
-
-    def drift(until: Fraction) -> None:
-        if state in ("active", "idle") and until >= active_at + idle:
-            if state == "active":
-                count("idle")
-            if until >= active_at + 2 * idle:
-                count("suspended")
-
+    begun = lines[0].at, lines[0].place
+    session = _Session(lines[0].at, start, options, found)
     for line in lines:
-        end = end_by_itself()
-        if end <= line.at:
+        if session.end_by_itself() <= line.at:
             break
-        drift(line.at)
-        if line.what == "leaves":
-            count("terminated")
-            return (begun, lines[0].place), (line.at, line.place)
-        active_at = line.at
-        if line.what in ("Failed", "exhausts", "Accepted") and state in ("new", "auth"):
-            if line.what == "Failed" and line.times == 0:
-                continue
-            if state == "new":
-                count("auth")
-                first_try = line.at
-            if line.what == "Accepted":
-                count("active")
-                continue
-            left = options.max_auth_attempts - attempts
-            made = min(left, line.times) if line.what == "Failed" else left
-            attempts += made
-            found.auth_denied += made
-            if attempts == options.max_auth_attempts:
-                count("terminated")
-                return (begun, lines[0].place), (line.at, line.place)
-        elif state in ("idle", "suspended"):
-            count("active")
-    end = end_by_itself()
-    if state == "auth" and first_try is not None and end == first_try + Fraction(options.auth_timeout):
+        session.drift(line.at)
+        session.hear(line)
+        if session.state == "terminated":
+            return begun, (line.at, line.place)
+    end = session.end_by_itself()
+    if session.state == "auth" and end == session.auth_end:
         found.timeouts += 1
     else:
         found.reaped += 1
-    drift(end)
-    count("terminated")
-    return (begun, lines[0].place), (end, -1)
+    session.drift(end)
+    session.go("terminated")
+    return begun, (end, -1)
+
+
+class _Session:
+    def __init__(self, begun: Fraction, start: Fraction, options: Options, found: Expected) -> None:
+        self.state = "new"
+        self.auth_end = begun
+        self._active_at = begun
+        self._attempts_left = options.max_auth_attempts
+        self._start = start
+        self._idle = Fraction(options.idle_timeout)
+        self._reap_after = Fraction(options.reap_after)
+        self._interval = Fraction(options.reap_interval)
+        self._auth = Fraction(options.auth_timeout)
+        self._found = found
+
+    def go(self, after: str) -> None:
+        self._found.transitions[f"{self.state}->{after}"] += 1
+        self.state = after
+
+    def end_by_itself(self) -> Fraction:
+        """Return the first sweep at which the last activity is more than `reap_after` ago, or the timeout before it."""
+        sweeps = math.floor((self._active_at + self._reap_after - self._start) / self._interval) + 1
+        sweep = self._start + sweeps * self._interval
+        return min(sweep, self.auth_end) if self.state == "auth" else sweep
+
+    def drift(self, until: Fraction) -> None:
+        """Count what idle timers did up to a moment, itself included."""
+        if self.state == "active" and until >= self._active_at + self._idle:
+            self.go("idle")
+        if self.state == "idle" and until >= self._active_at + 2 * self._idle:
+            self.go("suspended")
+
+    def hear(self, line: Said) -> None:
+        self._active_at = line.at
+        if line.what == "leaves":
+            self.go("terminated")
+        elif self.state in ("idle", "suspended"):
+            self.go("active")
+        elif line.what in ("Failed", "exhausts", "Accepted") and self.state in ("new", "auth"):
+            self._try(line)
+
+    def _try(self, line: Said) -> None:
+        if self.state == "new":
+            self.go("auth")
+            self.auth_end = line.at + self._auth
+        if line.what == "Accepted":
+            self.go("active")
+            return
+        made = self._attempts_left if line.what == "exhausts" else min(self._attempts_left, line.times)
+        self._attempts_left -= made
+        self._found.auth_denied += made
+        if not self._attempts_left:
+            self.go("terminated")
 
 
 def _peak(lives: list[tuple[Place, Place]]) -> int:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from sessionactors.replay import source
-from sessionactors.replay.events import AccessRequest
+from sessionactors.replay.events import AccessRequest, SshdLine
 from sessionactors.replay.source import LINE_LENGTH_MAX, Log, SkippedLine, SourceError, read_log
 from tests.sessionactors.replay.log_lines import BASE, access_line
+from tests.sessionactors.replay.sshd_lines import sshd_line
 
 JSON_LINE = '{"t": 1, "session": "a", "op": "touch"}'
 
@@ -273,6 +274,43 @@ def test_the_real_sample_is_read_to_the_last_line(shared_path):
     assert sum(event.size for event in log.events if isinstance(event, AccessRequest)) > 0
     times = [event.time for event in log.events]
     assert times == sorted(times)
+
+
+class TestSshd:
+    def test_is_found_out(self, write):
+        log = read_log([write(lines(sshd_line(0, "x"), sshd_line(1, "y")))])
+        assert (log.format, len(log.events), log.lines) == ("sshd", 2, 2)
+
+    def test_is_found_out_where_other_programs_have_the_first_lines(self, write):
+        cron = sshd_line(0, "x").replace("sshd", "CRON")
+        assert read_log([write(lines(*[cron] * 150, sshd_line(1, "y")))]).format == "sshd"
+
+    def test_lines_of_other_programs_are_counted(self, write):
+        cron = sshd_line(0, "x").replace("sshd", "CRON")
+        log = read_log([write(lines(cron, sshd_line(1, "x"), "nonsense", cron))])
+        assert (log.lines, log.other_lines, log.bad_lines, len(log.events)) == (4, 2, 1, 1)
+
+    def test_lines_of_other_programs_alone_are_refused(self, write):
+        assert "none of its lines is by sshd" in refused(write(lines(sshd_line(0, "x").replace("sshd", "CRON"))))
+
+    def test_a_file_with_no_readable_line(self, write):
+        assert "none of its 2 lines is a syslog line" in refused(write(lines("a", "b")), log_format="sshd")
+
+    def test_is_sorted_by_time(self, write):
+        log = read_log([write(lines(sshd_line(9, "x", 1), sshd_line(0, "x", 2), sshd_line(9, "x", 3)))])
+        assert [event.pid for event in log.events if isinstance(event, SshdLine)] == [2, 1, 3]
+
+    def test_the_year_goes_on_from_file_to_file(self, write):
+        first = write("Dec 31 23:59:59 web sshd[1]: x\n", "1.log")
+        second = write("Jan  1 00:00:01 web sshd[2]: x\n", "2.log")
+        before, after = read_log([first, second], year=2016).events
+        assert after.time - before.time == 2
+        assert [event.time for event in read_log([first], year=2016).events] == [before.time]
+
+    def test_files_of_two_formats_are_refused(self, write):
+        assert "looks like the format sshd" in refused(
+            write(access_line(0), "1.log"), write(sshd_line(0, "x"), "2.log")
+        )
 
 
 def test_a_log_of_another_program_is_refused(shared_path):

@@ -127,9 +127,7 @@ MESSAGES = (
 
 @settings(max_examples=60)
 @given(
-    log=st.lists(
-        st.tuples(st.integers(0, 300), st.sampled_from(MESSAGES), st.integers(1, 3)), min_size=1, max_size=30
-    ),
+    log=st.lists(st.tuples(st.integers(0, 300), st.sampled_from(MESSAGES), st.integers(1, 3)), min_size=1, max_size=30),
     idle_timeout=st.sampled_from([1, 5, 30, 60]),
     reap_after=st.sampled_from([1, 5, 30, 60, 200]),
     reap_interval=st.sampled_from([1, 7, 30, 60]),

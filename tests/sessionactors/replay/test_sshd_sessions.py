@@ -159,7 +159,11 @@ def test_late_lines_of_a_closed_connection_start_nothing(story, late):
 
 def test_lines_after_an_end_of_its_own_are_late_until_the_log_closes_the_connection(story):
     edges = story(
-        sshd_line(0, EXHAUSTED), sshd_line(1, INVALID), sshd_line(2, CLOSED), sshd_line(3, INVALID), sshd_line(4, CLOSED)
+        sshd_line(0, EXHAUSTED),
+        sshd_line(1, INVALID),
+        sshd_line(2, CLOSED),
+        sshd_line(3, INVALID),
+        sshd_line(4, CLOSED),
     )
     assert [edge.split()[0] for edge in edges] == ["web:1#1", "web:1#1", "web:1#2"]
 
