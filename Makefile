@@ -80,6 +80,12 @@ outside: $(READY)
 simulate: $(READY) ## Run our own workload under SEED=n (RUNS=n seeds from there; or WORKLOAD=module:function)
 	$(BIN)/python -m supervisors.simulation $(WORKLOAD) --seed $(SEED) --runs $(RUNS)
 
+schedules: $(READY) ## Explore the schedules of the runtime with two preemptions throughout (minutes)
+	SCHEDULES=thorough $(BIN)/python -m pytest -q -s tests/schedules -o faulthandler_timeout=3600
+
+torture: $(READY) ## Torture the runtime at full size (TORTURE_SECONDS=60 by default)
+	TORTURE_SECONDS=$${TORTURE_SECONDS:-60} $(BIN)/python -m pytest -q -s tests/torture -o faulthandler_timeout=3600
+
 bench: $(READY) ## Measure (or ONLY=group,group); figures land in benchmarks.json
 	$(BIN)/python -m benchmarks --json benchmarks.json $(if $(ONLY),--only $(ONLY))
 
