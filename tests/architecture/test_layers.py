@@ -42,7 +42,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "via",
         ),
         # Behaviours: OTP's ways to write an actor.
-        3: ("alarm", "behaviour", "callbacks", "server", "statem/", "supervision/"),
+        3: ("alarm", "behaviour", "callbacks", "quarantine", "server", "statem/", "supervision/"),
         # Composition.
         4: ("application/", "pools/", "process_child", "system", "tasks/"),
         # Proof: nothing else imports this.
