@@ -9,7 +9,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: bench bench-smoke check clean constraints coverage docs format format-check help \
-	layers lint outside package properties pykka-suite run simulate test types verify-outside
+	layers lint outside package properties pykka-suite run schedules simulate test torture types verify-outside
 
 # Only a PYTHON that somebody chose is passed on; without one .ci/environment looks for it.
 export PYTHON
