@@ -108,6 +108,7 @@ class ActorSystem:
         self._dead_letters = DeadLetters(self.clock)
         self.crashes = 0
         self._crash_listeners: list[Callable[[ActorRef[Any], object], None]] = []
+        self._report_listeners: tuple[Callable[[Any], None], ...] = ()
         self._lock = threading.Lock()  # guards _number, _stopping and adding to _live
         self._number = 0
         self._live: dict[int, ActorRef[Any]] = {}
@@ -392,6 +393,32 @@ class ActorSystem:
     def on_crash(self, listener: Callable[[ActorRef[Any], object], None]) -> None:
         """Call a function with each actor that its own code has crashed, and the reason."""
         self._crash_listeners.append(listener)
+
+    def on_report(self, listener: Callable[[Any], None]) -> Callable[[], None]:
+        """Call a function with each supervisor report, as an event (REP-1 to REP-8).
+
+        Reports are values with fixed keys, see `supervisors.supervision.reports`. The
+        function runs in the supervisor's turn and must not block.
+
+        Returns:
+            A function that ends the subscription.
+        """
+        with self._lock:
+            self._report_listeners = (*self._report_listeners, listener)
+
+        def end() -> None:
+            with self._lock:
+                self._report_listeners = tuple(each for each in self._report_listeners if each is not listener)
+
+        return end
+
+    def reported(self, report: object) -> None:
+        """Hand a supervisor's report to those that have subscribed. Called by supervisors."""
+        for listener in self._report_listeners:
+            try:
+                listener(report)
+            except Exception:
+                logger.exception("a listener raised; it stays subscribed")
 
     def on_slow_turn(self, listener: Callable[[SlowTurn], None]) -> None:
         """Call a function, on the watching thread, with each turn that takes too long."""

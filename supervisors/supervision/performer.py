@@ -110,8 +110,9 @@ class SupervisorActor(Actor):
         return RestartDelays(backoff, self.system.entropy.stream(f"restart-{self._actor_ref.id}").random)
 
     def on_report(self, report: Report) -> None:
-        """Do something with a report; by default it is logged."""
+        """Do something with a report; by default it is logged and handed out as an event."""
         log_report(report)
+        self.system.reported(report)
 
     # -- what the runtime calls --------------------------------------------
 
