@@ -678,6 +678,21 @@ class Cell:
 
     def _bury(self) -> None:
         """Answer everything in a dead mailbox (step 3)."""
+        turn = thread_turn.turn
+        if not self.fenced or turn.current is not self:
+            self._answer_rest()
+            return
+        # The turn that was fenced may not send any more; what the dead owe is not its doing.
+        # With a depth, whoever gets something is run later, as from a turn.
+        turn.current = None
+        turn.depth += 1
+        try:
+            self._answer_rest()
+        finally:
+            turn.depth -= 1
+            turn.current = self
+
+    def _answer_rest(self) -> None:
         outer = self._outer
         while outer:
             count = len(outer)

@@ -93,6 +93,8 @@ def message_in_words(message: Any) -> str:
         return "(" + ", ".join([message_in_words(each) for each in message[:3]]) + (", ...)" if message[3:] else ")")
     if isinstance(message, Enum):
         return f"{kind.__name__}.{message.name}"
+    if isinstance(message, Cell):
+        return label_of(message)
     return str(kind.__name__)
 
 

@@ -6,12 +6,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from supervisors.actor import Actor
-from supervisors.errors import SupervisorsError
+from supervisors.errors import Exit, SupervisorsError
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError, DeadlockError
-from supervisors.runtime.signals import Down
+from supervisors.runtime.signals import Down, Exited, MonitorRef
 from supervisors.simulation.faults import ALL_WITHIN_CONTRACT, FAULT_KINDS, InjectedFaultError
 from supervisors.simulation.options import SimulationOptions
 from supervisors.simulation.runner import with_options
+from supervisors.simulation.simulation import Client
 from supervisors.supervision.backoff import Backoff
 from supervisors.supervision.child_spec import ChildSpec
 from supervisors.supervision.supervisor import Supervisor
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from supervisors.runtime.ref import ActorRef
     from supervisors.simulation.simulation import Simulation
 
-__all__ = ["Watcher", "Worker", "supervised_workers"]
+__all__ = ["Node", "Watcher", "Worker", "linked_actors", "supervised_workers"]
 
+OFTEN = {kind: FAULT_KINDS[kind].chance * 5 for kind in ALL_WITHIN_CONTRACT}
+VERBS = ("link", "link", "unlink", "monitor", "monitor", "demonitor", "trap", "exit")
 STRATEGIES = ("one_for_one", "one_for_all", "rest_for_one")
 
 # Without a wait between restarts, the children of a killed supervisor whose turns still
@@ -72,7 +75,7 @@ class Watcher(Actor):
             self.monitor(message)
 
 
-@with_options(SimulationOptions(faults={kind: FAULT_KINDS[kind].chance * 5 for kind in ALL_WITHIN_CONTRACT}))
+@with_options(SimulationOptions(faults=OFTEN))
 def supervised_workers(simulation: Simulation) -> None:
     """Let clients ask the workers of a small tree while workers and supervisors crash."""
     system, random = simulation.system, simulation.entropy.stream("workload")
@@ -133,3 +136,53 @@ def _use(simulation: Simulation, watcher: ActorRef[Any], names: list[str], numbe
 def _ask(worker: ActorRef[Any], message: tuple[str, Any]) -> None:
     with suppress(ActorDeadError, AskTimeoutError, DeadlockError, InjectedFaultError):
         worker.ask(message)
+
+
+class Node(Actor):
+    """Links, monitors, and takes both back, as it is told to."""
+
+    crash_on_ask_error = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._monitors: list[MonitorRef] = []
+
+    def on_receive(self, message: Any) -> None:
+        """Do one of few things; news of others is only taken in."""
+        if isinstance(message, (Down, Exited)):
+            return
+        verb, other = message
+        if verb == "link":
+            self.link(other)
+        elif verb == "unlink":
+            self.unlink(other)
+        elif verb == "monitor":
+            self._monitors.append(self.monitor(other))
+        elif verb == "demonitor" and self._monitors:
+            self.demonitor(self._monitors.pop(), flush=True)
+        elif verb == "trap":
+            self.trap_exit()
+        elif verb == "exit":
+            raise Exit("told to")
+
+
+@with_options(SimulationOptions(faults=OFTEN, spare=lambda ref: ref.actor_class is Client))
+def linked_actors(simulation: Simulation) -> None:
+    """Let clients link and monitor actors with each other while these end in every way."""
+    nodes: list[ActorRef[Any]] = []
+    for answer in [simulation.client(_tie, simulation, nodes, number) for number in range(3)]:
+        answer.get()
+
+
+def _tie(simulation: Simulation, nodes: list[ActorRef[Any]], number: int) -> None:
+    random = simulation.entropy.stream(f"client {number}")
+    for _ in range(40):
+        living = [node for node in nodes if node.is_alive()]
+        if len(living) < 6:
+            with suppress(SupervisorsError):
+                nodes.append(simulation.system.start(Node))
+            continue
+        verb = VERBS[int(random.random() * len(VERBS))]
+        living[int(random.random() * len(living))].send((verb, nodes[int(random.random() * len(nodes))]))
+        if random.random() < 0.2:
+            simulation.sleep(random.random())
