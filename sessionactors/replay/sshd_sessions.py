@@ -7,7 +7,7 @@ The rules for one line, in this order, after the clock has moved to its time:
    process takes over and writes some lines (`Starting session`, `Received
    disconnect`, `Disconnected from`) under an id of its own. A line of that kind
    whose process has no connection belongs to the open one of the same client
-   address and port; where there is none, it belongs to nobody and nothing happens.
+   address and port on the same host; where there is none, it belongs to nobody and nothing happens.
 2. **Which session.** A process without one gets one by `Connection from`, `Invalid
    user`, `Failed`, `Accepted`, `maximum authentication attempts exceeded`, what PAM
    says about authentication, or anything else that only the process of a connection
@@ -61,10 +61,11 @@ SUPERSEDED: Final = "superseded"
 _REJECTIONS: Final = frozenset({"authentication_failed", "max_attempts"})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Connection:
     """What is known of the latest connection of a process."""
 
+    host: str
     session: str
     address: str | None = None
     port: int = 0
@@ -99,7 +100,8 @@ class SshdSessions:
         self._system = system
         self._numbers: dict[tuple[str, int], int] = {}  # process -> number of its latest session
         self._connections: dict[tuple[str, int], _Connection] = {}  # process -> its latest connection
-        self._by_client: dict[tuple[str, str, int], _Connection] = {}  # host, address, port -> open connection
+        # Host, address, port -> open connections. A log with gaps can have several; the latest to say so counts.
+        self._by_client: dict[tuple[str, str, int], list[_Connection]] = {}
         self._addresses: set[str] = set()
 
     @property
@@ -130,21 +132,23 @@ class SshdSessions:
                 return
             if not line.is_own:
                 return
-        if own is not None and self._is_live(own):
-            self._system.perform(own.session, "terminate", {"reason": SUPERSEDED})
-            self._close(own)
+        if own is not None:
+            if self._is_live(own):
+                self._system.perform(own.session, "terminate", {"reason": SUPERSEDED})
+            self._close(own)  # also one that ended by itself: its client's lines are nobody's from here on
         self._open(line)
 
     def _parent_of(self, line: SshdLine) -> _Connection | None:
         if line.address is None or not line.port:
             return None
-        return self._by_client.get((line.host, line.address, line.port))
+        found = self._by_client.get((line.host, line.address, line.port))
+        return found[-1] if found else None
 
     def _open(self, line: SshdLine) -> None:
         """Start the next session of a process, and do what the line says."""
         process = (line.host, line.pid)
         number = self._numbers[process] = self._numbers.get(process, 0) + 1
-        connection = self._connections[process] = _Connection(f"{line.host}:{line.pid}#{number}")
+        connection = self._connections[process] = _Connection(line.host, f"{line.host}:{line.pid}#{number}")
         metadata: dict[str, object] = {"host": line.host, "pid": line.pid}
         if line.address is not None:
             metadata["address"] = line.address
@@ -196,15 +200,17 @@ class SshdSessions:
             self._addresses.add(line.address)
         if line.port and not connection.port:
             connection.port = line.port
-            self._by_client[line.host, line.address, line.port] = connection
+            self._by_client.setdefault((line.host, line.address, line.port), []).append(connection)
 
     def _close(self, connection: _Connection) -> None:
-        connection.is_over = True
-        host = connection.session.rpartition(":")[0]
-        if connection.address is not None:
-            client = (host, connection.address, connection.port)
-            if self._by_client.get(client) is connection:
+        if connection.port and not connection.is_over:
+            assert connection.address is not None
+            client = (connection.host, connection.address, connection.port)
+            found = self._by_client[client]
+            found.remove(connection)
+            if not found:
                 del self._by_client[client]
+        connection.is_over = True
 
     def _is_live(self, connection: _Connection) -> bool:
         return self._system.state_of(connection.session) not in (None, TERMINATED)

@@ -179,6 +179,7 @@ def _client(text: str) -> tuple[str | None, str | None]:
 def _deal_out(said: list[Said]) -> list[Connection]:
     """Give every line to the connection it belongs to; lines that belong to none are left out."""
     connections: list[Connection] = []
+    with_port: list[Connection] = []
     latest: dict[tuple[str, str], Connection] = {}
     for line in said:
         process = (line.host, line.pid)
@@ -192,7 +193,7 @@ def _deal_out(said: list[Said]) -> list[Connection]:
         if own is None or is_another:
             target = None
             if line.what in ("leaves", "other"):
-                target = _same_client(connections, line)
+                target = _same_client(with_port, line)
                 if target is None and not line.is_own:
                     continue
         elif own.is_over:
@@ -207,6 +208,8 @@ def _deal_out(said: list[Said]) -> list[Connection]:
             target = latest[process] = Connection([])
             connections.append(target)
         target.lines.append(line)
+        if target.port is None and line.port is not None:
+            with_port.append(target)
         target.address = target.address or line.address
         target.port = target.port or line.port
         target.is_over = target.is_over or line.what == "leaves"

@@ -115,6 +115,12 @@ def test_a_child_that_leaves_ends_the_session_of_its_client(story):
     assert edges[2:] == ["web:1#1 active->terminated disconnected @ 5"]
 
 
+def test_of_two_open_sessions_of_one_client_the_latest_is_ended_first(story):
+    left = "Disconnected from P"
+    edges = story(sshd_line(0, CONNECTED, 1), sshd_line(1, CONNECTED, 2), sshd_line(2, left, 3), sshd_line(3, left, 3))
+    assert edges == ["web:2#1 new->terminated disconnected @ 2", "web:1#1 new->terminated disconnected @ 3"]
+
+
 def test_a_child_of_another_host_ends_nothing(story):
     lines = [sshd_line(0, ACCEPTED, 1), sshd_line(5, "Disconnected from P", 2, "db"), sshd_line(9, SESSION_CLOSED, 1)]
     assert story(*lines)[2:] == ["web:1#1 active->terminated disconnected @ 9"]
@@ -173,6 +179,22 @@ def test_a_process_id_that_comes_back_ends_what_was_never_closed(story, next_lin
     edges = story(sshd_line(0, ACCEPTED), sshd_line(9, next_line))
     assert edges[2] == "web:1#1 active->terminated superseded @ 9"
     assert edges[3].startswith("web:1#2 ")
+
+
+def test_a_client_whose_process_id_has_come_back_is_not_waited_for(story):
+    left = "Disconnected from P [preauth]"
+    edges = story(
+        sshd_line(0, CONNECTED),
+        sshd_line(9, "Connection from 192.0.2.2 port 5 on 10.0.0.1 port 22"),
+        sshd_line(9, left),
+        reap_after=1,
+        reap_interval=1,
+    )
+    assert edges[0] == "web:1#1 new->terminated reaped @ 2"
+    assert edges[1:] == [
+        "web:1#2 new->terminated superseded @ 9",
+        "web:1#3 new->terminated disconnected @ 9",
+    ]
 
 
 def test_any_other_line_keeps_a_session_from_falling_idle(story):
