@@ -27,7 +27,7 @@ from supervisors.runtime.outcomes import ForkedError, StartError
 from supervisors.runtime.pykka_adapter import show_to_registry
 from supervisors.runtime.ref import ActorRef, PinnedRef
 from supervisors.runtime.scheduler import ManualScheduler, ThreadScheduler
-from supervisors.runtime.small_set import with_item
+from supervisors.runtime.small_set import with_item, without_item
 from supervisors.runtime.turn import thread_turn
 from supervisors.runtime.watchdog import SlowTurn, Watchdog
 from supervisors.timers.service import TimerService, checked_delay, checked_reading
@@ -176,6 +176,7 @@ class ActorSystem:
         name: Hashable = None,
         dispatch: str | None = None,
         monitor: MonitorRef | None = None,
+        start_timeout: float | None = None,
     ) -> ActorRef[A]:
         """Start an actor; the general form behind the other verbs.
 
@@ -189,7 +190,13 @@ class ActorSystem:
             dispatch: `"inline"`, `"shared"` or `"pinned"` instead of the class's own.
             monitor: a monitor of the running actor's that has no target yet;
                 it is set before the new actor's first step (MON-10).
+            start_timeout: seconds that the start may take when it is waited for;
+                then the actor is killed and `StartError("timeout")` raised, and no
+                `Exited` or `Down` of it is left behind (PROC-7). None: no limit. The
+                start of an inline actor runs on this thread and is never cut short.
         """
+        if start_timeout is not None:
+            start_timeout = checked_delay("start_timeout", start_timeout)
         kind = actor_class.dispatch if dispatch is None else dispatch
         if kind not in (INLINE, SHARED, PINNED, PROCESS):
             raise InvalidArgumentError("dispatch", kind, f"{INLINE!r}, {SHARED!r}, {PINNED!r} or {PROCESS!r}")
@@ -224,8 +231,16 @@ class ActorSystem:
             started = ref.prepare()
             given = True
             ref._gate += TOKEN  # noqa: SLF001 - from here on the mailbox is anybody's
-            ref.come_up(started, wait=report)
+            ref.come_up(started, wait=report, timeout=start_timeout)
             if report:
+                if start_timeout is not None and not started.is_done():
+                    # What its end would tell the starter is forgotten before it ends.
+                    if parent is not None:
+                        parent.links = without_item(parent.links, ref)
+                    if monitor is not None and monitor.owner is not None:
+                        monitor.owner.monitors = without_item(monitor.owner.monitors, monitor)
+                    ref.kill()
+                    raise StartError("timeout", ref)
                 started.get(timeout=None)
         except (StartError, IgnoreStart) as outcome:
             if born and not given:

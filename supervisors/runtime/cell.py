@@ -358,13 +358,19 @@ class Cell:
         self._starting = started
         return started
 
-    def come_up(self, started: ScheduledFuture[None], *, wait: bool) -> None:
-        """Start the actor: an inline one on this thread, any other on a worker."""
+    def come_up(self, started: ScheduledFuture[None], *, wait: bool, timeout: float | None = None) -> None:
+        """Start the actor: an inline one on this thread, any other on a worker.
+
+        Args:
+            started: set when it is up, or will not be.
+            wait: return only then, or when the time is up.
+            timeout: seconds to wait; None waits without end.
+        """
         turn = thread_turn.turn
         if not self._inline or turn.depth >= NESTING_MAX:
             self._hand_over()
             if wait:
-                started.settle(None)
+                started.settle(timeout)
             return
         caller = turn.current
         if caller is not None:
