@@ -3,7 +3,7 @@
 from supervisors.simulation.checkers import STOCK_CHECKERS, Checker
 from supervisors.simulation.faults import ALL_WITHIN_CONTRACT, FAULT_KINDS, FaultKind, InjectedFaultError
 from supervisors.simulation.options import SimulationOptions
-from supervisors.simulation.runner import SimulationFailedError, explore, run_seed, simulate, with_options
+from supervisors.simulation.runner import SimulationFailedError, explore, run_seed, run_twice, simulate, with_options
 from supervisors.simulation.scheduler import ForeignThreadError, NoProgressError
 from supervisors.simulation.schedules import Exhaustive, Pct, RandomOrder, Replay, RoundRobin, Schedule
 from supervisors.simulation.simulation import Simulation
@@ -33,6 +33,7 @@ __all__ = [
     "ViolationError",
     "explore",
     "run_seed",
+    "run_twice",
     "simulate",
     "with_options",
 ]

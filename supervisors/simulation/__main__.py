@@ -7,7 +7,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from supervisors.simulation.runner import SimulationFailedError, run_seed, simulate
+from supervisors.simulation.runner import SimulationFailedError, run_seed, run_twice, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,18 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first seed (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=1, help="how many seeds from there on (default: %(default)s)")
     parser.add_argument("--transcript", action="store_true", help="print every line of a single run")
+    parser.add_argument("--twice", action="store_true", help="run each seed twice and demand the same transcript")
     options = parser.parse_args(arguments)
     if options.runs < 1:
         parser.error(f"--runs: {options.runs} is not allowed; allowed: at least 1")
     workload = _load(parser, options.workload)
     if options.runs == 1:
-        outcome = run_seed(workload, options.seed)
+        outcome = (run_twice if options.twice else run_seed)(workload, options.seed)
         if options.transcript:
             _say(outcome.transcript.rstrip("\n"))
         _say(str(outcome))
         return int(outcome.failed)
     try:
-        outcomes = simulate(workload, range(options.seed, options.seed + options.runs))
+        outcomes = simulate(workload, range(options.seed, options.seed + options.runs), twice=options.twice)
     except SimulationFailedError as failure:
         _say(str(failure))
         return 1

@@ -6,6 +6,8 @@ the command or the call that repeats it, and a shrunk recipe with its transcript
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from supervisors.errors import SupervisorsError
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from supervisors.simulation.schedules import Schedule
     from supervisors.simulation.verdict import Outcome, Recipe
 
-__all__ = ["SimulationFailedError", "explore", "run_seed", "simulate", "with_options"]
+__all__ = ["SimulationFailedError", "explore", "run_seed", "run_twice", "simulate", "with_options"]
+
+NOT_REPEATABLE = "not repeatable"
 
 TRANSCRIPT_LINES = 60
 """Lines of the transcript that a failure shows: the last ones."""
@@ -87,12 +91,32 @@ def run_seed(
         return simulation.run(workload)
 
 
+def run_twice(workload: Callable[[Simulation], object], seed: int, options: SimulationOptions | None = None) -> Outcome:
+    """Run a seed twice; when the transcripts differ, that is the failure, with the first line that does.
+
+    They differ when something comes from outside the simulation: the wall clock, a
+    source of randomness of one's own, the order of a set, state that is left from
+    the run before.
+    """
+    first, second = run_seed(workload, seed, options), run_seed(workload, seed, options)
+    if first.transcript_hash == second.transcript_hash:
+        return first
+    lines = zip_longest(first.transcript.splitlines(), second.transcript.splitlines(), fillvalue="(the end)")
+    what = "two runs of one seed differ"
+    for one, other in lines:
+        if one != other:
+            what += f", first here:\n  {one}\n  {other}"
+            break
+    return replace(first, verdict="crash", by=NOT_REPEATABLE, what=what)
+
+
 def simulate(
     workload: Callable[[Simulation], object],
     seeds: Iterable[int] = range(100),
     options: SimulationOptions | None = None,
     *,
     shrink_runs: int = 300,
+    twice: bool = False,
 ) -> list[Outcome]:
     """Run a workload under many seeds and return the outcomes.
 
@@ -101,13 +125,16 @@ def simulate(
         seeds: whole numbers.
         options: by default the workload's own (`with_options()`), or the defaults.
         shrink_runs: runs at most to make a failure small; 0: leave it as it is.
+        twice: run each seed twice and demand the same transcript, see `run_twice()`.
 
     Raises:
         SimulationFailedError: for the first seed that fails.
     """
     outcomes = []
     for seed in seeds:
-        outcome = run_seed(workload, seed, options)
+        outcome = run_twice(workload, seed, options) if twice else run_seed(workload, seed, options)
+        if outcome.by == NOT_REPEATABLE:
+            raise SimulationFailedError(workload, outcome, outcome)
         if outcome.failed:
             raise SimulationFailedError(workload, outcome, _shrunk(workload, outcome, options, shrink_runs))
         outcomes.append(outcome)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from supervisors import Actor, ActorDeadError, ActorSystem, Down
+from supervisors import Actor, ActorDeadError, ActorSystem, Down, ScheduledFuture
 from supervisors.simulation import run_seed
 from supervisors.simulation.workloads import linked_actors
 
@@ -23,12 +23,15 @@ class Blocker(Actor):
 class Watcher(Actor):
     """Hands on the first `Down` it gets."""
 
+    def __init__(self, told):
+        super().__init__()
+        self._told = told
+
     def on_receive(self, message):
         if isinstance(message, Down):
-            self.told.set(message.reason)
+            self._told.set(message.reason)
         else:
-            target, self.told = message
-            self.monitor(target)
+            self.monitor(message)
 
 
 @pytest.fixture
@@ -46,16 +49,14 @@ def killed():
 
 def test_monitoring_who_was_killed_in_a_turn_fires(killed):
     system, blocker = killed
-    watcher = system.start(Watcher)
-    told = watcher._actor_weakref()._create_future()
-    watcher.tell((blocker, told))
+    told = ScheduledFuture()
+    system.start(Watcher, told).tell(blocker)
     assert told.get(timeout=5) == "noproc"
 
 
 def test_who_was_killed_in_a_turn_still_answers_after_somebody_has_monitored_it(killed):
     system, blocker = killed
-    watcher = system.start(Watcher)
-    watcher.ask((blocker, watcher._actor_weakref()._create_future()))
+    system.start(Watcher, ScheduledFuture()).ask(blocker)
     with pytest.raises(ActorDeadError):
         blocker.ask("hello", timeout=5)
 

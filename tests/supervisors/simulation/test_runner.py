@@ -8,6 +8,7 @@ from supervisors.simulation import (
     SimulationOptions,
     explore,
     run_seed,
+    run_twice,
     simulate,
     with_options,
 )
@@ -124,3 +125,22 @@ def test_a_schedule_can_be_given_by_hand():
 
     run_seed(harmless, 1, schedule=First())
     assert chosen
+
+
+def test_what_does_not_come_from_the_seed_is_found_by_running_it_twice():
+    outside = iter(range(100))
+
+    def workload(simulation):
+        simulation.system.start(Echo).ask(next(outside))
+
+    outcome = run_twice(workload, 1)
+    assert (outcome.verdict, outcome.by) == ("crash", "not repeatable")
+    assert "ask 0" in outcome.what
+    assert "ask 1" in outcome.what
+    with pytest.raises(SimulationFailedError, match="two runs of one seed differ"):
+        simulate(workload, range(1), twice=True)
+
+
+def test_a_seed_that_repeats_is_judged_as_usual():
+    assert run_twice(harmless, 1) == run_seed(harmless, 1)
+    assert run_twice(lambda simulation: 1 // 0, 1).by == "ZeroDivisionError"
