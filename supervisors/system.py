@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, cast, final
 
 from supervisors.clock import Clock, SystemClock, VirtualClock
 from supervisors.entropy import Entropy
@@ -220,27 +220,14 @@ class ActorSystem:
         try:
             ref = self._construct(actor_class, args, kwargs or {}, birth, report=report)
             self._admit(ref, name)
-            if parent is not None:
-                ref.parent = parent
-                ref.links = with_item(None, parent)
-                parent.links = with_item(parent.links, ref)
-            if monitor is not None and monitor.owner is not None:
-                monitor.target = ref
-                ref.watchers = with_item(None, monitor)
-                monitor.owner.monitors = with_item(monitor.owner.monitors, monitor)
+            _connect(ref, parent, monitor)
             started = ref.prepare()
             given = True
             ref._gate += TOKEN  # noqa: SLF001 - from here on the mailbox is anybody's
             ref.come_up(started, wait=report, timeout=start_timeout)
             if report:
                 if start_timeout is not None and not started.is_done():
-                    # What its end would tell the starter is forgotten before it ends.
-                    if parent is not None:
-                        parent.links = without_item(parent.links, ref)
-                    if monitor is not None and monitor.owner is not None:
-                        monitor.owner.monitors = without_item(monitor.owner.monitors, monitor)
-                    ref.kill()
-                    raise StartError("timeout", ref)
+                    _cut_short(ref, parent, monitor)
                 started.get(timeout=None)
         except (StartError, IgnoreStart) as outcome:
             if born and not given:
@@ -574,6 +561,28 @@ class ActorSystem:
         clock = self.clock
         assert isinstance(clock, VirtualClock)
         clock.move_to(max(reading, clock.monotonic()))
+
+
+def _connect(ref: ActorRef[Any], parent: Cell | None, monitor: MonitorRef | None) -> None:
+    """Link and monitor a new actor before its first step (LINK-12, MON-10)."""
+    if parent is not None:
+        ref.parent = parent
+        ref.links = with_item(None, parent)
+        parent.links = with_item(parent.links, ref)
+    if monitor is not None and monitor.owner is not None:
+        monitor.target = ref
+        ref.watchers = with_item(None, monitor)
+        monitor.owner.monitors = with_item(monitor.owner.monitors, monitor)
+
+
+def _cut_short(ref: ActorRef[Any], parent: Cell | None, monitor: MonitorRef | None) -> NoReturn:
+    """Kill an actor whose start takes too long; what its end would tell the starter is forgotten first (PROC-7)."""
+    if parent is not None:
+        parent.links = without_item(parent.links, ref)
+    if monitor is not None and monitor.owner is not None:
+        monitor.owner.monitors = without_item(monitor.owner.monitors, monitor)
+    ref.kill()
+    raise StartError("timeout", ref)
 
 
 def _call(listener: Callable[[Any, object], None], ref: Cell, what: object) -> None:
