@@ -39,6 +39,9 @@ _APOSTROPHE: Final = "'"
 _LOG_AUDIT: Final = 13
 """Syslog's facility for audit messages."""
 
+# Made once: json.dumps() makes a new encoder for each call that is not all defaults.
+_to_json: Final = json.JSONEncoder(allow_nan=False).encode
+
 _SYSLOG_SEVERITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
 
@@ -67,10 +70,10 @@ def row_of(record: AuditRecord) -> dict[str, object]:
 def json_of(value: object) -> str:
     """Return JSON in ASCII on one line; of what JSON cannot say, the nearest thing that it can."""
     try:
-        return json.dumps(value, allow_nan=False)
+        return _to_json(value)
     except (TypeError, ValueError, RecursionError):
         # No writer logs such data, so this entry was made by somebody else.
-        return json.dumps(plain(value, frozenset()), allow_nan=False)
+        return _to_json(plain(value, frozenset()))
 
 
 def line_of(record: AuditRecord) -> str:
@@ -157,12 +160,12 @@ def _syslog_line(record: AuditRecord) -> str:
 
 def _parameter(text: str) -> str:
     """Return a value as RFC 5424 wants it between quotes: a backslash before quotes, backslashes and brackets."""
-    return "".join(f"\\{character}" if character in '"\\]' else character for character in _visible(text))
+    return _visible(text).replace("\\", "\\\\").replace('"', '\\"').replace("]", "\\]")
 
 
 def _visible(text: str) -> str:
     """Return text with everything that is not printable as an escape."""
-    if text.isprintable():
+    if text.isprintable():  # nearly all are
         return text
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
@@ -173,4 +176,4 @@ def _iso_time(wall_time: float) -> str | None:
         moment = dt.datetime.fromtimestamp(wall_time, dt.UTC)
     except (OverflowError, ValueError, OSError, TypeError):
         return None
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z" if moment.year >= 1000 else None
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

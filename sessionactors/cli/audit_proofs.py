@@ -124,7 +124,8 @@ def verify_proof_command(file: str, public_key: str, old_head: str | None, *, as
             if note is not None:
                 raise Failure("--old-head is for consistency proofs, and this is an inclusion proof.")
             head = proof.check(verifier)
-            record = decode(proof.leaf)
+            with formed(file, "proof of an entry that this program can show"):
+                record = decode(proof.leaf)
             found = {"kind": "inclusion", "index": proof.index, "event": row_of(record)}
             text = f"entry {proof.index} of {head.size} is\n{line_of(record)}"
     if as_json:

@@ -47,6 +47,7 @@ class TestInclusion:
     def test_each_entry_can_be_proved(self, reader, verifier):
         for index in range(23):
             proof = parse_proof(prove_inclusion(reader, verifier, index).to_bytes())
+            assert isinstance(proof, InclusionProof)
             assert proof.check(verifier).size == 23
             assert decode(proof.leaf).sequence == index
 
@@ -95,6 +96,7 @@ class TestConsistency:
         for (note,) in look(log_path, "SELECT note FROM heads"):
             old = open_checkpoint(note, verifier)
             proof = parse_proof(prove_consistency(reader, verifier, old).to_bytes())
+            assert isinstance(proof, ConsistencyProof)
             assert proof.check(verifier, old).size == 23
 
     def test_a_head_with_another_root_is_not(self, reader, verifier, old):
@@ -163,3 +165,30 @@ class TestForm:
         note = sign_checkpoint(Checkpoint("example.com/log", 2, bytes(32)), signer)
         with pytest.raises(InvalidArgumentError, match="128 lines"):
             parse_proof(ConsistencyProof(1, (bytes(32),) * 129, note).to_bytes())
+
+
+def _flips(text):
+    """Yield a text with each of its bits flipped."""
+    for position in range(len(text)):
+        for bit in range(8):
+            yield text[:position] + bytes((text[position] ^ 1 << bit,)) + text[position + 1 :]
+
+
+def test_every_flipped_bit_of_an_inclusion_proof_is_refused(reader, verifier):
+    text = prove_inclusion(reader, verifier, 13).to_bytes()
+    for changed in _flips(text):
+        with pytest.raises((InvalidArgumentError, AuditDamagedError, AuditKeyError)):
+            parse_proof(changed).check(verifier)
+
+
+def test_every_flipped_bit_of_a_consistency_proof_is_refused(reader, verifier, old):
+    text = prove_consistency(reader, verifier, old).to_bytes()
+    for changed in _flips(text):
+        with pytest.raises((InvalidArgumentError, AuditDamagedError, AuditKeyError)):
+            _check_as_consistency(parse_proof(changed), verifier, old)
+
+
+def _check_as_consistency(proof, verifier, old):
+    if not isinstance(proof, ConsistencyProof):
+        raise InvalidArgumentError("proof", proof, "a consistency proof")
+    proof.check(verifier, old)
