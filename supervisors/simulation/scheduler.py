@@ -52,6 +52,10 @@ __all__ = ["ForeignThreadError", "NoProgressError", "SimulatedScheduler"]
 logger = logging.getLogger("supervisors.simulation")
 
 
+INTERRUPT_POLL: Final = 0.05
+"""Seconds between two looks at whether an interrupted program has the baton already."""
+
+
 class NoProgressError(UsageError):
     """The program waits for what can never come, or the run has gone over its steps."""
 
@@ -64,13 +68,14 @@ class ForeignThreadError(UsageError):
 class _Waiter:
     """A turn, or the program outside, that waits; a unit once it can go on."""
 
-    __slots__ = ("error", "gate", "id", "is_idle_enough", "limit", "over", "ref")
+    __slots__ = ("error", "gate", "has_baton", "id", "is_idle_enough", "limit", "over", "ref")
 
     def __init__(self, ref: Cell | None) -> None:
         self.id = 0 if ref is None else ref.id
         self.ref = ref
         self.gate = threading.Lock()
         self.gate.acquire()
+        self.has_baton = False
         self.over = False  # it is a unit, or has gone on
         self.error: BaseException | None = None
         self.is_idle_enough = False  # goes on when nothing is ready
@@ -341,8 +346,10 @@ class SimulatedScheduler:
             unit = self._choose()
             if unit is not waiter:
                 self._hand_to(unit)
-                self._acquire(waiter)
-                self.running = get_ident()
+                try:
+                    self._acquire(waiter)
+                finally:
+                    self.running = get_ident()
         finally:
             turn.current = current
             self._parked.pop(waiter, None)
@@ -358,12 +365,15 @@ class SimulatedScheduler:
         except KeyboardInterrupt:
             # Ctrl-C reaches the program outside while an actor runs; the baton first.
             self._interrupted = True
-            waiter.gate.acquire()
+            while not waiter.gate.acquire(timeout=INTERRUPT_POLL):
+                if waiter.has_baton:
+                    break  # the interrupt has come just after the acquire
             self._interrupted = False
             raise
 
     def _hand_to(self, unit: Any) -> None:
         if isinstance(unit, _Waiter):
+            unit.has_baton = True
             unit.gate.release()
             return
         if self._idle:
@@ -394,7 +404,7 @@ class SimulatedScheduler:
                     return
                 unit = self._choose()
             self._idle.append(carrier)
-            unit.gate.release()
+            self._hand_to(unit)
 
     # -- choosing ----------------------------------------------------------
 

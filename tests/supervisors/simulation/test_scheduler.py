@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import threading
 
 import pytest
@@ -220,4 +221,20 @@ def test_no_thread_is_left_after_the_end_even_if_a_turn_waits_for_ever():
         gate, relay = simulation.system.start(Gatekeeper), simulation.system.start(Relay)
         relay.tell((gate, "wait"))
         simulation.system.settle()
+    assert not [each for each in threading.enumerate() if each.name.startswith("supervisors-simulation")]
+
+
+def test_ctrl_c_while_an_actor_runs_ends_the_run_and_leaves_no_thread():
+    class Impatient(Actor):
+        def on_receive(self, message):
+            if message == "once":
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            self.actor_ref.tell("again")
+
+    def workload(simulation):
+        simulation.system.start(Impatient).tell("once")
+        simulation.system.settle()
+
+    with pytest.raises(KeyboardInterrupt):
+        run_seed(workload, 1)
     assert not [each for each in threading.enumerate() if each.name.startswith("supervisors-simulation")]
