@@ -29,7 +29,7 @@ from supervisors.runtime import futures, turn
 from supervisors.runtime.scheduler import ThreadScheduler
 from supervisors.runtime.turn import Turn, thread_turn
 
-__all__ = ["Explored", "Seen", "State", "explore", "in_reach", "new_system", "seen"]
+__all__ = ["Explored", "Seen", "SeenDeque", "State", "explore", "in_reach", "new_system", "seen"]
 
 # `make schedules` explores everything with two preemptions; the tests that are too
 # large for that in the normal suite say how many they can afford.
@@ -70,6 +70,22 @@ class Seen(list):
     def __delitem__(self, index):
         write = super().__delitem__
         write(index)
+
+
+class SeenDeque(deque):
+    """A deque whose every use in a mailbox frontrun can see."""
+
+    def append(self, item):
+        write = super().append
+        write(item)
+
+    def popleft(self):
+        write = super().popleft
+        return write()
+
+    def __len__(self):
+        read = super().__len__
+        return read()
 
 
 class Explored(ThreadScheduler):  # type: ignore[misc]  # final for everybody else
