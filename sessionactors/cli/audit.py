@@ -10,6 +10,7 @@ import click
 from sessionactors.cli.audit_command import (
     EXIT_CODES_TEXT,
     EXIT_USAGE,
+    PROVING_CODES_TEXT,
     AuditCommand,
     AuditGroup,
     Failure,
@@ -73,7 +74,7 @@ def _verify(directory: str, public_key: str | None, known_head: str | None, *, a
     return verification.exit_code
 
 
-@audit.command("head", cls=AuditCommand, epilog=EXIT_CODES_TEXT, short_help="Print the last signed head.")
+@audit.command("head", cls=AuditCommand, epilog=PROVING_CODES_TEXT, short_help="Print the last signed head.")
 @click.argument("directory", metavar="DIR")
 @click.option("--public-key", metavar="FILE", help=_PUBLIC_KEY_HELP)
 def _head(directory: str, public_key: str | None) -> None:

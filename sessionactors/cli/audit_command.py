@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EXIT_CODES_TEXT",
     "EXIT_USAGE",
+    "PROVING_CODES_TEXT",
     "AuditCommand",
     "AuditGroup",
     "Failure",
@@ -39,6 +40,12 @@ EXIT_CODES_TEXT: Final = """
 Exit codes: 0 everything is as it was signed, 1 something was altered, 2 a writer was
 interrupted but all that was committed is there, 3 bad usage or no audit log in DIR,
 4 the key does not fit, 130 after Ctrl-C.
+"""
+
+PROVING_CODES_TEXT: Final = """
+\b
+Exit codes: 0 done, 1 what is stored is not what was signed, 3 bad usage or no audit log in
+DIR, 4 the key does not fit, 130 after Ctrl-C.
 """
 
 

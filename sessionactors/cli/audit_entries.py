@@ -116,8 +116,8 @@ def export_command(
     syslog  RFC 5424, facility 13 (audit), one line for each entry
 
     All entries are written up to the last signed head, or those that the options want;
-    --out appears only once it is complete. Whether the export was itself logged is said
-    on the standard error.
+    --out appears only once it is complete. Of the log only that head is verified here: run
+    `verify` first. Whether the export was itself logged is said on the standard error.
     """  # noqa: D301 - \b is click's
     from sessionactors.audit.exports import export  # noqa: PLC0415
     from sessionactors.audit.proofs import signed_head  # noqa: PLC0415

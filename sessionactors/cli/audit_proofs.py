@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sessionactors.cli.audit_command import (
-    EXIT_CODES_TEXT,
+    PROVING_CODES_TEXT,
     AuditCommand,
     Failure,
     formed,
@@ -21,7 +21,7 @@ from sessionactors.cli.audit_command import (
 __all__ = ["consistency_command", "prove_command", "verify_proof_command"]
 
 
-@click.command("prove", cls=AuditCommand, epilog=EXIT_CODES_TEXT, short_help="Prove that an entry is in the log.")
+@click.command("prove", cls=AuditCommand, epilog=PROVING_CODES_TEXT, short_help="Prove that an entry is in the log.")
 @click.argument("directory", metavar="DIR")
 @click.argument("index", metavar="INDEX", type=click.IntRange(min=0))
 @click.option("--public-key", metavar="FILE", help="The log's public key; DIR/audit.pub if not given.")
@@ -49,7 +49,7 @@ def prove_command(directory: str, index: int, public_key: str | None) -> None:
 
 
 @click.command(
-    "consistency", cls=AuditCommand, epilog=EXIT_CODES_TEXT, short_help="Prove that the log only grew since a head."
+    "consistency", cls=AuditCommand, epilog=PROVING_CODES_TEXT, short_help="Prove that the log only grew since a head."
 )
 @click.argument("directory", metavar="DIR")
 @click.argument("old_head", metavar="OLD_HEAD_FILE")
@@ -59,6 +59,9 @@ def consistency_command(directory: str, old_head: str, public_key: str | None) -
 
     OLD_HEAD_FILE is what `head` printed then. The proof is text in the form in which a
     C2SP witness is sent a new head; `verify-proof --old-head` checks it without the log.
+
+    This compares the hashes of the entries. That the entries are still what was hashed is
+    shown by `verify`, which takes the older head as --known-head.
 
     \b
     Example:
