@@ -192,6 +192,17 @@ def test_a_proof_is_checked_without_the_log(proof, key, capsys):
     assert json.loads(capsys.readouterr().out)["event"]["data"] == {"at": 13}
 
 
+def test_heads_and_proofs_are_made_beside_a_writer(directory, capsys):
+    with AuditLog(directory) as log:
+        log.append_many([(1.0, 1.0, None, KIND, "note", None)])
+        log.commit()
+        log.append_many([(1.0, 1.0, None, KIND, "note", None)])  # not committed, so not there
+        assert main(["audit", "head", str(directory)]) == 0
+        assert capsys.readouterr().out.splitlines()[1] == "21"
+        assert main(["audit", "prove", str(directory), "20"]) == 0
+        assert main(["audit", "prove", str(directory), "21"]) == 3
+
+
 def test_a_proof_of_another_place_does_not_hold(proof, key, capsys):
     proof.write_bytes(proof.read_bytes().replace(b"index 13", b"index 12"))
     assert main(["audit", "verify-proof", str(proof), "--public-key", key]) == 1
