@@ -246,7 +246,7 @@ class ActorSystem:
     def _spawn_process(
         self, actor_class: type[A], args: tuple[Any, ...], kwargs: dict[str, Any] | None, **options: Any
     ) -> ActorRef[A]:
-        if isinstance(self.scheduler, ManualScheduler):
+        if not isinstance(self.scheduler, ThreadScheduler):
             raise InvalidArgumentError("dispatch", PROCESS, "another kind: a process does not live in virtual time")
         from supervisors.process_actor import ProcessActor  # noqa: PLC0415 - few need it, and it needs msgpack
 

@@ -238,3 +238,8 @@ def test_ctrl_c_while_an_actor_runs_ends_the_run_and_leaves_no_thread():
     with pytest.raises(KeyboardInterrupt):
         run_seed(workload, 1)
     assert not [each for each in threading.enumerate() if each.name.startswith("supervisors-simulation")]
+
+
+def test_a_process_is_refused_because_it_does_not_live_in_virtual_time(simulation):
+    with pytest.raises(ValueError, match="virtual time"):
+        simulation.system.spawn(Echo, link=False, report=True, dispatch="process")
