@@ -13,7 +13,7 @@ from tests.conformance.otp_traces import main
 from tests.conformance.test_links import SPAWN
 
 GOOD = json.dumps(SPAWN)
-BAD = json.dumps(SPAWN | {"id": "wrong", "final": SPAWN["final"] | {"alive": []}})
+BAD = json.dumps({**SPAWN, "id": "wrong", "final": {**dict(SPAWN["final"]), "alive": []}})
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
-from supervisors import ChildSpec, Supervisor, start_named
+from supervisors import ChildSpec, Supervisor, server, start_named
 from supervisors.quarantine import Quarantine, Quarantined, quarantined
-from supervisors.server import NoReply, Reply, Server, cast
+from supervisors.server import NoReply, Reply, Server
 from tests.supervisors.actors import Doer
 
 
@@ -86,7 +88,7 @@ def test_one_and_true_are_different_messages():
 def test_a_cast_to_a_server_is_quarantined_as_well(system):
     supervised(system, Counter)
     for _ in range(10):
-        cast(system.whereis("child"), "poison")
+        server.cast(system.whereis("child"), "poison")
     assert system.whereis("child").ask("alive") == "alive"
 
 
@@ -122,6 +124,6 @@ def test_a_limit_that_makes_no_sense_is_refused(after):
 
 def test_only_actor_classes_can_be_wrapped():
     with pytest.raises(TypeError, match="actor_class"):
-        quarantined(int, Quarantine())
+        quarantined(cast("Any", int), Quarantine())
     with pytest.raises(TypeError, match="quarantine"):
-        quarantined(Parser, None)
+        quarantined(Parser, cast("Any", None))

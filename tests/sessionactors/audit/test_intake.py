@@ -1,4 +1,5 @@
 import threading
+from typing import Any, cast
 
 import pytest
 
@@ -139,7 +140,7 @@ class Taker:
 
 def test_no_wake_up_is_lost_between_threads():
     taker = Taker()
-    intake = Intake(lambda: taker, 1_000_000, 1_000_000)
+    intake = Intake(lambda: cast("Any", taker), 1_000_000, 1_000_000)
     threads, each = 4, 5_000
     taking = threading.Thread(target=taker.run, args=(intake, threads * each))
     putting = [
