@@ -37,7 +37,7 @@ FLUSH: Final = "flush"
 _TRANSITION: Final = kind_of("state_transition")
 _PACKED_MAX: Final = 4096
 _FACTS_MAX: Final = 2
-_REPEATING: Final = frozenset((str, int, bool, type(None)))
+_REPEATING: Final = frozenset({str, int, bool, float, type(None)})
 
 _RETRY_AFTER: Final = 1.0
 """Seconds until a batch that could not be written is tried again."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BoundSystem", "open_replay_system"]
 
-_BATCH_MAX: Final = 10_000
+_BATCH_MAX: Final = 50_000
 _BATCH_DELAY: Final = 86_400.0  # simulated seconds
 _CRASHES_MAX: Final = 1000  # services may be killed this often in a simulated second, for --crash-every
 
