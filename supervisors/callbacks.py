@@ -7,9 +7,9 @@ caller without crashing, anything else is a crash.
 
 from __future__ import annotations
 
-from supervisors.errors import SupervisorsError
+from supervisors.errors import Refusal, SupervisorsError
 
-__all__ = ["BadReturnError", "Throw", "UndefinedCallbackError"]
+__all__ = ["BadReturnError", "Throw", "UnaskedRefusalError", "UndefinedCallbackError"]
 
 
 class Throw(SupervisorsError):  # noqa: N818 - a return by another way, not an error
@@ -46,3 +46,19 @@ class UndefinedCallbackError(SupervisorsError, NotImplementedError):
     def __init__(self, owner: object, name: str) -> None:
         self.name = name
         super().__init__(f"{type(owner).__name__} needs a method {name}()")
+
+
+class UnaskedRefusalError(SupervisorsError):
+    """A callback has refused something that nobody had asked for.
+
+    A refusal is an answer. In the callback of a cast, a plain message or a time-out
+    there is nobody to get it, so it is an error like any other (SRV-11, STM-47):
+    dropping it would hide that the work was not done.
+
+    Attributes:
+        refusal: what was raised.
+    """
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(f"nobody had asked, and the callback refused: {refusal}")

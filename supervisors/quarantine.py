@@ -9,10 +9,15 @@ actor class can be wrapped::
 
 All incarnations of the wrapped class share the quarantine. It costs nothing for
 classes that are not wrapped, and one look into a usually empty dict for those that are.
+
+What counts is the message in hand when the actor ends abnormally by its own doing. A
+message that was postponed, or whose work goes on in a later step (`Continue`), is not
+in hand any more when that step fails.
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, final
@@ -20,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, final
 from supervisors.actor import Actor
 from supervisors.behaviour import Cast
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, Refusal
-from supervisors.exits import Crashed
+from supervisors.exits import is_abnormal
 from supervisors.runtime.signals import Down, Exited
 
 if TYPE_CHECKING:
@@ -31,7 +36,6 @@ __all__ = ["Quarantine", "Quarantined", "quarantined"]
 A = TypeVar("A", bound=Actor)
 
 _KEPT_MAX: Final = 1000
-_SHOWN_MAX: Final = 4096  # characters of what cannot be hashed
 
 
 class Quarantined(Refusal):
@@ -52,8 +56,8 @@ class Quarantined(Refusal):
 class Quarantine:
     """Which messages have crashed an actor, and how often.
 
-    Messages are the same when they are equal; those that cannot be hashed, when
-    they look the same.
+    Messages are the same when they are of one class and look the same (`repr`): 1,
+    1.0 and True differ, and an object that shows its address is the same only as itself.
 
     Args:
         after: crashes by the same message after which it is a dead letter, 1 or more.
@@ -148,6 +152,7 @@ def _receive_tell(self: Any, message: Any) -> None:
     quarantine: Quarantine = self.quarantine
     told = message.message if isinstance(message, Cast) else message
     if isinstance(told, (Down, Exited)):
+        self._in_hand = None
         self._base.receive_tell(self, message)
         return
     if quarantine.holds(told):
@@ -160,14 +165,14 @@ def _receive_tell(self: Any, message: Any) -> None:
 
 def _ending(self: Any, reason: object, *, crash: bool, by_signal: bool) -> object:
     in_hand, self._in_hand = self._in_hand, None
-    if in_hand is not None and isinstance(reason, Crashed) and not by_signal:
+    if in_hand is not None and is_abnormal(reason) and not by_signal:
         self.quarantine.note(in_hand[0])
     return self._base.ending(self, reason, crash=crash, by_signal=by_signal)
 
 
 def _key(message: Any) -> Hashable:
     try:
-        hash(message)
-    except TypeError:
-        return (type(message), repr(message)[:_SHOWN_MAX])
-    return (type(message), message)
+        shown = repr(message)
+    except Exception:  # noqa: BLE001 - whatever a message does when it is looked at
+        return (type(message), id(message))
+    return (type(message), hashlib.sha256(shown.encode("utf-8", "backslashreplace")).digest())

@@ -42,8 +42,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, final
 
 from supervisors.alarm import Alarm, Rung
 from supervisors.behaviour import IGNORE, Behaviour, Cast, EndNow, Ignore, StopRequest, cast, stop
-from supervisors.callbacks import BadReturnError, Throw, UndefinedCallbackError
-from supervisors.errors import Exit, IgnoreStart
+from supervisors.callbacks import BadReturnError, Throw, UnaskedRefusalError, UndefinedCallbackError
+from supervisors.errors import Exit, IgnoreStart, Refusal
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, perform
 from supervisors.runtime.signals import Exited
 
@@ -285,6 +285,8 @@ class Server(Behaviour):
             result = callback(content)
         except Throw as thrown:  # SRV-9
             result = thrown.result
+        except Refusal as refusal:  # SRV-11: nobody has asked, so nobody can be refused
+            raise UnaskedRefusalError(refusal) from refusal
         if result is None:
             return
         if result.__class__ is NoReply:

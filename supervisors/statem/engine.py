@@ -36,7 +36,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, final
 
-from supervisors.callbacks import BadReturnError, Throw
+from supervisors.callbacks import BadReturnError, Throw, UnaskedRefusalError
 from supervisors.errors import Exit, Refusal, SupervisorsError
 from supervisors.exits import Crashed
 from supervisors.statem.actions import (
@@ -229,8 +229,12 @@ class Engine:
         if isinstance(error, Throw):  # STM-6
             return error.result
         if isinstance(error, Refusal):
-            # A refusal is an answer; where nobody waits for one it is dropped.
-            return keep_state() if self.caller is None else keep_state(refuse(error))
+            # A refusal is an answer; where nobody has asked it is an error like any other.
+            if self.caller is not None:
+                return keep_state(refuse(error))
+            unasked = UnaskedRefusalError(error)
+            unasked.__cause__ = error
+            return Stop(_reason_of(unasked))
         return Stop(_reason_of(error))
 
     def _transit(self, event: Event, result: Any) -> Sequence[Effect]:

@@ -134,9 +134,15 @@ class ChildSpec:
         """
         made = object.__new__(ChildSpec)
         assign = object.__setattr__
-        for name in _FIELDS:
-            assign(made, name, getattr(self, name))
+        assign(made, "id", self.id)
+        assign(made, "start", self.start)
         assign(made, "args", args)
+        assign(made, "kwargs", self.kwargs)
+        assign(made, "restart", self.restart)
+        assign(made, "shutdown", self.shutdown)
+        assign(made, "type", self.type)
+        assign(made, "significant", self.significant)
+        assign(made, "modules", self.modules)
         return made
 
 

@@ -26,8 +26,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast, final
 
 from supervisors.actor import Actor
-from supervisors.errors import Exit, InvalidArgumentError, InvalidTypeError, UsageError
-from supervisors.exits import KILLED, NOPROC, NORMAL, SHUTDOWN
+from supervisors.errors import Exit, InvalidArgumentError, InvalidTypeError, Refusal, UsageError
+from supervisors.exits import KILLED, NOPROC, NORMAL, SHUTDOWN, Crashed
 from supervisors.links import link, unlink
 from supervisors.monitors import demonitor, monitor
 from supervisors.runtime.futures import ScheduledFuture, checked_timeout
@@ -119,7 +119,12 @@ class TaskActor(Actor):
         """Run the function when told to; drop anything else. Called by the runtime."""
         if message.__class__ is not _Go:
             return
-        value = self._function(*self._args)
+        try:
+            value = self._function(*self._args)
+        except Refusal as refusal:
+            # A refusal of somebody whom the function has asked. It is no answer of
+            # this task's, and the task has ended by it as by any other exception.
+            raise Exit(Crashed(refusal)) from refusal
         task = message.task
         if task is not None and task.monitor is not None:
             # The message first: whoever sees the outcome finds it in the mailbox.

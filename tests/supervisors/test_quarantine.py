@@ -4,8 +4,9 @@ from typing import Any, cast
 
 import pytest
 
-from supervisors import ChildSpec, Supervisor, server, start_named
+from supervisors import ChildSpec, MonitorRef, Supervisor, server, start_named
 from supervisors.quarantine import Quarantine, Quarantined, quarantined
+from supervisors.runtime.signals import DownSignal
 from supervisors.server import NoReply, Reply, Server
 from tests.supervisors.actors import Doer
 
@@ -16,7 +17,7 @@ class Parser(Doer):
     def on_receive(self, message):
         if message in ("poison", {"poison": True}):
             raise ValueError("cannot parse")
-        return f"parsed {message}"
+        return super().on_receive(message) if isinstance(message, tuple) else f"parsed {message}"
 
 
 class Counter(Server):
@@ -92,11 +93,48 @@ def test_a_cast_to_a_server_is_quarantined_as_well(system):
     assert system.whereis("child").ask("alive") == "alive"
 
 
-def test_an_end_that_is_no_crash_does_not_count(system):
+def test_an_orderly_end_and_a_kill_do_not_count(system):
     quarantine = supervised(system, Parser)
-    system.whereis("child").send(("exit", "boom"))
+    system.whereis("child").send(("exit", "shutdown"))
     system.whereis("child").kill()
     assert len(quarantine) == 0
+
+
+def test_an_abnormal_exit_of_the_handlers_own_counts(system):
+    quarantine = supervised(system, Parser)
+    system.whereis("child").send(("exit", "boom"))
+    assert quarantine.crashes(("exit", "boom")) == 1
+
+
+def test_long_messages_are_told_apart_to_their_end():
+    quarantine = Quarantine(after=1)
+    quarantine.note([*range(2000), -1])
+    assert quarantine.holds([*range(2000), -1])
+    assert not quarantine.holds([*range(2000), 7])
+
+
+def test_a_message_whose_ask_failed_is_not_blamed_for_a_later_crash(system):
+    quarantine = Quarantine(after=1)
+
+    class Plain(Doer):
+        crash_on_ask_error = False
+
+        def on_receive(self, message):
+            if not isinstance(message, str):
+                raise TypeError("a Down crashes this one")
+            if message == "bad ask":
+                raise ValueError(message)
+            return message
+
+    watched = system.start(Doer)
+    ref = system.start(quarantined(Plain, quarantine))
+    with pytest.raises(ValueError, match="bad ask"):
+        ref.ask("bad ask")
+    monitor = MonitorRef(ref, watched)
+    ref.monitors = (monitor,)
+    ref.signal(DownSignal(monitor, "boom"))
+    assert not ref.is_alive()
+    assert quarantine.crashes("bad ask") == 0
 
 
 def test_a_released_message_is_handled_again():

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from supervisors.callbacks import BadReturnError, Throw
+from supervisors.callbacks import BadReturnError, Throw, UnaskedRefusalError
 from supervisors.errors import Exit, Refusal
 from supervisors.exits import Crashed
 from supervisors.statem.actions import (
@@ -230,11 +230,13 @@ def test_a_refused_call_still_cancels_the_event_timeout():
     assert CancelTimer(TIMEOUT, 1) in machine.call("ask", "x")
 
 
-def test_a_refusal_that_nobody_waits_for_is_dropped():
+def test_stm_47_a_refusal_that_nobody_has_asked_for_ends_the_machine():
     def refuse_it(data):
         raise NotNow
 
-    assert Scripted(table({"go": refuse_it})).cast("go") == [(CAST, "go", "a", 0)]
+    *_, last = Scripted(table({"go": refuse_it})).cast("go")
+    assert isinstance(last.reason, Crashed)
+    assert isinstance(last.reason.error, UnaskedRefusalError)
 
 
 def test_a_refused_enter_call_is_a_crash():
