@@ -198,9 +198,14 @@ class ReplayDriver:
         try:
             system.update_resources(session_id, 1, request.size)
         except Refusal as refusal:
-            if refusal.code != "quota_exceeded":
+            if refusal.code == "quota_exceeded":
+                self._quota_exceeded += 1
+            elif refusal.code == "invalid_value":
+                # The sum of bytes is at what a session can count (2^53). The
+                # request still is one.
+                system.update_resources(session_id, 1, 0)
+            else:
                 raise
-            self._quota_exceeded += 1
         if request.status >= 400:
             self._note_status(session_id, request)
 

@@ -267,3 +267,13 @@ def test_every_operation_can_be_called(tmp_path, op, arguments):
     path.write_text("\n".join(lines))
     report = run(read_log([str(path)]), Options())
     assert (report.requests, report.errors, report.auth_denied, report.quota_exceeded) == (3, 0, 0, 0)
+
+
+def test_sizes_that_no_session_can_count_cost_no_request(tmp_path):
+    line = '1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 999999999999999\n'
+    path = tmp_path / "sizes.log"
+    path.write_text(line * 12 + line.replace("999999999999999", "9007199254740993"))
+    log = read_log((str(path),), log_format="access")
+    report, is_complete = replay_log(log, ReplaySettings(), clock=SystemClock())
+    assert is_complete
+    assert (report.requests, report.bad_lines, report.sessions) == (13, 0, 1)
