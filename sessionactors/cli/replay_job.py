@@ -6,6 +6,7 @@ a mistyped file name is answered in a fraction of the time that takes.
 
 from __future__ import annotations
 
+import gc
 import logging
 import shlex
 import sys
@@ -128,6 +129,10 @@ def _drive(job: ReplayJob, log: Log, settings: ReplaySettings, clock: Clock, beg
     # What the figures are about is reading the log and driving the sessions, not
     # how long Python takes to load the program.
     begun += clock.monotonic() - loading
+    # The log and the program stay until the end: the collector need not look at
+    # them again and again. This process does nothing else.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
     with (
         interrupts_as_stop() as stop,
         Progress(sys.stderr, clock, label="replaying", total=len(log.events)) as progress,

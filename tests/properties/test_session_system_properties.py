@@ -87,7 +87,7 @@ class Sessions(RuleBasedStateMachine):
         kill(self.system, name)
         self.system.actors.settle()
 
-    @precondition(lambda self: len(self.system.directory))
+    @precondition(lambda self: len(self.system.directory) > 0)
     @rule(data=st.data())
     def kill_session(self, data):
         kill(self.system, data.draw(st.sampled_from(self.system.live_sessions())))
