@@ -214,6 +214,7 @@ class SessionSystem(ServiceCalls):
 
         Raises:
             SessionExists: a live session has this id.
+            NotFound: the system stops, or has been stopped.
             InvalidSessionId, InvalidOption, InvalidKind, InvalidValue: bad input.
         """
         checked = identifiers.generate(self._ids) if session_id is None else identifiers.parse(session_id)
@@ -222,12 +223,18 @@ class SessionSystem(ServiceCalls):
             given = self.options.updated(given)
         if self.directory.get(checked) is not None:
             raise SessionExists(checked)
+        if self._is_stopped:
+            # Also while it stops: the supervisor of sessions is busy with their ends,
+            # and who asks it from one of those would wait for itself.
+            raise NotFound(SESSIONS, "running service")
         template = self._templates.get(session_class)
         if template is None:
             template = self._templates[session_class] = _template(session_class)
         sessions = self._service(SESSIONS)
         try:
-            start_child(sessions, template.with_args((checked, given, self._around)))
+            start_child(
+                sessions, template.with_args((checked, given, self._around)), timeout=self.actors.ask_timeout
+            )
         except ActorDeadError as dead:
             raise NotFound(SESSIONS, "running service") from dead
         except ChildStartFailed as failed:

@@ -370,3 +370,19 @@ def test_calls_during_a_stop_are_answered_or_refused():
 def test_a_system_shows_how_it_is(system):
     start_active(system, "a")
     assert repr(system) == "<SessionSystem running: 1 live sessions, 1 started>"
+
+
+def test_a_subscriber_that_starts_a_session_while_the_system_stops_is_refused():
+    outcomes = []
+
+    def start_another(event):
+        try:
+            system.start_session("b")
+        except NotFound as error:
+            outcomes.append(error.code)
+
+    system = SessionSystem(shutdown_timeout=5.0)
+    system.start_session("a")
+    system.subscribe("a", start_another)
+    assert system.stop() == []
+    assert outcomes == ["not_found"]
