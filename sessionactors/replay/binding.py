@@ -34,6 +34,7 @@ __all__ = ["BoundSystem", "open_replay_system"]
 
 _BATCH_MAX: Final = 50_000
 _BATCH_DELAY: Final = 86_400.0  # simulated seconds
+_HARDLY_EVER: Final = 3.0e8  # simulated seconds, nearly ten years
 _CRASHES_MAX: Final = 1000  # services may be killed this often in a simulated second, for --crash-every
 
 
@@ -61,7 +62,7 @@ def open_replay_system(settings: ReplaySettings, *, start: float, directory: Pat
         audit_dir=directory,
         session=options,
         # The limiter forgets a session when it ends, so there is nothing to sweep.
-        limiter=LimiterSettings(capacity=settings.capacity, rate=settings.rate, cleanup_interval=_BATCH_DELAY),
+        limiter=LimiterSettings(capacity=settings.capacity, rate=settings.rate, cleanup_interval=_HARDLY_EVER),
         reaper=ReaperSettings(interval=settings.reap_interval, idle_threshold=settings.reap_after),
         audit=AuditSettings(batch_max=_BATCH_MAX, batch_delay=_BATCH_DELAY),
         clock=VirtualClock(start, start),

@@ -286,8 +286,10 @@ class ReplayDriver:
         """Move the clock to `time`; False when the run was stopped on the way there."""
         if self._pacer is not None and not self._wait_until(time, self._pacer):
             return False
-        # In strides, because a quiet year in a log is half a million sweeps long.
-        while time - self._now > self._stride:
+        # In strides, because a quiet year in a log is half a million sweeps long;
+        # but where nobody is live nothing happens, however long it takes.
+        live = self._system.live_sessions()
+        while len(live) and time - self._now > self._stride:
             self._move_to(self._now + self._stride)
             if self._stop.is_requested:
                 return False

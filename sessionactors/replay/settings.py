@@ -6,8 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sessionactors import bounds
+from sessionactors.errors import InvalidValue
 
-__all__ = ["SSHD_GRACE_TIME", "SSHD_MAX_TRIES", "ReplaySettings"]
+__all__ = ["REAP_INTERVAL_MIN", "SSHD_GRACE_TIME", "SSHD_MAX_TRIES", "ReplaySettings"]
+
+REAP_INTERVAL_MIN: Final = 0.001
+"""The shortest time between sweeps, seconds: a log knows nothing shorter."""
 
 SSHD_GRACE_TIME: Final = 120.0
 """sshd's own `LoginGraceTime`, seconds."""
@@ -55,6 +59,8 @@ class ReplaySettings:
     def __post_init__(self) -> None:
         for name in ("idle_timeout", "reap_after", "reap_interval"):
             object.__setattr__(self, name, bounds.seconds(name, getattr(self, name)))
+        if self.reap_interval < REAP_INTERVAL_MIN:
+            raise InvalidValue("reap_interval", self.reap_interval, f"at least {REAP_INTERVAL_MIN} seconds")
         for name in ("capacity", "rate"):
             object.__setattr__(self, name, bounds.number(name, getattr(self, name), most=1e9))
         bounds.count_or_none("max_requests", self.max_requests)

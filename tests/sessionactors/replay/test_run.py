@@ -277,3 +277,13 @@ def test_sizes_that_no_session_can_count_cost_no_request(tmp_path):
     report, is_complete = replay_log(log, ReplaySettings(), clock=SystemClock())
     assert is_complete
     assert (report.requests, report.bad_lines, report.sessions) == (13, 0, 1)
+
+
+def test_millennia_without_a_session_cost_nothing(tmp_path):
+    path = tmp_path / "years.log"
+    path.write_text(
+        "".join(f'1.2.3.4 - - [17/May/{year}:10:05:03 +0000] "GET / HTTP/1.1" 200 5\n' for year in (2015, 9999))
+    )
+    report, is_complete = replay_log(read_log((str(path),), log_format="access"), ReplaySettings(), clock=SystemClock())
+    assert is_complete
+    assert (report.sessions, report.reaped) == (2, 2)

@@ -46,3 +46,8 @@ def test_sshd_fills_in_only_what_was_left_open():
     assert (ReplaySettings().as_sshd().auth_timeout, ReplaySettings().as_sshd().max_auth_attempts) == (120.0, 6)
     chosen = ReplaySettings(auth_timeout=5, max_auth_attempts=2)
     assert chosen.as_sshd() == chosen
+
+
+def test_an_interval_that_never_lets_time_pass_is_refused():
+    with pytest.raises(InvalidValue, match="reap_interval"):
+        ReplaySettings(reap_interval=1e-9)
