@@ -19,6 +19,7 @@ import gzip
 import json
 import logging
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -53,7 +54,7 @@ def replay_line(line: bytes) -> tuple[str, Difference | None]:
     """
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return "?", Difference("reading the line", "JSON", str(error))
     if not isinstance(record, dict):
         return "?", Difference("reading the line", "an object", type(record).__name__)
@@ -95,7 +96,7 @@ def main(arguments: Iterable[str]) -> int:
                 else:
                     failed += 1
                     print(f"{name}:{number}: {scenario}: {difference}", flush=True)  # noqa: T201 - the report
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             failed += 1
             print(f"{name}: {error}", flush=True)  # noqa: T201
     print(f"{passed} passed, {failed} failed")  # noqa: T201
