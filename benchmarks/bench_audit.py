@@ -46,7 +46,7 @@ def durable_events(effort: Effort) -> Mapping[str, Figure]:
                         log.commit()
 
                 writing.append(rate(count, write))
-            verifying.append(rate(count, lambda directory=directory: verify(directory / "log")))  # type: ignore[misc]
+            verifying.append(rate(count, lambda directory=directory: verify(directory / "log")))  # type: ignore[misc]  # mypy cannot type a default of a lambda
             sizes.append(sum(path.stat().st_size for path in (directory / "log").iterdir()) / count)
         finally:
             shutil.rmtree(directory)
