@@ -290,7 +290,7 @@ class Actor(pykka.Actor):
                 # Pykka's rule for what is no Exception: no failure, but a stop.
                 self.on_stop()
                 return reason
-            logger.error("Unhandled exception in %s:", self, exc_info=error)
+            logger.error("Unhandled exception in %s:", self, exc_info=error)  # PROC-13
             if error is None:
                 self.on_failure(None, None, None)
             else:

@@ -138,7 +138,7 @@ class Groups:
         return len(gone)
 
     def update(self, key: Hashable, function: Callable[[Any], Any], *, ref: ActorRef[Any] | None = None) -> int:
-        """Replace the value of each of the actor's entries under a key by a function of it.
+        """Replace the value of each of the actor's entries under a key by a function of it (EREG-7).
 
         Returns:
             How many there were.

@@ -149,6 +149,9 @@ class ActorSystem:
     def start(self, actor_class: type[A], /, *args: Any, name: Hashable = None, **kwargs: Any) -> ActorRef[A]:
         """Start an actor and wait until it is up (PROC-1, PROC-11).
 
+        What it does by itself afterwards (a continuation, an enter call, messages) may
+        come before or after this returns (PROC-2).
+
         Args:
             actor_class: what to start.
             *args: for its constructor.
@@ -156,7 +159,8 @@ class ActorSystem:
             **kwargs: for its constructor.
 
         Raises:
-            StartError: it did not come up; nothing of it remains.
+            StartError: it did not come up; nothing of it remains: the actor is dead
+                (PROC-10), and its name is free (PROC-9).
             IgnoreStart: it declined.
             NameTakenError: the name belongs to another actor; nothing was started.
             UsageError: the system has been stopped.
@@ -292,7 +296,7 @@ class ActorSystem:
         except Exception as error:
             if not report:
                 raise
-            raise StartError(Crashed(error), actor_class.__name__) from error
+            raise StartError(Crashed(error), actor_class.__name__) from error  # PROC-5
         finally:
             thread_turn.birth = before
         ref: ActorRef[A] | None = getattr(actor, "_actor_ref", None)

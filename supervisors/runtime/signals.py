@@ -3,9 +3,10 @@
 A *signal* is applied to its receiver when the receiver's owner takes it in, and
 may leave a message in its place (SIG-1: two signals from one actor to another
 arrive in the order they were sent, because they share the mailbox with the
-messages; SIG-3 follows, SIG-2 promises nothing between different senders). What a
-signal leaves is an ordinary message, in order with all others (SIG-6). Link and
-monitor tables are therefore only ever touched by the thread
+messages; SIG-3 follows). Signals of different senders, or to different receivers, are
+in no order that anybody may rely on (SIG-2): nothing here waits for another
+mailbox to establish one. What a signal leaves is an ordinary message, in order with
+all others (SIG-6). Link and monitor tables are therefore only ever touched by the thread
 that owns the mailbox: there is no lock to forget and no race to lose.
 """
 

@@ -86,7 +86,9 @@ class ChildSpec:
             only; `temporary`: never, and forgotten (SUP-9).
         shutdown: seconds between the exit signal `shutdown` and `kill`, 0 or more;
             `infinity`: never `kill`; `brutal_kill`: `kill` at once (SUP-40).
-            Default 5.0 for a worker, `infinity` for a supervisor.
+            Default 5.0 for a worker, `infinity` for a supervisor (SPEC-4): one that is
+            killed because its time is up leaves its own children to SUP-49, and ends none
+            of them in order (SUP-50).
         type: `worker` or `supervisor`.
         significant: whether the child's own end can shut the supervisor down
             (SUP-31); not with `permanent`, nor where auto-shutdown is `never`.

@@ -284,7 +284,11 @@ class SupervisorCore(ABC):
         self._effects.append(ExitSelf(reason, unanswered))
 
     def _give_up(self, spec: ChildSpec, ref: object) -> Turn:
-        """One restart too many (SUP-24)."""
+        """One restart too many (SUP-24).
+
+        The reason is an orderly one, so that the parent restarts a permanent supervisor
+        only, and enters that into its own history (SUP-25).
+        """
         report = ErrorReport(self._supervisor, "shutdown", "reached_max_restart_intensity", ChildSummary(spec, ref))
         self._effects.append(report)
         if self._on_give_up is not None:
@@ -302,7 +306,7 @@ class SupervisorCore(ABC):
         self._effects.append(ErrorReport(self._supervisor, context, reason, offender))
 
     def _report_unexpected(self, ended: Iterable[Ended]) -> None:
-        """Report those that ended otherwise than they were told to (SUP-44)."""
+        """Report those that ended otherwise than they were told to (SUP-44, REP-5)."""
         for one in ended:
             if not is_expected_end(one.spec, one.reason):
                 self._report("shutdown_error", one.reason, ChildSummary(one.spec, one.ref))

@@ -38,7 +38,10 @@ __all__ = ["DynamicCore", "SimpleCore", "UnorderedCore"]
 
 
 class UnorderedCore(SupervisorCore):
-    """Children without order and without influence on one another."""
+    """Children without order and without influence on one another.
+
+    Restart types, intensity and shutdown are those of any supervisor (DYN-5).
+    """
 
     __slots__ = ("_children", "_restarting")
 
@@ -201,7 +204,7 @@ class DynamicCore(UnorderedCore):
         self._supervisors = 0
 
     def _start_child(self, request: Request) -> Turn:
-        given = request.argument
+        given = request.argument  # DYN-2, DYN-3
         if isinstance(given, Mapping) and "significant" in given:
             # The key is accepted and has no effect, in any combination (DYN-10).
             given = {name: value for name, value in given.items() if name != "significant"}

@@ -72,6 +72,9 @@ class SupervisorActor(Actor):
     It understands the calls of `supervisors.supervision.calls`; a stop message ends
     it after its children, as an exit signal from its parent does. Without a parent,
     signals from plain threads count as the parent's.
+
+    One that is killed does nothing any more: its children get `killed` over their links,
+    all at once (SUP-49).
     """
 
     dispatch: ClassVar[str] = "inline"

@@ -119,6 +119,7 @@ class StaticCore(SupervisorCore):
             # The wait comes before the whole restart: siblings run on meanwhile.
             self._mark_restarting(child)
             return None
+        # Whoever is not restarted affects no sibling (SUP-10).
         self._forget_if_temporary(child)
         return self._end(SHUTDOWN) if self._calls_for_shutdown(spec) else None
 
@@ -150,11 +151,19 @@ class StaticCore(SupervisorCore):
             self._mark_restarting(failed[0])
 
     def _terminate_all(self) -> Turn:
+        # The last started first, and the next only after the last is gone (SUP-43).
         for child in reversed(tuple(self._children.values())):
             yield from self._stop(child)
 
     def _calls_for_shutdown(self, spec: ChildSpec) -> bool:
-        """Tell whether the end of a child for good ends the supervisor (SUP-31)."""
+        """Tell whether the end of a child for good ends the supervisor (SUP-31).
+
+        Asked only where a child has ended by itself: not where the supervisor has ended
+        it (SUP-32), nor where it is restarted (SUP-33). The end of a child that is not
+        significant never does (SUP-36). The supervisor then ends with `shutdown`, without
+        a report (SUP-34); where it is itself significant to its parent, that orderly end
+        is the next question, one level up (SUP-35).
+        """
         if not spec.significant or self._flags.auto_shutdown == "never":
             return False
         if self._flags.auto_shutdown == "any_significant":
@@ -168,7 +177,7 @@ class StaticCore(SupervisorCore):
         for child in tuple(children):
             outcome = yield from self._start(child.spec)
             if isinstance(outcome, StartFailed):
-                self._report("start_error", outcome.why, ChildSummary(child.spec))
+                self._report("start_error", outcome.why, ChildSummary(child.spec))  # REP-4: here only
                 return child, outcome.why
             self._settle(child, outcome)
         return None
@@ -196,12 +205,14 @@ class StaticCore(SupervisorCore):
         self._forget_if_temporary(child)
 
     def _forget_if_temporary(self, child: _Child) -> None:
+        """Keep no specification of a temporary child beyond its end (SUP-69)."""
         if child.spec.restart == "temporary":
             self._children.pop(child.spec.id, None)
 
     # Requests
 
     def _start_child(self, request: Request) -> Turn | None:
+        # A specification that is not valid is refused before anything has changed (SPEC-11).
         spec = check_child_spec(request.argument, self._flags.auto_shutdown)
         known = self._children.get(spec.id)
         if known is None:

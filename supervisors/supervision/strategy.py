@@ -63,11 +63,11 @@ def restart_plan(strategy: Strategy, children: Sequence[_C], failed: _C) -> Rest
         failed: the child to restart; it has no process.
     """
     if strategy == "one_for_all":
-        group = children
+        group = children  # SUP-13
     elif strategy == "rest_for_one":
-        group = children[_position(children, failed) :]
+        group = children[_position(children, failed) :]  # SUP-14
     else:
-        return RestartPlan((), (failed,))
+        return RestartPlan((), (failed,))  # SUP-12
     terminate = tuple(child for child in reversed(group) if child is not failed)
     start = tuple(child for child in group if child is failed or child.spec.restart != "temporary")
     return RestartPlan(terminate, start)
