@@ -14,7 +14,6 @@ from a medium that cannot be written.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -31,9 +30,9 @@ from sessionactors.audit.errors import (
     AuditReadError,
     AuditWriteError,
 )
+from sessionactors.sqlite_files import FAULTS, PROBLEMS, Fault, connect, create_private, fault_of, rolled_back
 
 __all__ = [
-    "FAULTS",
     "ROLE",
     "create_tables",
     "insert_entries",
@@ -48,9 +47,6 @@ __all__ = [
 ]
 
 ROLE: Final = "audit database"
-
-FAULTS: Final = (sqlite3.Error, UnicodeDecodeError, MemoryError)
-"""What a damaged file can raise: its own error messages may be no text, and its sizes absurd."""
 
 _APPLICATION_ID: Final = 0x53414C31  # "SAL1"
 _USER_VERSION: Final = 1
@@ -74,7 +70,7 @@ _ROWS: Final = 256
 # and getting it back beside a thread that computes can take milliseconds.
 _INSERT_ROWS: Final = f"INSERT INTO entries (sequence, leaf) VALUES {', '.join(['(?, ?)'] * _ROWS)}"  # noqa: S608
 _INSERT_ROW: Final = "INSERT INTO entries (sequence, leaf) VALUES (?, ?)"
-_ADVICE: Final = {
+_ADVICE: Final[dict[Fault, str]] = {
     "full": "free some space and commit again",
     "readonly": "make the directory and its files writable",
     "busy": "end the program that has it open, and try again",
@@ -91,10 +87,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         AuditError: see `reported()`.
     """
     with reported(path):
-        # Made here and not by SQLite, which would let others read it.
-        with contextlib.suppress(OSError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        connection = _connect(f"{path.absolute().as_uri()}?mode=rw")
+        create_private(path)
+        connection = connect(path, "mode=rw", busy_timeout=_BUSY_TIMEOUT)
         try:
             connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")  # takes effect in a new file only
             connection.execute("PRAGMA journal_mode = WAL")
@@ -115,8 +109,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         AuditDamagedError: it is no database.
     """
     with reported(path):
-        address = f"{path.absolute().as_uri()}?mode=ro"
-        connection = _connect(address)
+        connection = connect(path, "mode=ro", busy_timeout=_BUSY_TIMEOUT)
         try:
             # Opening is lazy: only a first look shows whether it works.
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -127,7 +120,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
                 raise
             # A database in WAL mode on a medium that cannot be written: nobody
             # else writes there either, so it may be read as it stands.
-            return _connect(f"{address}&immutable=1")
+            return connect(path, "mode=ro&immutable=1", busy_timeout=_BUSY_TIMEOUT)
         except BaseException:
             connection.close()
             raise
@@ -184,16 +177,8 @@ def reported(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
     """Do everything inside or nothing of it; errors are those of `reported()`."""
-    with reported(path):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            connection.execute("COMMIT")
-        except BaseException:
-            # After some errors SQLite has rolled back by itself.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+    with reported(path), rolled_back(connection):
+        yield
 
 
 def insert_entries(connection: sqlite3.Connection, first: int, leaves: Sequence[bytes]) -> None:
@@ -223,31 +208,18 @@ def unpack_counts(packed: bytes) -> Counter[int]:
     return Counter(counts)
 
 
-def _connect(address: str) -> sqlite3.Connection:
-    # The owner hands the log from thread to thread, one at a time.
-    connection = sqlite3.connect(
-        address, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_TIMEOUT
-    )
-    # The file may come from somebody who wants to run code here.
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA cell_size_check = ON")
-    return connection
+def _translated(error: BaseException, path: Path) -> AuditError:
+    fault = fault_of(error)
+    problem = PROBLEMS[fault]
+    if fault in ("damaged", "unexpected"):
+        return AuditDamagedError(ROLE, f"{problem} ({error})", _ADVICE["damaged"], path)
+    return _ERRORS[fault](ROLE, problem, _ADVICE[fault], path)
 
 
-def _translated(error: Exception, path: Path) -> AuditError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    match code:
-        case sqlite3.SQLITE_FULL:
-            return AuditWriteError(ROLE, "the disk is full", _ADVICE["full"], path)
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
-            return AuditWriteError(ROLE, "it is read-only", _ADVICE["readonly"], path)
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return AuditLockedError(ROLE, "another program holds it", _ADVICE["busy"], path)
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return AuditDamagedError(ROLE, f"it is damaged or no database ({error})", _ADVICE["damaged"], path)
-        case sqlite3.SQLITE_CANTOPEN:
-            return AuditReadError(ROLE, "it cannot be opened", _ADVICE["missing"], path)
-        case sqlite3.SQLITE_IOERR:
-            return AuditWriteError(ROLE, "the disk failed", _ADVICE["io"], path)
-        case _:
-            return AuditDamagedError(ROLE, f"it does not answer as expected ({error})", _ADVICE["damaged"], path)
+_ERRORS: Final[dict[Fault, type[AuditError]]] = {
+    "full": AuditWriteError,
+    "readonly": AuditWriteError,
+    "busy": AuditLockedError,
+    "missing": AuditReadError,
+    "io": AuditWriteError,
+}

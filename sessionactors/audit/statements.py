@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final, Literal, TypeAlias, final
 
 from sessionactors.audit.checkpoint import NOTE_SIZE_MAX, Checkpoint, Verifier, open_checkpoint
-from sessionactors.audit.database import FAULTS
 from sessionactors.audit.verdict import Finding, Part
+from sessionactors.sqlite_files import FAULTS
 from supervisors.errors import SupervisorsError
 
 __all__ = ["Source", "Statement", "Statements"]

@@ -39,6 +39,7 @@ from sessionactors.audit.record import LEAF_SIZE_MAX, count_kinds
 from sessionactors.audit.session_index import KEY_BITS, SEGMENT_BITS, SEGMENT_SIZE, Block, OpenSegment
 from sessionactors.audit.statements import Statement, Statements
 from sessionactors.audit.verdict import FINDINGS_MAX, Finding, Part
+from sessionactors.sqlite_files import FAULTS
 
 __all__ = ["Walk"]
 
@@ -125,7 +126,7 @@ class Walk:
             self._check_entries(connection, checkpoints, checkpoints_size, known_head)
             if not self.is_over:
                 self._check_rest(connection, hashes_size)
-        except database.FAULTS as error:
+        except FAULTS as error:
             self.report(Finding("database", self.frontier.size, "a database that can be read", str(error)))
 
     # --- Entries ---------------------------------------------------------------------------------------------------
@@ -180,7 +181,7 @@ class Walk:
         """Return rows from a position on; where a page of the database is spoilt, those before it."""
         try:
             return connection.execute(_READ_PAGE, (position, count)).fetchall()
-        except database.FAULTS:
+        except FAULTS:
             if count == 1:
                 return [(position, None)]
             return self._page(connection, position, count // 2)

@@ -29,6 +29,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
         # What processes have besides messages.
         2: (
             "actor",
+            "addressee",
             "aliases",
             "counters",
             "groups",
@@ -73,7 +74,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "states",
         ),
         # Ports and adapters.
-        1: ("audit/", "storage/", "telemetry"),
+        1: ("audit/", "sqlite_files", "storage/", "telemetry"),
         # Actors.
         2: (
             "audit/service",

@@ -1,0 +1,73 @@
+import sqlite3
+import stat
+
+import pytest
+
+from sessionactors.sqlite_files import PROBLEMS, connect, create_private, fault_of, rolled_back
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "some.db"
+    create_private(path)
+    connection = opened(path)
+    connection.execute("CREATE TABLE numbers (number INTEGER)")
+    connection.close()
+    return path
+
+
+def opened(path, parameters="mode=rw"):
+    return connect(path, parameters, busy_timeout=0.01)
+
+
+def fault(action):
+    with pytest.raises(sqlite3.Error) as raised:
+        action()
+    return fault_of(raised.value)
+
+
+def test_a_new_file_is_for_its_owner_only(path):
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_creating_leaves_a_file_that_is_there_alone(path):
+    before = path.read_bytes()
+    create_private(path)
+    assert path.read_bytes() == before
+
+
+def test_a_missing_file_cannot_be_opened(tmp_path):
+    assert fault(lambda: opened(tmp_path / "none.db")) == "missing"
+
+
+def test_text_is_damaged_as_a_database(tmp_path):
+    (tmp_path / "text").write_text("no database" * 100)
+    assert fault(lambda: opened(tmp_path / "text").execute("SELECT * FROM sqlite_schema")) == "damaged"
+
+
+def test_a_file_that_somebody_writes_is_busy(path):
+    with rolled_back(opened(path)):
+        assert fault(lambda: opened(path).execute("BEGIN IMMEDIATE")) == "busy"
+
+
+def test_a_file_opened_for_reading_is_read_only(path):
+    assert fault(lambda: opened(path, "mode=ro").execute("INSERT INTO numbers VALUES (1)")) == "readonly"
+
+
+def test_a_file_that_may_not_grow_is_full(path):
+    connection = opened(path)
+    connection.execute("PRAGMA max_page_count = 2")
+    assert fault(lambda: connection.execute("INSERT INTO numbers VALUES (zeroblob(100000))")) == "full"
+
+
+def test_what_nobody_foresees_has_words_too():
+    assert PROBLEMS[fault_of(MemoryError())] == "it does not answer as expected"
+
+
+def test_half_a_transaction_is_none(path):
+    connection = opened(path)
+    with pytest.raises(ZeroDivisionError), rolled_back(connection):
+        connection.execute("INSERT INTO numbers VALUES (1)")
+        raise ZeroDivisionError
+    assert not connection.in_transaction
+    assert connection.execute("SELECT count(*) FROM numbers").fetchone() == (0,)
