@@ -62,12 +62,15 @@ class Actor(pykka.Actor):
             monitors, and a stop, always get in.
         mailbox_patience: seconds that a sender waits for room at most.
         message_coders: with `"process"`, types that travel beside msgpack's own.
+        client_messages: the messages of client functions, such as `cast()` or
+            `start_child()`, that actors of this class know; for behaviours.
         crash_on_ask_error: False (Pykka's rule): an exception in an ask goes to
             the asker only. True (OTP's): it also crashes the actor, unless it is a
             `Refusal`.
     """
 
     dispatch: ClassVar[str] = "shared"
+    client_messages: ClassVar[frozenset[type]] = frozenset()
     crash_on_ask_error: ClassVar[bool] = False
     mailbox_capacity: ClassVar[int | None] = None
     mailbox_policy: ClassVar[MailboxPolicy] = "reject"

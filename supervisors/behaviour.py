@@ -5,28 +5,38 @@
   gets it raised (SRV-11).
 * `terminate` is called once, unless the actor is killed or ended by an exit signal
   that it does not trap (SRV-19, SRV-20).
-* Calls are `ref.ask(...)`, casts are `cast(ref, ...)`, anything else that arrives is
-  information.
+* Calls are `ref.ask(...)` or `call(name, ...)`, casts are `cast(ref, ...)`, anything
+  else that arrives is information.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, ClassVar, Final, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, final, overload
 
 from supervisors.actor import Actor
+from supervisors.addressee import Addressee, WrongActorError, find, ref_of
 from supervisors.callbacks import UndefinedCallbackError
-from supervisors.errors import Exit
+from supervisors.errors import Exit, InvalidTypeError
 from supervisors.exits import NORMAL, Crashed, describe, is_abnormal
+from supervisors.runtime.cell import Reply
+from supervisors.runtime.futures import checked_timeout
 from supervisors.runtime.outcomes import ActorDeadError
+from supervisors.runtime.ref import ASK_TIMEOUT, ActorRef
+from supervisors.typed import Request
 
 if TYPE_CHECKING:
-    from supervisors.runtime.ref import ActorRef
+    from supervisors.runtime.ref import _Default
     from supervisors.runtime.signals import Exited
+    from supervisors.system import ActorSystem
 
-__all__ = ["IGNORE", "Behaviour", "Cast", "EndNow", "Ignore", "StopRequest", "cast", "stop"]
+__all__ = ["IGNORE", "Behaviour", "Cast", "EndNow", "Ignore", "StopRequest", "call", "cast", "reply", "stop"]
 
 logger = logging.getLogger("supervisors.behaviour")
+
+R = TypeVar("R")
+
+_ALLOWED: Final = "a Server or StateMachine"
 
 
 @final
@@ -77,36 +87,128 @@ class EndNow:
         self.reason = reason
 
 
-def cast(ref: ActorRef[Any], message: Any) -> None:
-    """Send a server or state machine a message that wants no answer (SRV-4).
+@overload
+def call(
+    server: Addressee,
+    request: Request[R],
+    *,
+    timeout: float | _Default | None = ...,
+    system: ActorSystem | None = ...,
+) -> R: ...
 
-    Never blocks and never raises; to a dead actor it becomes a dead letter.
+
+@overload
+def call(
+    server: Addressee,
+    request: Any,
+    *,
+    timeout: float | _Default | None = ...,
+    system: ActorSystem | None = ...,
+) -> Any: ...
+
+
+def call(
+    server: Addressee,
+    request: Any,
+    *,
+    timeout: float | _Default | None = ASK_TIMEOUT,
+    system: ActorSystem | None = None,
+) -> Any:
+    """Make a call and wait for the reply (SRV-1, SRV-2).
+
+    ``ref.ask(request)`` is the same for who has a ref.
+
+    Args:
+        server: a server or state machine: its ref, its name, or a `Via`.
+        request: what its `handle_call` gets.
+        timeout: seconds to wait; None waits without end. The default is the system's
+            `ask_timeout`, 5 seconds.
+        system: where to look a name up; not needed inside an actor.
+
+    Raises:
+        ActorDeadError: it was not there (``reason`` is ``"noproc"``), or has ended
+            before it replied.
+        AskTimeoutError: no reply in time.
+        DeadlockError: it waits, directly or not, for the caller.
+        WrongActorError: it is neither a server nor a state machine.
+        Exception: what its callback has raised.
 
     Thread: any.
     """
+    return ref_of(server, Cast, _ALLOWED, field="server", system=system).ask(request, timeout=timeout)
+
+
+def cast(server: Addressee, message: Any, *, system: ActorSystem | None = None) -> None:
+    """Send a server or state machine a message that wants no answer (SRV-4).
+
+    Never blocks. To a dead actor the message becomes a dead letter; for a name that
+    nobody has, nothing happens (NAME-4).
+
+    Args:
+        server: its ref, its name, or a `Via`.
+        message: what its `handle_cast` gets.
+        system: where to look a name up; not needed inside an actor.
+
+    Raises:
+        WrongActorError: it is neither a server nor a state machine.
+
+    Thread: any.
+    """
+    ref = server if isinstance(server, ActorRef) else find(server, field="server", system=system)
+    if ref is None:
+        return
+    if Cast not in ref.actor_class.client_messages:
+        raise WrongActorError("server", ref, _ALLOWED)
     ref.send(Cast(message))
 
 
-def stop(ref: ActorRef[Any], reason: object = NORMAL, *, timeout: float | None = None) -> None:
+def reply(owed: Reply, value: Any = None) -> bool:
+    """Answer a call that was left unanswered (SRV-8).
+
+    Args:
+        owed: what `defer_reply()` returned to the server.
+        value: the answer.
+
+    Returns:
+        False if there was an outcome already: an answer, the caller's time was up,
+        or the server has ended.
+
+    Thread: any.
+    """
+    if not isinstance(owed, Reply):
+        raise InvalidTypeError("owed", owed, "what defer_reply() returned")
+    return owed.set(value)
+
+
+def stop(
+    server: Addressee,
+    reason: object = NORMAL,
+    *,
+    timeout: float | None = None,
+    system: ActorSystem | None = None,
+) -> None:
     """Have a server or state machine terminate, and wait until it has (SRV-25).
 
     It finishes what is in its mailbox already.
 
     Args:
-        ref: which one.
+        server: its ref, its name, or a `Via`.
         reason: its exit reason.
         timeout: seconds to wait; None waits without end.
+        system: where to look a name up; not needed inside an actor.
 
     Raises:
         ActorDeadError: it was not there (``reason`` is ``"noproc"``), or has ended
             with another reason.
         AskTimeoutError: it still lives when the time is up.
+        DeadlockError: it is the caller, or waits for it.
+        WrongActorError: it is neither a server nor a state machine.
     """
-    if not ref.is_alive():
-        raise ActorDeadError.of(ref, "noproc")
+    ref = ref_of(server, StopRequest, _ALLOWED, field="server", system=system)
+    limit = checked_timeout(timeout)
     end = ref.when_ended()
     ref.send(StopRequest(reason))
-    actual = end.get(timeout=timeout)
+    actual = end.get(timeout=limit)
     if actual != reason:
         raise ActorDeadError.of(ref, actual)
 
@@ -117,6 +219,7 @@ class Behaviour(Actor):
     Whatever the constructor gets goes to `init`.
     """
 
+    client_messages: ClassVar[frozenset[type]] = frozenset({Cast, StopRequest})
     crash_on_ask_error: ClassVar[bool] = True
 
     _is_up = False

@@ -17,6 +17,7 @@
     ref = system.start(Counter, 5)
     cast(ref, 2)
     ref.ask("count")                # 7
+    call("counter", "count")        # the same by its registered name
 
 The state is the actor itself: where OTP hands a new state from callback to
 callback, a callback here changes attributes. Everything else has OTP's meaning;
@@ -41,7 +42,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, final
 
 from supervisors.alarm import Alarm, Rung
-from supervisors.behaviour import IGNORE, Behaviour, Cast, EndNow, Ignore, StopRequest, cast, stop
+from supervisors.behaviour import IGNORE, Behaviour, Cast, EndNow, Ignore, StopRequest, call, cast, reply, stop
 from supervisors.callbacks import BadReturnError, Throw, UnaskedRefusalError, UndefinedCallbackError
 from supervisors.errors import Exit, IgnoreStart, Refusal
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, perform
@@ -61,7 +62,9 @@ __all__ = [
     "Stop",
     "Then",
     "Throw",
+    "call",
     "cast",
+    "reply",
     "stop",
 ]
 

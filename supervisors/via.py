@@ -8,7 +8,7 @@ that fulfils `NameRegistry`. It works wherever a name does: for `start(name=...)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, final, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, final, overload, runtime_checkable
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.exits import NOPROC
@@ -18,7 +18,13 @@ from supervisors.runtime.ref import ASK_TIMEOUT, ActorRef
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from supervisors.runtime.futures import ScheduledFuture
+    from supervisors.runtime.ref import _Default
+    from supervisors.typed import Request
+
 __all__ = ["NameRegistry", "Via", "checked_name"]
+
+R = TypeVar("R")
 
 
 @runtime_checkable
@@ -104,13 +110,33 @@ class Via:
         found.send(message)
         return True
 
-    def ask(self, message: Any, *, timeout: float | Any = ASK_TIMEOUT) -> Any:
+    @overload
+    def ask(
+        self, message: Request[R], *, block: Literal[False], timeout: float | _Default | None = ...
+    ) -> ScheduledFuture[R]: ...
+
+    @overload
+    def ask(self, message: Request[R], *, block: Literal[True] = ..., timeout: float | _Default | None = ...) -> R: ...
+
+    @overload
+    def ask(
+        self, message: Any, *, block: Literal[False], timeout: float | _Default | None = ...
+    ) -> ScheduledFuture[Any]: ...
+
+    @overload
+    def ask(self, message: Any, *, block: Literal[True] = ..., timeout: float | _Default | None = ...) -> Any: ...
+
+    @overload
+    def ask(self, message: Any, *, block: bool, timeout: float | _Default | None = ...) -> Any: ...
+
+    def ask(self, message: Any, *, block: bool = True, timeout: float | _Default | None = ASK_TIMEOUT) -> Any:
         """Ask who has the name now; see `ActorRef.ask()`.
 
         Raises:
-            ActorDeadError: nobody has it.
+            ActorDeadError: nobody has it; the reason is `"noproc"`. At once, also
+                where a future was wanted.
         """
-        return self.ref().ask(message, timeout=timeout)
+        return self.ref().ask(message, block=block, timeout=timeout)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Via) and self.registry is other.registry and bool(self.name == other.name)

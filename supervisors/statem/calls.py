@@ -3,47 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, final, overload
+
+from supervisors import behaviour
+from supervisors.addressee import Addressee, ref_of
+from supervisors.typed import Request
 
 if TYPE_CHECKING:
     from supervisors.runtime.cell import Reply as OwedReply
     from supervisors.runtime.ref import ActorRef
+    from supervisors.system import ActorSystem
 
 __all__ = ["ANSWERED", "Answered", "Caller", "StateRequest", "call", "get_state", "replace_state"]
 
+R = TypeVar("R")
 
-def call(ref: ActorRef[Any], request: Any, *, timeout: float | None = None) -> Any:
+
+@overload
+def call(
+    machine: Addressee, request: Request[R], *, timeout: float | None = ..., system: ActorSystem | None = ...
+) -> R: ...
+
+
+@overload
+def call(machine: Addressee, request: Any, *, timeout: float | None = ..., system: ActorSystem | None = ...) -> Any: ...
+
+
+def call(machine: Addressee, request: Any, *, timeout: float | None = None, system: ActorSystem | None = None) -> Any:
     """Make a call and wait for the reply; by default without a limit (STM-43).
 
     `ref.ask(request)` is the same with the limit of the actor system, 5 seconds.
 
     Args:
-        ref: the state machine.
+        machine: the state machine: its ref, its name, or a `Via`.
         request: the content of the `CALL` event.
         timeout: seconds to wait; None waits without end.
+        system: where to look a name up; not needed inside an actor.
 
     Raises:
-        ActorDeadError: it is dead, or has ended before it replied (SRV-2).
+        ActorDeadError: it was not there (``reason`` is ``"noproc"``), or has ended
+            before it replied (SRV-2).
         AskTimeoutError: no reply in time.
+        WrongActorError: it is neither a state machine nor a server.
     """
-    return ref.ask(request, timeout=timeout)
+    return behaviour.call(machine, request, timeout=timeout, system=system)
 
 
-def get_state(ref: ActorRef[Any], *, timeout: float | None = 5.0) -> tuple[Any, Any]:
+def get_state(machine: Addressee, *, timeout: float | None = 5.0, system: ActorSystem | None = None) -> tuple[Any, Any]:
     """Return state and data of a state machine, for looking at it (SRV-27).
 
     Handled in mailbox order, but it is no event: nothing is called or cancelled.
 
     Args:
-        ref: the state machine.
+        machine: the state machine: its ref, its name, or a `Via`.
         timeout: seconds to wait; None waits without end.
+        system: where to look a name up; not needed inside an actor.
+
+    Raises:
+        ActorDeadError: it was not there, or has ended before it replied.
+        WrongActorError: it is no state machine.
     """
-    seen: tuple[Any, Any] = ref.ask(StateRequest(None), timeout=timeout)
+    seen: tuple[Any, Any] = _machine(machine, system).ask(StateRequest(None), timeout=timeout)
     return seen
 
 
 def replace_state(
-    ref: ActorRef[Any], change: Callable[[Any, Any], tuple[Any, Any]], *, timeout: float | None = 5.0
+    machine: Addressee,
+    change: Callable[[Any, Any], tuple[Any, Any]],
+    *,
+    timeout: float | None = 5.0,
+    system: ActorSystem | None = None,
 ) -> tuple[Any, Any]:
     """Put another state and data in place, for repair by hand (SRV-27).
 
@@ -51,16 +80,25 @@ def replace_state(
     time-out is cancelled, and postponed events stay put aside.
 
     Args:
-        ref: the state machine.
+        machine: the state machine: its ref, its name, or a `Via`.
         change: is given state and data and returns new ones; runs in the machine's
             own turn. What it raises goes to the caller, and nothing changes.
         timeout: seconds to wait; None waits without end.
+        system: where to look a name up; not needed inside an actor.
 
     Returns:
         The new state and data.
+
+    Raises:
+        ActorDeadError: it was not there, or has ended before it replied.
+        WrongActorError: it is no state machine.
     """
-    seen: tuple[Any, Any] = ref.ask(StateRequest(change), timeout=timeout)
+    seen: tuple[Any, Any] = _machine(machine, system).ask(StateRequest(change), timeout=timeout)
     return seen
+
+
+def _machine(machine: Addressee, system: ActorSystem | None) -> ActorRef[Any]:
+    return ref_of(machine, StateRequest, "a StateMachine", field="machine", system=system)
 
 
 @final

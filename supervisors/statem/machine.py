@@ -73,6 +73,7 @@ class StateMachine(Behaviour):
         state_enter: whether enter calls are made (STM-18).
     """
 
+    client_messages: ClassVar[frozenset[type]] = Behaviour.client_messages | {StateRequest}
     callback_mode: ClassVar[Literal["state_functions", "handle_event_function"]]
     state_enter: ClassVar[bool] = False
 

@@ -15,13 +15,14 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast, final
 
+from supervisors.addressee import Addressee, ref_of
 from supervisors.errors import UsageError
 from supervisors.exits import SHUTDOWN
+from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.turn import current_ref
 from supervisors.timers.service import checked_delay
 
 if TYPE_CHECKING:
-    from supervisors.runtime.ref import ActorRef
     from supervisors.system import ActorSystem
 
 __all__ = ["ShutdownReport", "shut_down"]
@@ -50,47 +51,65 @@ class ShutdownReport:
         return not self.killed and not self.abandoned
 
 
-def shut_down(root: ActorRef[Any], seconds: float, *, kill_seconds: float = 1.0) -> ShutdownReport:
+def shut_down(
+    root: Addressee, seconds: float, *, kill_seconds: float = 1.0, system: ActorSystem | None = None
+) -> ShutdownReport:
     """End an actor and all that it has started, in order if the time allows it.
 
     Args:
-        root: usually a supervisor; one without a parent, because the parent would
-            restart it (there is `terminate_child()`).
+        root: its ref, its name, or a `Via`; usually a supervisor, and one without a
+            parent, because the parent would restart it (there is `terminate_child()`).
         seconds: for the orderly end, 0 or more. Each child's own limit holds too.
         kill_seconds: at most so much longer, for those that had to be killed.
+        system: where to look a name up; not needed inside an actor.
 
     Raises:
-        UsageError: the actor has a living parent that is not the caller.
+        UsageError: the actor has a living parent that is not the caller; or the caller
+            is the actor itself, or below it, and would wait for its own end.
+        ActorDeadError: nobody has the name; the reason is `"noproc"`. A ref of an actor
+            that has ended is no error: the report says that nothing was left to do.
         InvalidArgumentError: a number of seconds is not valid.
 
     Thread: any; blocks for at most `seconds` and `kill_seconds`.
     """
     budget = checked_delay("seconds", seconds)
     grace = checked_delay("kill_seconds", kill_seconds)
-    system = cast("ActorSystem", root.system)
-    parent = root.parent
-    if parent is not None and parent.is_alive() and parent is not current_ref():
-        raise UsageError(f"{root} has a parent, {parent}: end it there, with terminate_child()")
-    clock = system.clock
+    top = root if isinstance(root, ActorRef) else ref_of(root, None, "an actor", field="root", system=system)
+    _check_caller(top)
+    actors = cast("ActorSystem", top.system)
+    clock = actors.clock
     began = clock.monotonic()
-    ended = root.when_ended()
-    root.exit(SHUTDOWN)
+    ended = top.when_ended()
+    top.exit(SHUTDOWN)
     if ended.settle(budget):
         return ShutdownReport(clock.monotonic() - began)
     # The root first, so that nobody below is started again; it was told to end anyhow.
-    late = [ref for ref in reversed(system.actors()) if _is_below(ref, root)]
-    for ref in (root, *late):
+    late = [ref for ref in reversed(actors.actors()) if _is_below(ref, top)]
+    for ref in (top, *late):
         ref.kill()
     deadline = clock.monotonic() + grace
-    for ref in (root, *late):
+    for ref in (top, *late):
         ref.when_ended().settle(max(deadline - clock.monotonic(), 0.0))
-    abandoned = tuple(ref for ref in (root, *late) if ref.is_alive())
-    killed = tuple(ref for ref in (root, *late) if not ref.is_alive())
+    abandoned = tuple(ref for ref in (top, *late) if ref.is_alive())
+    killed = tuple(ref for ref in (top, *late) if not ref.is_alive())
     report = ShutdownReport(clock.monotonic() - began, killed, abandoned)
     logger.warning(
-        "%s did not end within %g seconds: %d killed, %d abandoned", root, budget, len(killed), len(abandoned)
+        "%s did not end within %g seconds: %d killed, %d abandoned", top, budget, len(killed), len(abandoned)
     )
     return report
+
+
+def _check_caller(root: ActorRef[Any]) -> None:
+    """Refuse whoever cannot wait for the end of a tree, or may not end it."""
+    caller = cast("ActorRef[Any] | None", current_ref())
+    if caller is not None and (caller is root or _is_below(caller, root)):
+        raise UsageError(
+            f"{caller} belongs to the tree of {root} and cannot wait for its own end: "
+            "call shut_down() from outside, or send an exit signal"
+        )
+    parent = root.parent
+    if parent is not None and parent.is_alive() and parent is not caller:
+        raise UsageError(f"{root} has a parent, {parent}: end it there, with terminate_child()")
 
 
 def _is_below(ref: ActorRef[Any], root: ActorRef[Any]) -> bool:

@@ -1,25 +1,32 @@
 """Asking a supervisor: what `supervisor:start_child/2` and its sisters are in OTP.
 
-All functions take the supervisor's ref and wait for the answer. There is no time
+All functions take the supervisor's ref, its name or a `Via`, and wait for the answer.
+On a plain thread a name needs ``system=...``, where it is looked up. There is no time
 limit unless one is given, because ending a child takes as long as it takes
 (SUP-70). They may be called from any thread and from any actor but the
 supervisor's own children *while these start*: there, the supervisor waits.
 
 Raises, besides what each function names: `ActorDeadError` when the supervisor is
-dead or ends meanwhile; `AskTimeoutError` when the time is up.
+dead, which is `"noproc"`, or ends meanwhile; `WrongActorError` when the actor is no
+supervisor; `AskTimeoutError` when the time is up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast, final
+from typing import TYPE_CHECKING, Any, cast, final
 
+from supervisors.addressee import Addressee, ref_of
+from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.runtime.ref import ActorRef
 from supervisors.supervision.child_spec import ChildSpec
 from supervisors.supervision.inspection import ChildCounts, ChildRecord, TreeNode
 from supervisors.supervision.outcomes import Started, StartIgnored
 from supervisors.supervision.requests import Operation
+
+if TYPE_CHECKING:
+    from supervisors.system import ActorSystem
 
 __all__ = [
     "Call",
@@ -49,17 +56,19 @@ class Call:
 
 
 def start_child(
-    supervisor: ActorRef[Any],
+    supervisor: Addressee,
     child: ChildSpec | Mapping[str, Any] | Sequence[Any],
     *,
     timeout: float | None = None,
+    system: ActorSystem | None = None,
 ) -> Started | StartIgnored:
     """Start another child (SUP-60 to SUP-62, DYN-2 to DYN-4).
 
     Args:
-        supervisor: the supervisor.
+        supervisor: its ref, its name, or a `Via`.
         child: its specification; for `simple_one_for_one` the arguments to append.
         timeout: seconds to wait; None: without end.
+        system: where to look a name up; not needed inside an actor.
 
     Returns:
         The outcome; its `ref` is the child, or None if the start was ignored.
@@ -71,25 +80,32 @@ def start_child(
         ChildStartFailed: the start function failed.
         TooManyChildren: the supervisor is at its limit.
     """
-    return cast("Started | StartIgnored", supervisor.ask(Call("start_child", child), timeout=timeout))
+    return cast(
+        "Started | StartIgnored", _supervisor(supervisor, system).ask(Call("start_child", child), timeout=timeout)
+    )
 
 
-def terminate_child(supervisor: ActorRef[Any], child: Any, *, timeout: float | None = None) -> None:
+def terminate_child(
+    supervisor: Addressee, child: Any, *, timeout: float | None = None, system: ActorSystem | None = None
+) -> None:
     """End a child and return when it is gone (SUP-63, SUP-64, DYN-7).
 
     Args:
-        supervisor: the supervisor.
+        supervisor: its ref, its name, or a `Via`.
         child: its id; its ref where children are dynamic.
         timeout: seconds to wait; None: without end.
+        system: where to look a name up; not needed inside an actor.
 
     Raises:
         ChildNotFound: there is no such child.
         NotForDynamicChildren: an id was given where children have none.
     """
-    supervisor.ask(Call("terminate_child", child), timeout=timeout)
+    _supervisor(supervisor, system).ask(Call("terminate_child", child), timeout=timeout)
 
 
-def restart_child(supervisor: ActorRef[Any], child_id: Any, *, timeout: float | None = None) -> Started | StartIgnored:
+def restart_child(
+    supervisor: Addressee, child_id: Any, *, timeout: float | None = None, system: ActorSystem | None = None
+) -> Started | StartIgnored:
     """Start a child that has no process (SUP-65).
 
     Raises:
@@ -99,49 +115,67 @@ def restart_child(supervisor: ActorRef[Any], child_id: Any, *, timeout: float | 
         ChildStartFailed: the start function failed; the child stays as it was.
         NotForDynamicChildren: children of this supervisor have no ids.
     """
-    return cast("Started | StartIgnored", supervisor.ask(Call("restart_child", child_id), timeout=timeout))
+    return cast(
+        "Started | StartIgnored", _supervisor(supervisor, system).ask(Call("restart_child", child_id), timeout=timeout)
+    )
 
 
-def delete_child(supervisor: ActorRef[Any], child_id: Any, *, timeout: float | None = None) -> None:
+def delete_child(
+    supervisor: Addressee, child_id: Any, *, timeout: float | None = None, system: ActorSystem | None = None
+) -> None:
     """Forget a child that has no process (SUP-66); refuses as `restart_child()` does."""
-    supervisor.ask(Call("delete_child", child_id), timeout=timeout)
+    _supervisor(supervisor, system).ask(Call("delete_child", child_id), timeout=timeout)
 
 
-def which_children(supervisor: ActorRef[Any], *, timeout: float | None = None) -> tuple[ChildRecord, ...]:
+def which_children(
+    supervisor: Addressee, *, timeout: float | None = None, system: ActorSystem | None = None
+) -> tuple[ChildRecord, ...]:
     """Return a record per child, the last started first; dynamic ones in any order (SUP-67, DYN-8)."""
-    return cast("tuple[ChildRecord, ...]", supervisor.ask(Call("which_children"), timeout=timeout))
+    return cast("tuple[ChildRecord, ...]", _supervisor(supervisor, system).ask(Call("which_children"), timeout=timeout))
 
 
-def count_children(supervisor: ActorRef[Any], *, timeout: float | None = None) -> ChildCounts:
+def count_children(
+    supervisor: Addressee, *, timeout: float | None = None, system: ActorSystem | None = None
+) -> ChildCounts:
     """Return how many children there are, by kind (SUP-68, DYN-8)."""
-    return cast("ChildCounts", supervisor.ask(Call("count_children"), timeout=timeout))
+    return cast("ChildCounts", _supervisor(supervisor, system).ask(Call("count_children"), timeout=timeout))
 
 
-def get_childspec(supervisor: ActorRef[Any], child: Any, *, timeout: float | None = None) -> ChildSpec:
+def get_childspec(
+    supervisor: Addressee, child: Any, *, timeout: float | None = None, system: ActorSystem | None = None
+) -> ChildSpec:
     """Return the full specification of a child (SPEC-12).
 
     Raises:
         ChildNotFound: there is no such child.
     """
-    return cast("ChildSpec", supervisor.ask(Call("get_childspec", child), timeout=timeout))
+    return cast("ChildSpec", _supervisor(supervisor, system).ask(Call("get_childspec", child), timeout=timeout))
 
 
-def supervision_tree(supervisor: ActorRef[Any], *, timeout: float | None = None) -> TreeNode:
-    """Return the tree below a supervisor, ready for `render_tree()`; children in start order.
+def supervision_tree(
+    supervisor: Addressee, *, timeout: float | None = None, system: ActorSystem | None = None
+) -> TreeNode:
+    """Return the tree below a supervisor; children in start order. As a text it is drawn: ``print(tree)``.
 
     Every supervisor is asked once, one after the other: a snapshot of each, not of
     all at one moment. One that ends meanwhile is shown without its children.
     """
-    return TreeNode(_label(None, supervisor, "running"), _below(supervisor, timeout))
+    ref = _supervisor(supervisor, system)
+    return TreeNode(_label(None, ref, "running"), _below(ref, timeout))
 
 
 def _below(supervisor: ActorRef[Any], timeout: float | None) -> tuple[TreeNode, ...]:
     nodes = []
     for record in reversed(which_children(supervisor, timeout=timeout)):
         children: tuple[TreeNode, ...] = ()
-        if record.type == "supervisor" and record.ref is not None and record.ref.is_alive():
-            children = _below(record.ref, timeout)
-        nodes.append(TreeNode(_label(record.id, record.ref, record.state), children))
+        ref = record.ref
+        # Any actor may stand there as a supervisor; only one of ours knows the question.
+        if record.type == "supervisor" and ref is not None and Call in ref.actor_class.client_messages:
+            try:
+                children = _below(ref, timeout)
+            except ActorDeadError:
+                children = ()
+        nodes.append(TreeNode(_label(record.id, ref, record.state), children))
     return tuple(nodes)
 
 
@@ -150,3 +184,9 @@ def _label(child_id: object, ref: ActorRef[Any] | None, state: str) -> str:
         return f"{child_id} ({state})"
     who = str(ref.name) if ref.name is not None else ref.actor_class.__name__
     return who if child_id is None or str(child_id) == who else f"{child_id} ({who})"
+
+
+def _supervisor(supervisor: Addressee, system: ActorSystem | None) -> ActorRef[Any]:
+    if supervisor.__class__ is ActorRef and Call in supervisor.actor_class.client_messages and supervisor.is_alive():
+        return supervisor  # what nearly everybody gives, without another call
+    return ref_of(supervisor, Call, "a supervisor", field="supervisor", system=system)

@@ -55,7 +55,7 @@ class ChildCounts:
 @final
 @dataclass(frozen=True, slots=True)
 class TreeNode:
-    """One line of a drawn tree.
+    """One line of a drawn tree; its text is the whole drawing from here down.
 
     Attributes:
         label: what the line says.
@@ -64,6 +64,9 @@ class TreeNode:
 
     label: str
     children: tuple[TreeNode, ...] = ()
+
+    def __str__(self) -> str:
+        return render_tree(self)
 
 
 def render_tree(root: TreeNode) -> str:

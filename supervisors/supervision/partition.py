@@ -21,11 +21,12 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
-from supervisors.errors import InvalidArgumentError, InvalidTypeError, NoActorError, UsageError
+from supervisors.addressee import Addressee, WrongActorError, ref_of
+from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
 from supervisors.exits import NOPROC
 from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.runtime.ref import ActorRef
-from supervisors.runtime.turn import current_ref
+from supervisors.supervision.calls import Call
 from supervisors.supervision.child_spec import ChildSpec, check_child_spec
 from supervisors.supervision.outcomes import Outcome, Started
 from supervisors.supervision.supervisor import Supervisor, children_and_flags
@@ -116,20 +117,21 @@ class PartitionSupervisor(Supervisor):
         return outcome
 
 
-def partition_of(supervisor: ActorRef[Any] | Hashable, key: Hashable, *, system: ActorSystem | None = None) -> Any:
+def partition_of(supervisor: Addressee, key: Hashable, *, system: ActorSystem | None = None) -> Any:
     """Return the actor that is responsible for a key (PART-3).
 
     An integer goes to ``abs(key) % partitions``, any other key by `stable_hash()`.
 
     Args:
-        supervisor: a partition supervisor, or its name.
+        supervisor: a partition supervisor: its ref, its name, or a `Via`.
         key: equal keys find the same partition, also after its restart (PART-4).
         system: where to look the name up; not needed inside an actor.
 
     Raises:
         PartitionDownError: the partition has no process right now.
         ActorDeadError: there is no such supervisor; the reason is `"noproc"` (PART-5).
-        InvalidTypeError: it is not a partition supervisor, or the key is not hashable.
+        WrongActorError: it is not a partition supervisor.
+        InvalidTypeError: the key is not hashable.
         NoActorError: a name was given outside any actor, without a system.
 
     Thread: any; never blocks.
@@ -156,7 +158,7 @@ class Partitions:
 
     __slots__ = ("_supervisor", "_system")
 
-    def __init__(self, supervisor: ActorRef[Any] | Hashable, *, system: ActorSystem | None = None) -> None:
+    def __init__(self, supervisor: Addressee, *, system: ActorSystem | None = None) -> None:
         self._supervisor = supervisor
         self._system = system
 
@@ -176,12 +178,12 @@ class Partitions:
         raise UsageError(f"the name {name!r} cannot be freed: keys belong to partitions")
 
 
-def partitions(supervisor: ActorRef[Any] | Hashable, *, system: ActorSystem | None = None) -> int:
+def partitions(supervisor: Addressee, *, system: ActorSystem | None = None) -> int:
     """Return how many partitions a partition supervisor has, running or not (PART-5).
 
     Raises:
         ActorDeadError: there is no such supervisor; the reason is `"noproc"`.
-        InvalidTypeError: it is not a partition supervisor.
+        WrongActorError: it is not a partition supervisor.
         NoActorError: a name was given outside any actor, without a system.
     """
     return len(_found(supervisor, system))
@@ -224,20 +226,12 @@ def _mixed(numbers: Iterable[int]) -> int:
     return zlib.crc32(" ".join(map(str, numbers)).encode())
 
 
-def _found(supervisor: ActorRef[Any] | Hashable, system: ActorSystem | None) -> list[ActorRef[Any] | None]:
+def _found(supervisor: Addressee, system: ActorSystem | None) -> list[ActorRef[Any] | None]:
     """Return the table of a partition supervisor."""
-    ref = supervisor
-    if not isinstance(ref, ActorRef):
-        if system is None:
-            current = current_ref()
-            if current is None:
-                raise NoActorError("outside an actor, say in which system to look for the name: system=...")
-            system = cast("ActorSystem", current.system)
-        ref = system.whereis(supervisor)
-        if ref is None:
-            raise ActorDeadError(f"nobody has the name {supervisor!r}", NOPROC)
+    allowed = "a PartitionSupervisor"
+    ref = ref_of(supervisor, Call, allowed, field="supervisor", system=system)
     if not issubclass(ref.actor_class, PartitionSupervisor):
-        raise InvalidTypeError("supervisor", ref, "a PartitionSupervisor, or the name of one")
+        raise WrongActorError("supervisor", ref, allowed)
     table = _tables.get(ref)
     if table is None:
         raise ActorDeadError.of(ref, NOPROC)

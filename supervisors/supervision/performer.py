@@ -78,6 +78,7 @@ class SupervisorActor(Actor):
     """
 
     dispatch: ClassVar[str] = "inline"
+    client_messages: ClassVar[frozenset[type]] = frozenset({Call})
     crash_on_ask_error: ClassVar[bool] = True
 
     _is_up = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
 from supervisors.errors import SupervisorsError
 from supervisors.exits import Crashed, describe
@@ -15,17 +15,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Task", "TaskAnswer", "TaskDone", "TaskExitError", "TaskExited"]
 
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
 
 @final
 @dataclass(frozen=True, slots=True)
-class TaskDone:
-    """The task has answered.
+class TaskDone(Generic[R_co]):
+    """The task has answered; for type checkers, `TaskDone[int]` with an int.
 
     Attributes:
         value: what its function returned.
     """
 
-    value: Any
+    value: R_co
 
 
 @final
@@ -59,7 +62,7 @@ class TaskExitError(SupervisorsError):
 
 @final
 @dataclass(frozen=True, slots=True)
-class TaskAnswer:
+class TaskAnswer(Generic[R]):
     """The message by which an actor gets the answer of its task (TASK-5).
 
     A `Down` of the task follows. An actor that handles this and not the `Down` may
@@ -70,13 +73,13 @@ class TaskAnswer:
         value: what the function returned.
     """
 
-    task: Task
-    value: Any
+    task: Task[R]
+    value: R
 
 
 @final
-class Task:
-    """A function that runs, and whoever is to have its answer.
+class Task(Generic[R]):
+    """A function that runs, and whoever is to have its answer; `Task[int]` if that is an int.
 
     Attributes:
         ref: the actor that runs it.

@@ -6,17 +6,20 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, cast, final
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast, final
 
+from supervisors.addressee import Addressee
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
-from supervisors.runtime.futures import ScheduledFuture, checked_timeout
+from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import AskTimeoutError
 from supervisors.tasks.handle import Task, TaskDone, TaskExited, TaskExitError
 from supervisors.tasks.task import (
     AWAIT_SECONDS,
+    checked_wait,
     shutdown,
     start_task,
     take_outcome,
+    task_supervisor,
 )
 
 if TYPE_CHECKING:
@@ -25,20 +28,24 @@ if TYPE_CHECKING:
 
 __all__ = ["async_stream", "async_stream_nolink"]
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 CONCURRENCY_MAX: Final = 65_536
 TIMED_OUT: Final = "timeout"
 
 
 def async_stream(
-    supervisor: ActorRef[Any],
-    items: Iterable[Any],
-    function: Callable[[Any], Any],
+    supervisor: Addressee,
+    items: Iterable[T],
+    function: Callable[[T], R],
     *,
     max_concurrency: int | None = None,
     ordered: bool = True,
     timeout: float | None = AWAIT_SECONDS,
     on_timeout: Literal["exit", "kill_task"] = "exit",
-) -> Iterator[TaskDone | TaskExited]:
+    system: ActorSystem | None = None,
+) -> Iterator[TaskDone[R] | TaskExited]:
     """Call a function with each item, some at a time, each in a task of its own (TASK-9).
 
     Lazy: nothing is taken from `items` before the result is iterated over, and
@@ -46,7 +53,8 @@ def async_stream(
     has the tasks that still run ended.
 
     Args:
-        supervisor: a `TaskSupervisor`, or any dynamic supervisor.
+        supervisor: a `TaskSupervisor`, or any dynamic supervisor: its ref, its name, or a
+            `Via`, looked up once, here.
         items: anything to iterate over, also without end.
         function: called with an item on a worker thread.
         max_concurrency: tasks at one time; by default the number of cores.
@@ -54,8 +62,13 @@ def async_stream(
         timeout: seconds for each task; None: no limit.
         on_timeout: `exit`: the iteration raises `AskTimeoutError`; `kill_task`: that
             task is ended, and its outcome is ``TaskExited("timeout")``.
+        system: where to look a name up; not needed inside an actor.
 
     Raises:
+        InvalidArgumentError: at once, for an option that is not allowed.
+        InvalidTypeError: likewise, for a value of a wrong kind.
+        ActorDeadError: at once, where there is no such supervisor.
+        WrongActorError: at once, where it is no dynamic supervisor.
         TaskExitError: while iterating, where a task has crashed and the caller is a
             plain thread. A calling actor that does not trap exits ends with the
             task's reason; one that does gets a `TaskExited`.
@@ -68,20 +81,22 @@ def async_stream(
         ordered=ordered,
         timeout=timeout,
         on_timeout=on_timeout,
+        system=system,
         is_linked=True,
     )
 
 
 def async_stream_nolink(
-    supervisor: ActorRef[Any],
-    items: Iterable[Any],
-    function: Callable[[Any], Any],
+    supervisor: Addressee,
+    items: Iterable[T],
+    function: Callable[[T], R],
     *,
     max_concurrency: int | None = None,
     ordered: bool = True,
     timeout: float | None = AWAIT_SECONDS,
     on_timeout: Literal["exit", "kill_task"] = "exit",
-) -> Iterator[TaskDone | TaskExited]:
+    system: ActorSystem | None = None,
+) -> Iterator[TaskDone[R] | TaskExited]:
     """Do as `async_stream()`; a task that crashes gives a `TaskExited` and affects nobody (TASK-9)."""
     return _checked_stream(
         supervisor,
@@ -91,21 +106,23 @@ def async_stream_nolink(
         ordered=ordered,
         timeout=timeout,
         on_timeout=on_timeout,
+        system=system,
         is_linked=False,
     )
 
 
 def _checked_stream(
-    supervisor: ActorRef[Any],
-    items: Iterable[Any],
-    function: Callable[[Any], Any],
+    supervisor: Addressee,
+    items: Iterable[T],
+    function: Callable[[T], R],
     *,
     max_concurrency: int | None,
     ordered: bool,
     timeout: float | None,
     on_timeout: str,
+    system: ActorSystem | None,
     is_linked: bool,
-) -> Iterator[TaskDone | TaskExited]:
+) -> Iterator[TaskDone[R] | TaskExited]:
     limit: object = (os.cpu_count() or 1) if max_concurrency is None else max_concurrency
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= CONCURRENCY_MAX:
         raise InvalidArgumentError("max_concurrency", max_concurrency, f"an integer, 1 to {CONCURRENCY_MAX}")
@@ -113,14 +130,20 @@ def _checked_stream(
         raise InvalidArgumentError("on_timeout", on_timeout, "'exit' or 'kill_task'")
     if not callable(function):
         raise InvalidTypeError("function", function, "a function")
-    seconds = checked_timeout(timeout)
+    if not isinstance(items, Iterable):
+        raise InvalidTypeError("items", items, "anything to iterate over")
     return _Stream(
-        supervisor, function, limit=limit, seconds=seconds, kills=on_timeout == "kill_task", is_linked=is_linked
+        task_supervisor(supervisor, system),
+        function,
+        limit=limit,
+        seconds=checked_wait(timeout),
+        kills=on_timeout == "kill_task",
+        is_linked=is_linked,
     ).run(items, ordered)
 
 
 @final
-class _Stream:
+class _Stream(Generic[T, R]):
     """The tasks of one stream.
 
     Attributes:
@@ -143,7 +166,7 @@ class _Stream:
     def __init__(
         self,
         supervisor: ActorRef[Any],
-        function: Callable[[Any], Any],
+        function: Callable[[T], R],
         *,
         limit: int,
         seconds: float | None,
@@ -157,12 +180,12 @@ class _Stream:
         self._kills = kills
         self._is_linked = is_linked
         self._wake: ScheduledFuture[None] | None = None
-        self.running: dict[int, tuple[Task, float | None]] = {}
+        self.running: dict[int, tuple[Task[R], float | None]] = {}
         self.finished: deque[int] = deque()
 
-    def run(self, items: Iterable[Any], ordered: bool) -> Iterator[TaskDone | TaskExited]:
+    def run(self, items: Iterable[T], ordered: bool) -> Iterator[TaskDone[R] | TaskExited]:
         source = enumerate(items)
-        waiting: dict[int, TaskDone | TaskExited] = {}
+        waiting: dict[int, TaskDone[R] | TaskExited] = {}
         due = 0
         more = True
         try:
@@ -183,7 +206,7 @@ class _Stream:
             for task, _deadline in self.running.values():
                 shutdown(task, "brutal_kill")
 
-    def _start_next(self, source: Iterator[tuple[int, Any]]) -> bool:
+    def _start_next(self, source: Iterator[tuple[int, T]]) -> bool:
         """Start a task for the next item; False when there is none."""
         for position, item in source:
             task = start_task(self._supervisor, self._function, (item,), is_linked=self._is_linked)
@@ -199,14 +222,14 @@ class _Stream:
         if wake is not None:
             wake.offer()
 
-    def _some_outcomes(self) -> dict[int, TaskDone | TaskExited]:
+    def _some_outcomes(self) -> dict[int, TaskDone[R] | TaskExited]:
         """Wait until tasks are done or late, and return what became of them."""
         # The future first, the look second: whoever finishes in between finds it.
         wake = self._wake = ScheduledFuture(self._supervisor.system.scheduler)
         deadline = next(iter(self.running.values()))[1]
         if not self.finished:
             wake.settle(None if deadline is None else max(deadline - self._now(), 0.0))
-        outcomes = {}
+        outcomes: dict[int, TaskDone[R] | TaskExited] = {}
         while self.finished:
             position = self.finished.popleft()
             known = self.running.pop(position, None)
@@ -224,7 +247,7 @@ class _Stream:
             outcomes[position] = shutdown(task, "brutal_kill") or TaskExited(TIMED_OUT)
         return outcomes
 
-    def _outcome(self, task: Task) -> TaskDone | TaskExited:
+    def _outcome(self, task: Task[R]) -> TaskDone[R] | TaskExited:
         outcome = take_outcome(task, task.owner)
         if isinstance(outcome, TaskExited) and self._is_linked and task.owner is None:
             raise TaskExitError(outcome.reason)

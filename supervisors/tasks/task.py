@@ -23,14 +23,15 @@ Source: Elixir's `Task` and `Task.Supervisor`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, TypeVarTuple, cast, final
 
 from supervisors.actor import Actor
+from supervisors.addressee import Addressee, WrongActorError, ref_of
 from supervisors.errors import Exit, InvalidArgumentError, InvalidTypeError, Refusal, UsageError
 from supervisors.exits import KILLED, NOPROC, NORMAL, SHUTDOWN, Crashed
 from supervisors.links import link, unlink
 from supervisors.monitors import demonitor, monitor
-from supervisors.runtime.futures import ScheduledFuture, checked_timeout
+from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import AskTimeoutError
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.signals import Signal
@@ -39,6 +40,7 @@ from supervisors.supervision import calls
 from supervisors.supervision.child_spec import ChildSpec, RestartType, ShutdownBudget
 from supervisors.supervision.dynamic import DynamicSupervisor
 from supervisors.tasks.handle import Task, TaskAnswer, TaskDone, TaskExited, TaskExitError
+from supervisors.timers.service import checked_delay
 
 if TYPE_CHECKING:
     from supervisors.runtime.cell import Cell
@@ -51,12 +53,17 @@ __all__ = [
     "async_",
     "async_nolink",
     "await_",
+    "checked_wait",
     "shutdown",
     "start_child",
     "start_task",
     "take_outcome",
+    "task_supervisor",
     "yield_",
 ]
+
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 
 AWAIT_SECONDS: Final = 5.0
 """How long a task is waited for by default, seconds."""
@@ -86,7 +93,7 @@ class _Go(Signal):
 
     __slots__ = ("task",)
 
-    def __init__(self, task: Task | None) -> None:
+    def __init__(self, task: Task[Any] | None) -> None:
         self.task = task
 
     def apply(self, ref: Cell) -> object:
@@ -143,47 +150,62 @@ class TaskActor(Actor):
 
 
 def start_child(
-    supervisor: ActorRef[Any],
-    function: Callable[..., Any],
-    *args: Any,
+    supervisor: Addressee,
+    function: Callable[[*Ts], object],
+    *args: *Ts,
     restart: RestartType = "temporary",
     shutdown: ShutdownBudget = SHUTDOWN_SECONDS,
+    system: ActorSystem | None = None,
 ) -> ActorRef[Any]:
     """Run a function whose result nobody wants; a crash affects nobody (TASK-2).
 
     Args:
-        supervisor: a `TaskSupervisor`, or any dynamic supervisor.
+        supervisor: a `TaskSupervisor`, or any dynamic supervisor: its ref, its name, or a `Via`.
         function: called with `args` on a worker thread; it may block.
         args: its arguments.
         restart: as in `ChildSpec`; a restarted task calls the function again.
         shutdown: as in `ChildSpec`.
+        system: where to look a name up; not needed inside an actor.
 
     Raises:
         TooManyChildren: the supervisor is at its limit.
         ActorDeadError: the supervisor is dead.
+        WrongActorError: it is no dynamic supervisor.
     """
-    return _start(supervisor, function, args, None, is_told=False, restart=restart, shutdown=shutdown)
+    ref = task_supervisor(supervisor, system)
+    return _start(ref, function, args, None, is_told=False, restart=restart, shutdown=shutdown)
 
 
-def async_(supervisor: ActorRef[Any], function: Callable[..., Any], *args: Any) -> Task:
+def async_(
+    supervisor: Addressee, function: Callable[[*Ts], R], *args: *Ts, system: ActorSystem | None = None
+) -> Task[R]:
     """Run a function and have its answer later; the calling actor is linked to it (TASK-3, TASK-10).
 
     If the task crashes, a calling actor that does not trap exits ends with the same
     reason; if the calling actor ends abnormally, so does the task.
 
+    Args:
+        supervisor: a `TaskSupervisor`, or any dynamic supervisor: its ref, its name, or a `Via`.
+        function: called with `args` on a worker thread; it may block.
+        args: its arguments.
+        system: where to look a name up; not needed inside an actor.
+
     Raises:
         TooManyChildren: the supervisor is at its limit (TASK-8).
         ActorDeadError: the supervisor is dead.
+        WrongActorError: it is no dynamic supervisor.
     """
-    return start_task(supervisor, function, args, is_linked=True)
+    return start_task(task_supervisor(supervisor, system), function, args, is_linked=True)
 
 
-def async_nolink(supervisor: ActorRef[Any], function: Callable[..., Any], *args: Any) -> Task:
+def async_nolink(
+    supervisor: Addressee, function: Callable[[*Ts], R], *args: *Ts, system: ActorSystem | None = None
+) -> Task[R]:
     """Do as `async_()` without the link: neither side's end affects the other (TASK-4)."""
-    return start_task(supervisor, function, args, is_linked=False)
+    return start_task(task_supervisor(supervisor, system), function, args, is_linked=False)
 
 
-def await_(task: Task, timeout: float | None = AWAIT_SECONDS) -> Any:
+def await_(task: Task[R], timeout: float | None = AWAIT_SECONDS) -> R:
     """Wait for the answer of a task and return it (TASK-3).
 
     The answer and the `Down` of the task are taken out of the caller's mailbox
@@ -200,9 +222,10 @@ def await_(task: Task, timeout: float | None = AWAIT_SECONDS) -> Any:
             exits: the caller ends with the same reason.
         AskTimeoutError: the time is up; the task runs on.
         UsageError: somebody else has started it, or it was awaited before.
+        InvalidArgumentError: the timeout is negative, not a number, or endless; None is without end.
     """
     own = _checked_owner(task)
-    if not task.outcome.settle(checked_timeout(timeout)):
+    if not task.outcome.settle(checked_wait(timeout)):
         _settle(task, own)
         raise AskTimeoutError(cast("float", timeout), task.ref)
     outcome = take_outcome(task, own)
@@ -211,7 +234,7 @@ def await_(task: Task, timeout: float | None = AWAIT_SECONDS) -> Any:
     raise TaskExitError(outcome.reason)
 
 
-def yield_(task: Task, timeout: float | None = AWAIT_SECONDS) -> TaskDone | TaskExited | None:
+def yield_(task: Task[R], timeout: float | None = AWAIT_SECONDS) -> TaskDone[R] | TaskExited | None:
     """Wait for the outcome of a task; None if it still runs, and may be asked again (TASK-6).
 
     Raises:
@@ -219,12 +242,12 @@ def yield_(task: Task, timeout: float | None = AWAIT_SECONDS) -> TaskDone | Task
         UsageError: somebody else has started it, or its outcome was taken before.
     """
     own = _checked_owner(task)
-    if not task.outcome.settle(checked_timeout(timeout)):
+    if not task.outcome.settle(checked_wait(timeout)):
         return None
     return take_outcome(task, own)
 
 
-def shutdown(task: Task, timeout: ShutdownBudget = SHUTDOWN_SECONDS) -> TaskDone | TaskExited | None:
+def shutdown(task: Task[R], timeout: ShutdownBudget = SHUTDOWN_SECONDS) -> TaskDone[R] | TaskExited | None:
     """End a task (TASK-6).
 
     Args:
@@ -238,12 +261,15 @@ def shutdown(task: Task, timeout: ShutdownBudget = SHUTDOWN_SECONDS) -> TaskDone
 
     Raises:
         UsageError: somebody else has started it.
+        InvalidArgumentError: the timeout is neither seconds, 0 or more, nor one of the words.
+        InvalidTypeError: likewise, for a value of another kind.
     """
-    if timeout not in ("brutal_kill", "infinity"):
-        if isinstance(timeout, str):
+    if isinstance(timeout, str):
+        if timeout not in ("brutal_kill", "infinity"):
             raise InvalidArgumentError("timeout", timeout, "seconds, 0 or more; 'infinity'; 'brutal_kill'")
-        checked_timeout(timeout)
-    if task.is_taken:
+    else:
+        timeout = checked_delay("timeout", timeout)
+    if isinstance(task, Task) and task.is_taken:
         return TaskExited(NOPROC)
     own = _checked_owner(task)
     if own is not None and task.is_linked:
@@ -261,21 +287,30 @@ def shutdown(task: Task, timeout: ShutdownBudget = SHUTDOWN_SECONDS) -> TaskDone
     _settle(task, own)
     if isinstance(outcome, TaskExited) and isinstance(outcome.reason, str) and outcome.reason in (SHUTDOWN, KILLED):
         return None
-    return cast("TaskDone | TaskExited | None", outcome)
+    return cast("TaskDone[R] | TaskExited | None", outcome)
 
 
 # -- behind them ---------------------------------------------------------------
 
 
+def task_supervisor(supervisor: Addressee, system: ActorSystem | None) -> ActorRef[Any]:
+    """Return the dynamic supervisor that is meant."""
+    allowed = "a TaskSupervisor or another DynamicSupervisor"
+    ref = ref_of(supervisor, calls.Call, allowed, field="supervisor", system=system)
+    if not issubclass(ref.actor_class, DynamicSupervisor):
+        raise WrongActorError("supervisor", ref, allowed)
+    return ref
+
+
 def start_task(
-    supervisor: ActorRef[Any], function: Callable[..., Any], args: tuple[Any, ...], *, is_linked: bool
-) -> Task:
+    supervisor: ActorRef[Any], function: Callable[..., R], args: tuple[Any, ...], *, is_linked: bool
+) -> Task[R]:
     """Start a task for the calling actor or thread; what the two ways of `async` have in common."""
     own = cast("ActorRef[Any] | None", current_ref())
     done: ScheduledFuture[Any] = ScheduledFuture(supervisor.system.scheduler)
     ref = _start(supervisor, function, args, done, is_told=own is not None)
     done.target = ref
-    task = Task(ref, own, done)
+    task: Task[R] = Task(ref, own, done)
     if own is None:
         return task
     # The task waits to be told: its owner must be linked and watching by then.
@@ -317,7 +352,14 @@ def _start_actor(
     return system.spawn(TaskActor, (function, args, done), {"is_told": is_told}, link=True, report=False)
 
 
-def _checked_owner(task: Task) -> ActorRef[Any] | None:
+def checked_wait(timeout: float | None) -> float | None:
+    """Return seconds to wait, or None for no limit, or raise what names the field."""
+    return None if timeout is None else checked_delay("timeout", timeout)
+
+
+def _checked_owner(task: Task[Any]) -> ActorRef[Any] | None:
+    if not isinstance(task, Task):
+        raise InvalidTypeError("task", task, "what async_() returned")
     own = cast("ActorRef[Any] | None", current_ref())
     if own is not task.owner:
         who = "a plain thread" if task.owner is None else str(task.owner)
@@ -327,7 +369,7 @@ def _checked_owner(task: Task) -> ActorRef[Any] | None:
     return own
 
 
-def _settle(task: Task, own: ActorRef[Any] | None) -> None:
+def _settle(task: Task[Any], own: ActorRef[Any] | None) -> None:
     """Take what the task has sent out of the owner's mailbox; what it sends from now on is dropped."""
     task.is_taken = True
     if own is not None and task.monitor is not None:
@@ -336,7 +378,7 @@ def _settle(task: Task, own: ActorRef[Any] | None) -> None:
         own.withdraw(lambda item: isinstance(item, TaskAnswer) and item.task is task)
 
 
-def take_outcome(task: Task, own: ActorRef[Any] | None) -> TaskDone | TaskExited:
+def take_outcome(task: Task[R], own: ActorRef[Any] | None) -> TaskDone[R] | TaskExited:
     """Return the outcome that is there; end the caller where it has to end with the task."""
     _settle(task, own)
     outcome = task.outcome.get()
@@ -345,4 +387,4 @@ def take_outcome(task: Task, own: ActorRef[Any] | None) -> TaskDone | TaskExited
         if not (isinstance(reason, str) and reason == NORMAL):
             # The exit signal is on its way, or here already, with the same reason.
             raise Exit(reason)
-    return cast("TaskDone | TaskExited", outcome)
+    return cast("TaskDone[R] | TaskExited", outcome)
