@@ -6,7 +6,6 @@ loses no accepted event, and the next actor continues the same tree.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -19,28 +18,20 @@ from sessionactors.audit.intake import COMMIT, FULL, WAITING, Intake, Logged, Wa
 from sessionactors.audit.record import PackedData, kind_of, pack_data
 from sessionactors.effects import Audit, Transition
 from sessionactors.errors import InvalidKind, UnknownRequest
-from supervisors.actor import Actor
+from sessionactors.flusher import FLUSH, Flusher
 
 if TYPE_CHECKING:
     from sessionactors.audit.contract import AuditHead, AuditStore
     from sessionactors.settings import AuditSettings
     from sessionactors.surroundings import Surroundings
     from supervisors.clock import Clock
-    from supervisors.timers.service import Timer
 
 __all__ = ["AuditCounts", "AuditLedger", "AuditService", "logged", "open_log"]
-
-logger = logging.getLogger("sessionactors.audit")
-
-FLUSH: Final = "flush"
 
 _TRANSITION: Final = kind_of("state_transition")
 _PACKED_MAX: Final = 4096
 _FACTS_MAX: Final = 2
 _REPEATING: Final = frozenset({str, int, bool, float, type(None)})
-
-_RETRY_AFTER: Final = 1.0
-"""Seconds until a batch that could not be written is tried again."""
 
 
 def open_log(directory: str | Path | None) -> AuditStore:
@@ -241,79 +232,38 @@ def _pack_again(name: str, *facts: tuple[str, type, object]) -> PackedData:
     return pack_data({"event": name, **{key: value for key, _, value in facts}})
 
 
-class AuditService(Actor):
-    """The singleton that writes.
-
-    It has a thread of the pool while it writes, because a write to disk takes time.
+class AuditService(Flusher):
+    """The singleton that writes the audit log.
 
     Args:
         ledger: log and queue, which an earlier audit actor may have left.
         around: the system around it.
     """
 
-    dispatch = "shared"
-    crash_on_ask_error = True
+    target = "the audit log"
+    failures = AuditError
 
     def __init__(self, ledger: AuditLedger, around: Surroundings) -> None:
-        super().__init__()
+        super().__init__(around.timers)
         self._ledger = ledger
-        self._around = around
-        self._timer: Timer | None = None
-        self._is_failing = False
 
-    def on_start(self) -> None:
-        """See that what waits already is written: an earlier actor may have crashed over it.
-
-        Also when nothing waits. A message that says that something does may have
-        been lost with that actor, and no other would be sent before something is
-        taken. In a turn of its own, because a start keeps the supervisor waiting.
-        """
-        self.actor_ref.send(FLUSH)
-
-    def on_stop(self) -> None:
-        """Write what waits, before anybody closes the log."""
-        self._flush()
-
-    def ended(self) -> None:
-        """Leave no timer behind."""
-        if self._timer is not None:
-            self._timer.cancel()
+    def write(self) -> AuditHead:
+        """Write what waits as one batch."""
+        return self._ledger.write()
 
     def on_receive(self, message: Any) -> Any:
         """Note that events wait, write them, or write and answer with the head."""
         if message == COMMIT:
-            return self._flush()
+            return self.flush()
         if message == FLUSH:
-            self._flush()
+            self.flush()
             return None
         if message in (WAITING, FULL):
-            if self._is_failing:
+            if self.is_failing:
                 pass  # the next try has its time; more of them help nobody
             elif len(self._ledger.intake) >= self._ledger.settings.batch_max:
-                self._flush()
+                self.flush()
             else:
-                self._flush_after(self._ledger.settings.batch_delay)
+                self.flush_after(self._ledger.settings.batch_delay)
             return None
         raise UnknownRequest("message", message, "a message of the audit queue")
-
-    def _flush(self) -> AuditHead | AuditError:
-        """Write; what cannot be written now stays where it is, and is tried again."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        try:
-            head = self._ledger.write()
-        except AuditError as error:
-            if not self._is_failing:
-                logger.exception("the audit log cannot be written; it is tried every %g seconds", _RETRY_AFTER)
-            self._is_failing = True
-            self._flush_after(_RETRY_AFTER)
-            return error
-        if self._is_failing:
-            logger.warning("the audit log can be written again")
-            self._is_failing = False
-        return head
-
-    def _flush_after(self, delay: float) -> None:
-        if self._timer is None or self._timer.remaining() is None:
-            self._timer = self._around.timers.send_after(delay, self._actor_ref, FLUSH)

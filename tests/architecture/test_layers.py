@@ -79,6 +79,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
         2: (
             "audit/service",
             "directory",
+            "flusher",
             "isolation",
             "rate_limiter",
             "reaper",
