@@ -4,6 +4,7 @@ Start with `ActorSystem` and `Actor`; `docs/` teaches the rest.
 """
 
 from supervisors.actor import Actor
+from supervisors.addressee import WrongActorError
 from supervisors.application import Application, ApplicationError, Applications
 from supervisors.clock import Clock, SystemClock, VirtualClock
 from supervisors.entropy import Entropy
@@ -114,6 +115,7 @@ __all__ = [
     "UsageError",
     "Via",
     "VirtualClock",
+    "WrongActorError",
     "count_children",
     "delete_child",
     "get_childspec",

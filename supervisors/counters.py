@@ -91,7 +91,9 @@ class Counters:
     __slots__ = ("_lock", "_of", "_totals")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards both below; nothing is called while it is held
+        # Guards both below. Nothing is called while it is held, but for the hash and
+        # equality of names: a name whose own come back here is no name.
+        self._lock = threading.Lock()
         self._of: dict[ActorRef[Any] | _Shared, dict[Hashable, _Counter]] = {}
         self._totals: dict[Hashable, tuple[int, int]] = {}  # name -> (sum, how many counters)
 
@@ -197,10 +199,12 @@ class Counters:
 
     def total(self, name: Hashable) -> int:
         """Return the sum of the counters of this name over all actors; 0 if there are none (REG-10)."""
+        checked_name(name)
         return self._totals.get(name, (0, 0))[0]
 
     def owners(self, name: Hashable) -> int:
         """Return how many actors have a counter of this name."""
+        checked_name(name)
         return self._totals.get(name, (0, 0))[1]
 
     def __repr__(self) -> str:

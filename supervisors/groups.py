@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
 from supervisors.errors import InvalidTypeError, NoActorError
@@ -58,6 +59,8 @@ Listener: TypeAlias = "Callable[[Joined | Left], None]"
 
 _NO_VALUE: Final = object()
 
+_NOBODY: Final[tuple[_Group, ...]] = ()
+
 
 @final
 class Groups:
@@ -84,15 +87,22 @@ class Groups:
         1
     """
 
-    __slots__ = ("_entries", "_keys", "_listeners", "_lock", "_metadata", "_number")
+    __slots__ = ("_actors", "_count", "_groups", "_listeners", "_lock", "_metadata", "_number")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards all below; nothing is called while it is held
-        # Entries are numbered in order of joining, so that the end of one actor
-        # costs its own entries and not a walk through everybody's.
+        # Guards all below. While it is held nothing of anybody else's is called: not a
+        # function, and not the hash or equality of a key or value either, which could
+        # come back here, or wait for a lock whose owner waits for this one.
+        self._lock = threading.Lock()
+        # Groups by the hash of their key; more than one where hashes meet. A tuple is
+        # never changed, only replaced: who searches it does so without the lock, and
+        # sees afterwards whether it is still the one.
+        self._groups: dict[int, tuple[_Group, ...]] = {}
+        # Entries are numbered in order of joining. Each actor's are known by group, so
+        # that leaving one costs the entries there, and the actor's end its own entries.
         self._number = 0
-        self._entries: dict[Hashable, dict[int, Member]] = {}
-        self._keys: dict[ActorRef[Any], dict[int, Hashable]] = {}
+        self._count = 0
+        self._actors: dict[ActorRef[Any], dict[_Group, list[int]]] = {}
         self._metadata: dict[Hashable, Any] = {}
         self._listeners: tuple[Listener, ...] = ()
 
@@ -107,11 +117,23 @@ class Groups:
         """
         checked_name(key)
         actor = _who(ref)
-        with self._lock:
-            known = actor in self._keys
-            self._number = number = self._number + 1
-            self._keys.setdefault(actor, {})[number] = key
-            self._entries.setdefault(key, {})[number] = Member(actor, value)
+        member = Member(actor, value)
+        hashed = hash(key)
+        while True:
+            seen = self._groups.get(hashed, _NOBODY)
+            group = _find(seen, key)
+            with self._lock:
+                if self._groups.get(hashed, _NOBODY) is not seen and (group is None or not group.entries):
+                    continue  # a key came or went while we searched; whoever did that has got on
+                if group is None:
+                    group = _Group(key, hashed)
+                    self._groups[hashed] = (*seen, group)
+                known = actor in self._actors
+                self._number = number = self._number + 1
+                self._count += 1
+                group.entries[number] = member
+                self._actors.setdefault(actor, {}).setdefault(group, []).append(number)
+                break
         if not known:
             # After the entry is there: whenever the actor ends, this finds it.
             actor.when_ended().when_done(lambda: self._forget(actor))
@@ -123,17 +145,24 @@ class Groups:
     def leave(self, key: Hashable, *, value: Any = _NO_VALUE, ref: ActorRef[Any] | None = None) -> int:
         """Remove the actor's entries under a key, or those with this value (EREG-6).
 
+        Costs the actor's entries under this key, however many others there are.
+
         Returns:
             How many there were; none is no error.
         """
         checked_name(key)
         actor = _who(ref)
-        with self._lock:
-            own = self._own(actor, key)
-            gone = [number for number, each in own.items() if value is _NO_VALUE or each.value == value]
-            for number in gone:
-                self._remove(key, number)
-                del self._keys[actor][number]
+        group = self._group(key)
+        gone: list[Member] = []  # what goes is let go of here: its last holder may have a say at its end
+        if group is not None:
+            own = self._own(actor, group)
+            wanted = own if value is _NO_VALUE else {n: each for n, each in own.items() if each.value == value}
+            with self._lock:
+                numbers = self._actors.get(actor, {}).get(group, [])
+                gone.extend(self._remove(group, number) for number in numbers if number in wanted)
+                numbers[:] = [number for number in numbers if number not in wanted]
+                if gone and not numbers:
+                    del self._actors[actor][group]
         self._tell(Left(key, actor))
         return len(gone)
 
@@ -145,13 +174,15 @@ class Groups:
         """
         checked_name(key)
         actor = _who(ref)
-        with self._lock:
-            old = self._own(actor, key)
+        group = self._group(key)
+        if group is None:
+            return 0
+        old = self._own(actor, group)
         changed = {number: Member(actor, function(each.value)) for number, each in old.items()}
         with self._lock:
-            still = self._own(actor, key).keys() & changed.keys()
+            still = group.entries.keys() & changed.keys()
             for number in still:
-                self._entries[key][number] = changed[number]
+                group.entries[number] = changed[number]
         return len(still)
 
     # -- looking and sending -----------------------------------------------
@@ -159,30 +190,41 @@ class Groups:
     def members(self, key: Hashable) -> list[Member]:
         """Return the living members of a key in order of joining (EREG-5)."""
         checked_name(key)
+        group = self._group(key)
+        if group is None:
+            return []
         with self._lock:
-            entries = list(self._entries.get(key, {}).values())
+            entries = list(group.entries.values())
         return [each for each in entries if each.ref.is_alive()]
 
     def keys(self, ref: ActorRef[Any] | None = None) -> list[Hashable]:
         """Return the keys of an actor, with repeats, in order of joining (EREG-5)."""
         actor = _who(ref)
+        if not actor.is_alive():
+            return []
         with self._lock:
-            return list(self._keys.get(actor, {}).values()) if actor.is_alive() else []
+            numbered = [(n, group.key) for group, numbers in self._actors.get(actor, {}).items() for n in numbers]
+        numbered.sort(key=itemgetter(0))
+        return [key for _, key in numbered]
 
     def values(self, key: Hashable, ref: ActorRef[Any] | None = None) -> list[Any]:
         """Return what an actor has put under a key (EREG-5)."""
+        checked_name(key)
         actor = _who(ref)
-        return [each.value for each in self.members(key) if each.ref is actor]
+        group = self._group(key)
+        if group is None or not actor.is_alive():
+            return []
+        return [each.value for each in self._own(actor, group).values()]
 
     def __len__(self) -> int:
         """Return how many entries there are, over all keys (EREG-5)."""
-        with self._lock:
-            return sum(len(entries) for entries in self._entries.values())
+        return self._count
 
     def select(self, wanted: Callable[[Hashable, Member], bool]) -> list[tuple[Hashable, Member]]:
         """Return (key, member) of all living entries that a function wants (EREG-8, REG-21)."""
         with self._lock:
-            entries = [(key, each) for key, members in self._entries.items() for each in members.values()]
+            groups = [group for groups in self._groups.values() for group in groups]
+            entries = [(group.key, each) for group in groups for each in group.entries.values()]
         return [(key, each) for key, each in entries if each.ref.is_alive() and wanted(key, each)]
 
     def dispatch(self, key: Hashable, function: Callable[[list[Member]], None]) -> None:
@@ -233,29 +275,66 @@ class Groups:
         return stop
 
     def __repr__(self) -> str:
-        return f"<Groups: {len(self)} entries under {len(self._entries)} keys>"
+        with self._lock:
+            keys = sum(len(groups) for groups in self._groups.values())
+        return f"<Groups: {len(self)} entries under {keys} keys>"
 
     # -- below the public verbs --------------------------------------------
 
-    def _own(self, actor: ActorRef[Any], key: Hashable) -> dict[int, Member]:
-        """Return the actor's entries under a key by number; the caller holds the lock."""
-        return {number: self._entries[key][number] for number, each in self._keys.get(actor, {}).items() if each == key}
+    def _group(self, key: Hashable) -> _Group | None:
+        """Return the group of a key; without the lock, for it asks keys whether they are equal."""
+        return _find(self._groups.get(hash(key), _NOBODY), key)
 
-    def _remove(self, key: Hashable, number: int) -> None:
-        """Take an entry out, and a key that has none; the caller holds the lock."""
-        entries = self._entries[key]
-        del entries[number]
-        if not entries:
-            del self._entries[key]
+    def _own(self, actor: ActorRef[Any], group: _Group) -> dict[int, Member]:
+        """Return the actor's entries in a group by number, in order of joining."""
+        with self._lock:
+            return {number: group.entries[number] for number in self._actors.get(actor, {}).get(group, ())}
+
+    def _remove(self, group: _Group, number: int) -> Member:
+        """Take an entry out, and a group that has none; the caller holds the lock."""
+        self._count -= 1
+        member = group.entries.pop(number)
+        if not group.entries:
+            left = tuple(each for each in self._groups[group.hashed] if each is not group)
+            if left:
+                self._groups[group.hashed] = left
+            else:
+                del self._groups[group.hashed]
+        return member
 
     def _forget(self, actor: ActorRef[Any]) -> None:
+        gone: list[Member] = []
         with self._lock:
-            for number, key in self._keys.pop(actor, {}).items():
-                self._remove(key, number)
+            groups = self._actors.pop(actor, {})
+            for group, numbers in groups.items():
+                gone.extend(self._remove(group, number) for number in numbers)
 
     def _tell(self, what: Joined | Left) -> None:
         for listener in self._listeners:
             listener(what)
+
+
+@final
+class _Group:
+    """The entries under one key, by number; equal to itself only.
+
+    One that has lost its last entry is out of the table for good: who still has it in
+    hand finds no entry in it, and must not put one in.
+    """
+
+    __slots__ = ("entries", "hashed", "key")
+
+    def __init__(self, key: Hashable, hashed: int) -> None:
+        self.key = key
+        self.hashed = hashed
+        self.entries: dict[int, Member] = {}
+
+
+def _find(groups: tuple[_Group, ...], key: Hashable) -> _Group | None:
+    for group in groups:
+        if group.key is key or group.key == key:
+            return group
+    return None
 
 
 def _who(ref: ActorRef[Any] | None) -> ActorRef[Any]:

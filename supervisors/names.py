@@ -12,6 +12,7 @@ gives out an actor that is known to be dead (REG-4).
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, final
 
@@ -22,7 +23,7 @@ from supervisors.runtime.turn import current_ref
 from supervisors.via import checked_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable
 
 __all__ = ["FailedOver", "Held", "Migrated", "NameWatch", "Names", "Registered", "Unregistered", "WatchMode"]
 
@@ -100,7 +101,9 @@ class Names:
     __slots__ = ("_actors", "_held", "_lock", "_waiting", "_watches")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards all below; nothing is called while it is held
+        # Guards all below. Nothing is called while it is held, but for the hash and
+        # equality of names: a name whose own come back here is no name.
+        self._lock = threading.Lock()
         self._held: dict[Hashable, Held] = {}
         self._watches: dict[Hashable, dict[NameWatch, None]] = {}
         # What has to go when an actor ends: its names and its watches, in order.
@@ -116,6 +119,7 @@ class Names:
             NameTakenError: somebody has it, the actor itself included.
             ActorDeadError: the actor is dead.
         """
+        checked_name(name)
         self.register_all({name: value}, ref)
 
     def register_all(self, values: Mapping[Hashable, Any], ref: ActorRef[Any] | None = None) -> None:
@@ -126,6 +130,8 @@ class Names:
             ActorDeadError: the actor is dead.
         """
         actor = _who(ref)
+        if not isinstance(values, Mapping):
+            raise InvalidTypeError("values", values, "a mapping of names and values")
         for name in values:
             checked_name(name)
             held = self._held.get(name)
@@ -159,6 +165,7 @@ class Names:
         Raises:
             NameTakenError: somebody else has it.
         """
+        checked_name(name)
         actor = _who(ref)
         with self._lock:
             held = self._held.get(name)
@@ -221,6 +228,7 @@ class Names:
 
     def whereis(self, name: Hashable) -> ActorRef[Any] | None:
         """Return the living holder, or None (REG-6)."""
+        checked_name(name)
         held = self._held.get(name)
         return held.ref if held is not None and held.ref.is_alive() else None
 
@@ -230,6 +238,7 @@ class Names:
         Raises:
             InvalidArgumentError: nobody has it.
         """
+        checked_name(name)
         held = self._held.get(name)
         if held is None or not held.ref.is_alive():
             raise InvalidArgumentError("name", name, "a registered name")
@@ -241,6 +250,7 @@ class Names:
         Raises:
             InvalidArgumentError: it does not have it.
         """
+        checked_name(name)
         actor = _who(ref)
         with self._lock:
             held = self._held.get(name)
@@ -299,6 +309,8 @@ class Names:
 
     def unwatch(self, watch: NameWatch) -> bool:
         """End a watch; False if it had ended. A message that is there already stays (REG-18)."""
+        if not isinstance(watch, NameWatch):
+            raise InvalidTypeError("watch", watch, "what watch() returned")
         with self._lock:
             return self._unwatch(watch)
 

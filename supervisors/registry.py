@@ -8,14 +8,14 @@ that is a `Via` belongs to the registry that it says.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, NameTakenError
 from supervisors.runtime.cell import Cell
 from supervisors.runtime.futures import ScheduledFuture
-from supervisors.runtime.outcomes import ActorDeadError
+from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
 from supervisors.runtime.ref import ActorRef
-from supervisors.via import Via, checked_name
+from supervisors.via import NameRegistry, Via, checked_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -35,7 +35,8 @@ class Registry:
     __slots__ = ("_lock", "_names", "_waiting")
 
     def __init__(self) -> None:
-        # Guards _names together with ActorRef.name, and _waiting. Nothing is called while it is held.
+        # Guards _names together with ActorRef.name, and _waiting. Nothing is called while it
+        # is held, but for the hash and equality of names: a name whose own come back here is no name.
         self._lock = threading.Lock()
         self._names: dict[Hashable, ActorRef[Any]] = {}
         self._waiting: dict[Hashable, list[Callable[[ActorRef[Any]], None]]] = {}
@@ -92,7 +93,11 @@ class Registry:
 
     def whereis(self, name: Hashable) -> ActorRef[Any] | None:
         """Return who has the name, or None (NAME-3)."""
-        found = self._names.get(name)
+        try:
+            found = self._names.get(name)
+        except TypeError:
+            checked_name(name)  # a name that cannot be hashed is a mistake, and no name that is free
+            raise
         if found is None and isinstance(name, Via):
             return name.whereis()
         return found
@@ -163,27 +168,35 @@ class Registry:
 
 
 def wait_for_name(
-    registry: Registry, name: Hashable, timeout: float | None, scheduler: Scheduler | None = None
+    registry: NameRegistry, name: Hashable, timeout: float | None, scheduler: Scheduler | None = None
 ) -> ActorRef[Any]:
     """Wait until somebody has the name, and return who (REG-15).
 
+    `ActorSystem.wait_for_name()` is this for the names of a system.
+
     Args:
-        registry: where the name will be.
+        registry: where the name will be: one that has `when_registered()`, as `Names` has too.
         name: a name of that registry.
         timeout: seconds to wait; None waits without end.
         scheduler: the system's, if an actor or a virtual clock is involved.
 
     Raises:
         AskTimeoutError: nobody has it when the time is up.
+        InvalidTypeError: the registry does not tell of new names.
     """
+    when_registered = getattr(registry, "when_registered", None)
+    if when_registered is None:
+        raise InvalidTypeError("registry", registry, "a registry with when_registered(), such as Registry or Names")
     future: ScheduledFuture[ActorRef[Any]] = ScheduledFuture(scheduler)
 
     def found(ref: ActorRef[Any]) -> None:
         future.offer(ref)
 
-    cancel = registry.when_registered(name, found)
+    cancel = when_registered(name, found)
     try:
-        ref: ActorRef[Any] = future.get(timeout=timeout)
+        if not future.settle(timeout):
+            raise AskTimeoutError(cast("float", timeout), f"anybody with the name {name!r}")
+        ref: ActorRef[Any] = future.get()
     finally:
         cancel()
     return ref

@@ -16,7 +16,7 @@ from supervisors.clock import Clock, SystemClock, VirtualClock
 from supervisors.entropy import Entropy
 from supervisors.errors import IgnoreStart, InvalidArgumentError, NameTakenError, UsageError
 from supervisors.exits import NOPROC, SHUTDOWN, Crashed, describe
-from supervisors.registry import Registry, checked_name
+from supervisors.registry import Registry, checked_name, wait_for_name
 from supervisors.runtime.bounded import BoundedRef, checked_bound
 from supervisors.runtime.cell import INLINE, PINNED, SHARED, TOKEN, Cell
 from supervisors.runtime.dead_letters import DeadLetters
@@ -31,6 +31,7 @@ from supervisors.runtime.small_set import with_item, without_item
 from supervisors.runtime.turn import thread_turn
 from supervisors.runtime.watchdog import SlowTurn, Watchdog
 from supervisors.timers.service import TimerService, checked_delay, checked_reading
+from supervisors.via import Via
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -332,6 +333,23 @@ class ActorSystem:
     def whereis(self, name: Hashable) -> ActorRef[Any] | None:
         """Return the actor that has the name, or None (NAME-3)."""
         return self.registry.whereis(name)
+
+    def wait_for_name(self, name: Hashable, timeout: float | None = 5.0) -> ActorRef[Any]:
+        """Wait until somebody has the name, and return who (REG-15).
+
+        Args:
+            name: a name, or a `Via` in a registry that tells of new names, as `Names` does.
+            timeout: seconds to wait, 0 or more; None waits without end.
+
+        Raises:
+            AskTimeoutError: nobody has it when the time is up.
+
+        Thread: any. In virtual time everything else goes on meanwhile.
+        """
+        limit = None if timeout is None else checked_delay("timeout", timeout)
+        if isinstance(name, Via):
+            return wait_for_name(name.registry, name.name, limit, self.scheduler)
+        return wait_for_name(self.registry, name, limit, self.scheduler)
 
     def register(self, name: Hashable, ref: ActorRef[Any]) -> None:
         """Give an actor a name (NAME-1)."""

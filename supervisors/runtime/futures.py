@@ -64,7 +64,7 @@ class ScheduledFuture(pykka.Future[T]):
         self._scheduler = scheduler
         self.target = target
 
-    def get(self, *, timeout: float | None = None) -> Any:
+    def get(self, *, timeout: float | None = None) -> T:
         """Return the value, waiting for it if need be.
 
         Args:
@@ -84,7 +84,7 @@ class ScheduledFuture(pykka.Future[T]):
         error = self._error
         if error is not None:
             raise error
-        return self._value
+        return self._value  # type: ignore[no-any-return]  # a cast would be one more call
 
     def settle(self, timeout: float | None) -> bool:
         """Wait until there is an outcome, without raising it; False when the time is up."""
@@ -192,7 +192,7 @@ class ScheduledFuture(pykka.Future[T]):
             # A get hook may block as long as it likes, so it cannot run on the loop.
             value: T = yield from asyncio.get_running_loop().run_in_executor(None, self.get)
             return value
-        return cast("T", self.get())
+        return self.get()
 
     def _until_done(self) -> Generator[Any, None, None]:
         if self._scheduler is not None:
@@ -245,17 +245,19 @@ class ScheduledFuture(pykka.Future[T]):
     def __repr__(self) -> str:
         return f"<ScheduledFuture {'done' if self._done else 'pending'}>"
 
-    def _hooked(self, timeout: float | None) -> Any:
+    def _hooked(self, timeout: float | None) -> T:
         # The hook's answer is kept in place of the hook's own slot `_value`;
         # `_error` stays unused, so an exception is computed anew each time.
         with self._lock:
-            if self._value is not None:
-                return self._value[0]
+            kept: tuple[T] | None = self._value
+        if kept is not None:
+            return kept[0]
         value = self._get_hook(timeout)
         with self._lock:
-            if self._value is None:
-                self._value = (value,)
-            return self._value[0]
+            kept = self._value
+            if kept is None:
+                kept = self._value = (value,)
+        return kept[0]
 
     def _wait(self, timeout: float | None) -> None:
         timeout = checked_timeout(timeout)

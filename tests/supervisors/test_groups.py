@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -166,6 +168,85 @@ def test_what_cannot_be_a_key_is_refused(system, groups, key):
 def test_only_actors_join(groups):
     with pytest.raises(TypeError, match="ref: a str"):
         groups.join("a", ref="an actor")
+
+
+class Key:
+    """A key whose hash and equality ask the groups themselves, and are counted."""
+
+    asked = 0
+
+    def __init__(self, groups, name):
+        self.groups, self.name = groups, name
+
+    def __hash__(self):
+        repr(self.groups)
+        return 7  # all alike, so that equality has to decide
+
+    def __eq__(self, other):
+        Key.asked += 1
+        repr(self.groups)
+        return isinstance(other, Key) and other.name == self.name
+
+
+def in_time(act):
+    """Run what may hang on a thread of its own; return whether it came to an end."""
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    thread.join(5.0)
+    return not thread.is_alive()
+
+
+def test_keys_and_values_may_use_the_groups_in_their_own_equality(system, groups):
+    ref = system.start(Echo)
+
+    def act():
+        for name in ("a", "b", "a"):
+            groups.join(Key(groups, name), Key(groups, name), ref=ref)
+        groups.update(Key(groups, "a"), lambda value: value, ref=ref)
+        assert len(groups.members(Key(groups, "a"))) == 2
+        assert groups.leave(Key(groups, "a"), value=Key(groups, "a"), ref=ref) == 2
+        assert groups.leave(Key(groups, "b"), ref=ref) == 1
+        done.append(len(groups))
+
+    done = []
+    assert in_time(act)
+    assert done == [0]
+
+
+def test_leaving_costs_the_entries_under_the_key_and_not_all_keys_of_the_actor(system, groups):
+    class Counted(Key):
+        def __hash__(self):
+            return hash(self.name)
+
+    ref = system.start(Echo)
+    for number in range(1_000):
+        groups.join(Counted(groups, number), ref=ref)
+    Key.asked = 0
+    assert groups.leave(Counted(groups, 500), ref=ref) == 1
+    assert Key.asked <= 2
+
+
+def test_keys_come_and_go_on_several_threads(real, groups):
+    """Each thread joins and leaves the same few keys; in the end the table is as at the beginning."""
+    refs = [real.start(Echo) for _ in range(4)]
+    wrong = []
+
+    def act(ref):
+        for turn in range(300):
+            key = turn % 3
+            groups.join(key, ref=ref)
+            if groups.values(key, ref) != [None]:
+                wrong.append(key)
+            if groups.leave(key, ref=ref) != 1:
+                wrong.append(key)
+
+    threads = [threading.Thread(target=act, args=(ref,)) for ref in refs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30.0)
+    assert wrong == []
+    assert repr(groups) == "<Groups: 0 entries under 0 keys>"
 
 
 KEYS = st.sampled_from(["a", "b"])

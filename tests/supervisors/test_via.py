@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from supervisors import ActorDeadError, AskTimeoutError, Down, NameTakenError
+from supervisors import (
+    ActorDeadError,
+    AskTimeoutError,
+    Down,
+    InvalidArgumentError,
+    InvalidTypeError,
+    NameTakenError,
+)
+from supervisors.names import Names
 from supervisors.registry import Registry, wait_for_name
 from supervisors.via import NameRegistry, Via
 from tests.supervisors.actors import Doer, Echo, Recorder, SharedEcho
@@ -132,6 +140,57 @@ def test_reg_15_waiting_gives_up_in_time_and_leaves_nothing(system):
         wait_for_name(system.registry, "n", 2.0, system.scheduler)
     assert system.clock.monotonic() == 2.0
     assert system.registry._waiting == {}
+
+
+def test_reg_15_a_system_waits_for_a_name(real):
+    ref = real.start(Doer)
+    ref.tell(lambda self: self.send_after(0.01, lambda self: self.system.register("n", self.actor_ref)))
+    assert real.wait_for_name("n") is ref
+
+
+def test_reg_15_an_actor_that_waits_lets_virtual_time_pass(system):
+    late = system.start(Doer)
+    late.tell(lambda self: self.send_after(3.0, lambda self: self.system.register("n", self.actor_ref)))
+    waiting = system.start(Doer)
+    assert waiting.ask(lambda self: self.system.wait_for_name("n", 10.0)) is late
+    assert system.clock.monotonic() == 3.0
+
+
+def test_reg_15_a_system_gives_up_after_five_seconds_and_says_for_whom_it_waited(system):
+    with pytest.raises(AskTimeoutError, match="anybody with the name 'n'"):
+        system.wait_for_name("n")
+    assert system.clock.monotonic() == 5.0
+
+
+def test_reg_15_a_via_is_waited_for_in_its_own_registry(system):
+    names = Names()
+    waiting, ref = system.start(Doer, name="waiting"), system.start(Echo)
+    found = waiting.ask(lambda self: self.send_after(1.0, lambda _self: names.register("n", ref)))
+    assert system.wait_for_name(Via(names, "n"), 2.0) is ref
+    assert found is not None
+
+
+def test_reg_15_a_registry_that_tells_of_no_names_cannot_be_waited_for(system, book):
+    with pytest.raises(InvalidTypeError, match="when_registered"):
+        system.wait_for_name(Via(book, "n"))
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), "soon", True])
+def test_reg_15_a_wait_that_is_no_time_is_refused(system, timeout):
+    with pytest.raises((InvalidArgumentError, InvalidTypeError), match="timeout"):
+        system.wait_for_name("n", timeout)
+
+
+def test_an_ask_by_name_can_be_left_for_later(system):
+    system.start(SharedEcho, name="n")
+    future = Via(system.registry, "n").ask("hello", block=False)
+    assert not future.is_done()
+    assert future.get() == "hello"
+
+
+def test_an_ask_by_a_name_that_nobody_has_fails_at_once_also_without_waiting(system):
+    with pytest.raises(ActorDeadError):
+        Via(system.registry, "n").ask("hello", block=False)
 
 
 def test_reg_15_whoever_waits_can_be_told_by_a_message(system):

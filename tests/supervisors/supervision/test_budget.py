@@ -9,7 +9,7 @@ from supervisors.supervision.budget import shut_down
 from supervisors.supervision.calls import which_children
 from supervisors.supervision.child_spec import ChildSpec
 from supervisors.supervision.supervisor import Supervisor
-from tests.supervisors.actors import Doer
+from tests.supervisors.actors import Doer, SharedDoer
 from tests.supervisors.supervision.children import Stubborn, refs, worker
 
 
@@ -86,6 +86,23 @@ def test_the_parent_itself_may_end_its_tree(system, events):
     root = parent.ask(lambda _self: Supervisor.start_link([worker(events, "a")]))
     assert parent.ask(lambda _self: shut_down(root, 1)).is_orderly
     assert events == ["+a", "-a"]
+
+
+@pytest.mark.parametrize("kind", [Doer, SharedDoer])
+def test_who_belongs_to_the_tree_cannot_wait_for_its_own_end(system, events, kind):
+    root = system.start(Supervisor, [tree(ChildSpec("child", kind)), worker(events, "a")])
+    child = refs(refs(root)["inner"])["child"]
+
+    def act(_self):
+        with pytest.raises(UsageError, match="cannot wait for its own end"):
+            shut_down(root, 1)
+        with pytest.raises(UsageError, match="cannot wait for its own end"):
+            shut_down(child, 1)
+
+    child.ask(act)
+    assert root.is_alive()
+    assert child.is_alive()
+    assert events == ["+a"]
 
 
 def test_a_dead_tree_takes_no_time(system):

@@ -22,6 +22,11 @@ def test_a_tree_is_drawn_one_line_per_node():
     ]
 
 
+def test_the_text_of_a_node_is_the_drawing():
+    tree = TreeNode("root", (TreeNode("store"),))
+    assert str(tree) == "root\n└── store"
+
+
 def test_a_very_deep_tree_can_be_drawn():
     node = TreeNode("leaf")
     for _ in range(1_500):

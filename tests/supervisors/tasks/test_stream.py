@@ -191,11 +191,30 @@ def test_who_stops_early_leaves_no_task_behind(system, tasks):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("max_concurrency", 0), ("max_concurrency", True), ("max_concurrency", 70_000), ("on_timeout", "wait")],
+    [
+        ("max_concurrency", 0),
+        ("max_concurrency", True),
+        ("max_concurrency", 70_000),
+        ("on_timeout", "wait"),
+        ("timeout", -1),
+        ("timeout", float("nan")),
+        ("timeout", float("inf")),
+    ],
 )
 def test_an_option_that_is_not_allowed_is_refused_at_once(tasks, option, value):
     with pytest.raises(InvalidArgumentError, match=option):
         async_stream(tasks, [1], double, **{option: value})
+
+
+@pytest.mark.parametrize("timeout", [True, "soon", []])
+def test_a_timeout_that_is_no_number_is_refused_at_once(tasks, timeout):
+    with pytest.raises(InvalidTypeError, match="timeout"):
+        async_stream(tasks, [1], double, timeout=timeout)
+
+
+def test_what_cannot_be_iterated_over_is_refused_at_once(tasks):
+    with pytest.raises(InvalidTypeError, match="items: a int"):
+        async_stream(tasks, 5, double)
 
 
 def test_what_is_no_function_is_refused_at_once(tasks):

@@ -412,3 +412,31 @@ def test_a_task_that_was_awaited_leaves_no_dead_letter(real):
 def test_a_task_that_is_killed_before_it_runs_leaves_no_dead_letter(system, tasks):
     assert shutdown(async_(tasks, max, 1, 2), "brutal_kill") is None
     assert system.dead_letters == 0
+
+
+# What is no time, no task, no supervisor
+
+
+@pytest.mark.parametrize("timeout", [-1, -0.5, float("nan"), float("inf"), True, None, [], "soon"])
+def test_a_shutdown_within_what_is_no_time_is_refused_and_nothing_ends(tasks, timeout):
+    gate = threading.Event()
+    task = async_(tasks, gate.wait)
+    with pytest.raises((InvalidArgumentError, InvalidTypeError), match="timeout"):
+        shutdown(task, timeout)
+    assert task.ref.is_alive()
+    gate.set()
+
+
+@pytest.mark.parametrize("wait", [await_, yield_])
+@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), True, "soon"])
+def test_waiting_for_what_is_no_time_is_refused_and_the_task_can_still_be_awaited(tasks, wait, timeout):
+    task = async_(tasks, max, 3, 5)
+    with pytest.raises((InvalidArgumentError, InvalidTypeError), match="timeout"):
+        wait(task, timeout)
+    assert await_(task) == 5
+
+
+@pytest.mark.parametrize("function", [await_, yield_, shutdown])
+def test_what_is_no_task_is_refused(function):
+    with pytest.raises(InvalidTypeError, match="task: a str"):
+        function("task")
