@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, final, get_args
 
-from supervisors.application.control import ApplicationController
+from supervisors.application.control import ApplicationController, ExitCode
 from supervisors.application.description import Application, ApplicationError
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
-from supervisors.runtime.futures import ScheduledFuture, checked_timeout
+from supervisors.timers.service import checked_delay
 
 if TYPE_CHECKING:
     from supervisors.system import ActorSystem
@@ -57,7 +57,7 @@ class Applications:
         self._config = {name: dict(settings) for name, settings in (config or {}).items()}
         self._known: dict[str, Application] = {}
         self._env: dict[tuple[str, str], Any] = {}
-        self._code: ScheduledFuture[int] = ScheduledFuture(system.scheduler)
+        self._code = ExitCode(system.scheduler)
         for application in known:
             self.load(application)
         self._controller = system.start(ApplicationController, self._known, self._code, on_failure)
@@ -127,15 +127,18 @@ class Applications:
         """Wait until all applications were stopped; return the exit code for the process.
 
         ``sys.exit(applications.wait())`` ends a program as its applications have ended:
-        0 after `stop_all()`, 1 when one's end has ended all others (APP-7).
+        0 after `stop_all()`, 1 when one's end has ended all others (APP-7). Once another
+        application has been started, the code of before is over, and there is one again
+        when all have been stopped again.
 
         Args:
-            timeout: seconds to wait; None: without end.
+            timeout: seconds to wait, 0 or more; None: without end.
 
         Returns:
             The code; None when the time is up.
         """
-        return self._code.get() if self._code.settle(checked_timeout(timeout)) else None
+        code = self._code.future
+        return code.get() if code.settle(None if timeout is None else checked_delay("timeout", timeout)) else None
 
     def get_env(self, name: str, key: str, default: Any = None) -> Any:
         """Return a setting of an application, or the default (APP-8). Never blocks."""

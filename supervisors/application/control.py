@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, final
 
 from supervisors.actor import Actor
 from supervisors.application.description import Application, ApplicationError
@@ -16,7 +16,10 @@ from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.signals import Exited
 from supervisors.supervision.budget import shut_down
 
-__all__ = ["EXIT_FAILURE", "EXIT_OK", "ApplicationController", "ApplicationMaster"]
+if TYPE_CHECKING:
+    from supervisors.runtime.contract import Scheduler
+
+__all__ = ["EXIT_FAILURE", "EXIT_OK", "ApplicationController", "ApplicationMaster", "ExitCode"]
 
 logger = logging.getLogger("supervisors.application")
 
@@ -24,6 +27,33 @@ EXIT_OK: Final = 0
 EXIT_FAILURE: Final = 1
 
 _STOP: Final = object()
+
+
+@final
+class ExitCode:
+    """The exit code of the present run, which lasts from a start until all applications were stopped.
+
+    Attributes:
+        future: of the code; whoever waits takes it as it is then, and so hears of the
+            end of the run that it has seen.
+
+    Thread: the controller's turn changes it; any thread may read.
+    """
+
+    __slots__ = ("_scheduler", "future")
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self.future: ScheduledFuture[int] = ScheduledFuture(scheduler)
+
+    def started(self) -> None:
+        """Note that something runs: a code that is there belongs to a run that is over."""
+        if self.future.is_done():
+            self.future = ScheduledFuture(self._scheduler)
+
+    def offer(self, code: int) -> None:
+        """End the run, unless it has ended."""
+        self.future.offer(code)
 
 
 @final
@@ -39,7 +69,7 @@ class ApplicationController(Actor):
     def __init__(
         self,
         known: Mapping[str, Application],
-        code: ScheduledFuture[int],
+        code: ExitCode,
         on_failure: Callable[[str, object], object] | None,
     ) -> None:
         super().__init__()
@@ -56,8 +86,12 @@ class ApplicationController(Actor):
         match message:
             case ("start", name, kind):
                 self._start_one(name, kind)
+                self._code.started()
             case ("ensure", name, kind):
-                return self._ensure(name, kind)
+                started = self._ensure(name, kind)
+                if started:
+                    self._code.started()
+                return started
             case ("stop", name):
                 if name not in self._running:
                     raise ApplicationError(name, ("not_started", name))

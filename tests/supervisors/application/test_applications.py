@@ -464,3 +464,42 @@ def test_what_is_no_application_is_refused(system):
 def test_a_failure_callback_that_is_no_function_is_refused(system):
     with pytest.raises(InvalidTypeError, match="on_failure"):
         Applications(system, on_failure="tell me")
+
+
+def test_a_new_start_begins_a_new_run_with_a_code_of_its_own(system, house):
+    made = Applications(system, [house.application("a"), house.application("b")])
+    made.start("a")
+    made.stop_all()
+    assert made.wait(0) == 0
+    made.start("a")
+    assert made.wait(0) is None
+    made.start("b", "permanent")
+    house.tops["b"].kill()
+    system.settle()
+    assert made.wait(0) == 1
+    made.ensure_all_started("a")
+    assert made.wait(0) is None
+    made.stop_all()
+    assert made.wait(0) == 0
+
+
+def test_a_start_that_fails_leaves_the_code_of_the_run_before(system, house):
+    def fail():
+        raise StartError("no")
+
+    broken = house.application("broken", start=fail)
+    made = Applications(system, [house.application("a"), broken, house.application("c", needs=("a", "broken"))])
+    made.start("a")
+    made.stop_all()
+    with pytest.raises(ApplicationError):
+        made.start("broken")
+    assert made.wait(0) == 0
+    with pytest.raises(ApplicationError):
+        made.ensure_all_started("c")
+    assert made.wait(0) == 0
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), True, "soon"])
+def test_a_wait_that_is_no_time_is_refused(system, timeout):
+    with pytest.raises((InvalidArgumentError, InvalidTypeError), match="timeout"):
+        Applications(system).wait(timeout)
