@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         NotAuthenticated,
         NotFound,
         QuotaExceeded,
+        RateLimited,
         ResumeBlocked,
         SessionActorsError,
         SessionExists,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         ReaperSettings,
         SessionOptions,
     )
+    from sessionactors.subscribers import LimiterEvent
     from sessionactors.system import SessionSystem
 
 __all__ = [
@@ -43,12 +45,14 @@ __all__ = [
     "InvalidState",
     "InvalidTransition",
     "IsolationSettings",
+    "LimiterEvent",
     "LimiterSettings",
     "MaxAttempts",
     "NotAuthenticated",
     "NotFound",
     "Quota",
     "QuotaExceeded",
+    "RateLimited",
     "ReaperSettings",
     "ResumeBlocked",
     "Session",
@@ -68,12 +72,14 @@ _HOMES = {
     "InvalidState": "sessionactors.errors",
     "InvalidTransition": "sessionactors.errors",
     "IsolationSettings": "sessionactors.settings",
+    "LimiterEvent": "sessionactors.subscribers",
     "LimiterSettings": "sessionactors.settings",
     "MaxAttempts": "sessionactors.errors",
     "NotAuthenticated": "sessionactors.errors",
     "NotFound": "sessionactors.errors",
     "Quota": "sessionactors.settings",
     "QuotaExceeded": "sessionactors.errors",
+    "RateLimited": "sessionactors.errors",
     "ReaperSettings": "sessionactors.settings",
     "ResumeBlocked": "sessionactors.errors",
     "Session": "sessionactors.session",

@@ -15,6 +15,7 @@
         ├── ResumeBlocked                       resume_blocked
         ├── QuotaExceeded                       quota_exceeded
         ├── RateLimited                         rate_limited
+        │   └── RequestDropped                  request_dropped
         ├── CapacityExceeded                    capacity_exceeded
         │   └── TooManySessions                 too_many_sessions
         ├── SessionExists                       already_exists
@@ -84,6 +85,7 @@ __all__ = [
     "QuotaExceeded",
     "RateLimited",
     "RecordExists",
+    "RequestDropped",
     "ResumeBlocked",
     "SessionActorsError",
     "SessionExists",
@@ -290,6 +292,16 @@ class RateLimited(SessionRefusal):
     def retry_after_ms(self) -> float:
         """The same wait in milliseconds, for protocols that want it so."""
         return self.wait * 1000.0
+
+
+class RequestDropped(RateLimited):
+    """The throttle `drop` is in force: requests are discarded, without a hint when to retry."""
+
+    code = "request_dropped"
+
+    def __init__(self) -> None:
+        self.wait = float("inf")
+        SessionRefusal.__init__(self, "requests of this session are being dropped; clear_throttle() ends that")
 
 
 class CapacityExceeded(SessionRefusal):

@@ -1,46 +1,81 @@
 """The rate limiter: token buckets by session and quota type, behind one actor.
 
-`check_rate_limit` takes what it admits. `record_request` charges for what is only
-known afterwards (the bytes of an answer) and may leave a debt: calling both for
-the same request charges it twice.
+`check` takes what it admits, and never waits. `acquire` takes as well, and waits its
+turn. `record` charges for what is only known afterwards (the bytes of an answer) and
+may leave a debt: calling both for the same request charges it twice.
 
-The buckets themselves live in a `LimiterTable`, which outlives the actor: a crash
-of the limiter must not give everybody a full bucket.
+**Ids.** A limit is often asked for before there is a session, for an address or a
+name that wants to log in. So an id that no session has is legal: its first use makes
+a bucket like any other's. Only an id whose session has *ended* is refused
+(`session_terminated`), because its entries would never go away. The table is bounded;
+its last tenth is kept for ids of live sessions, and full buckets that nobody uses are
+swept out.
+
+**Events** go to the session, and to whoever has subscribed to its limits
+(`LimiterEvent`), and into the audit log as named:
+
+==========================  ===============================================  ==========
+`rate_limited`              a refusal, the first since the last wait passed  resource
+`throttle_started`          an action is in force, with how long             security
+`throttle_cleared`          it is over                                       security
+`abuse_blocked`             too many refusals; blocked for how long          security
+`abuse_unblocked`           the block is over                                security
+`queue_overflow`            no room to wait, the first since it was empty    resource
+`back_pressure`             the line is filled to `warn_at_percent`          resource
+`back_pressure_cleared`     nobody waits any more                            resource
+==========================  ===============================================  ==========
+
+The buckets live in a `LimiterTable`, which outlives the actor.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from sessionactors import bounds, identifiers
-from sessionactors.errors import CapacityExceeded, InvalidQuota, NotFound, SessionTerminated, UnknownRequest
-from sessionactors.limits.token_bucket import BucketLimits, BucketUsage, Decision, TokenBucket, check_both
-from sessionactors.settings import LimiterSettings
+from sessionactors.effects import Audit
+from sessionactors.errors import CapacityExceeded, InvalidKind, NotFound, SessionTerminated, UnknownRequest
+from sessionactors.limits.guard import DELAY, DROP, QUEUE, REJECT, Throttle
+from sessionactors.limits.token_bucket import BucketUsage, Decision, TokenBucket
+from sessionactors.limits.waiting_line import Request
+from sessionactors.limits.windowed_bucket import WindowedBucket
+from sessionactors.subscribers import LimiterEvent
+from sessionactors.surroundings import RATE_LIMITER
+from sessionactors.waiting_room import WaitingRoom, after, refused
 from supervisors.actor import Actor
+from supervisors.runtime.signals import Down
 
 if TYPE_CHECKING:
+    from sessionactors.effects import AuditType, Severity
+    from sessionactors.limiter_table import LimiterTable
     from sessionactors.surroundings import Surroundings
     from supervisors.timers.service import Timer
 
-__all__ = ["QUOTA_TYPES", "LimiterStatistics", "LimiterTable", "QuotaRecord", "RateLimiter"]
+__all__ = ["QUOTA_TYPES", "LimiterStatistics", "QuotaRecord", "RateLimiter"]
 
 QUOTA_TYPES: Final = ("requests", "messages", "bytes", "connections")
 """The types with a meaning of their own; any other printable name is a type as well."""
 
 CLEANUP: Final = "cleanup"
+CONTINUE: Final = "continue"
+
+_SWEPT_IN_ONE_TURN: Final = 2000
+_HURRY_INTERVAL: Final = 1.0  # seconds between sweeps that a full table asks for
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaRecord:
-    """What `get_quota` answers; negative tokens are a debt."""
+    """What `get_quota` answers; negative tokens are a debt, no window is None."""
 
     tokens: float
     last_update: float
     capacity: float
     rate: float
+    window: float | None = None
+    window_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +84,12 @@ class LimiterStatistics:
 
     Attributes:
         total_sessions: sessions with at least one bucket.
-        throttled_sessions: of these, the ones for which `check_throttle` says True.
-        admitted: checks that were admitted, since the system's start.
-        refused: checks that were not.
+        throttled_sessions: sessions for which `check_throttle` says True.
+        admitted: checks that were admitted and waits that ended well, since the system's start.
+        refused: those that did not.
         global_quota: whether the bucket for all is in force.
+        dropped: refusals by the throttle `drop`, which count as refused as well.
+        waiting: requests that wait for their turn now.
     """
 
     total_sessions: int
@@ -60,22 +97,8 @@ class LimiterStatistics:
     admitted: int
     refused: int
     global_quota: bool
-
-
-@final
-class LimiterTable:
-    """All buckets; owned by the limiter of the moment, and handed to the next one."""
-
-    __slots__ = ("admitted", "buckets", "default", "everybody", "refused", "refused_until", "settings")
-
-    def __init__(self, settings: LimiterSettings, now: float) -> None:
-        self.settings = settings
-        self.default = BucketLimits(settings.capacity, settings.rate)
-        self.buckets: dict[str, dict[str, TokenBucket]] = {}  # by type, then by session
-        self.everybody = TokenBucket(BucketLimits(settings.global_capacity, settings.global_rate), now)
-        self.refused_until: dict[str, float] = {}  # session: when its last refusal's wait has passed
-        self.admitted = 0
-        self.refused = 0
+    dropped: int = 0
+    waiting: int = 0
 
 
 class RateLimiter(Actor):
@@ -84,7 +107,7 @@ class RateLimiter(Actor):
     Messages are `(verb, session id, ...)`; the hot one is `("check", id, type, cost)`.
 
     Args:
-        table: buckets that an earlier limiter has left.
+        table: what an earlier limiter has left.
         around: the system around it.
     """
 
@@ -96,20 +119,36 @@ class RateLimiter(Actor):
         self._table = table
         self._around = around
         self._timer: Timer | None = None
+        self._guard_timers: dict[str, Timer] = {}
+        self._room = WaitingRoom(table, around, self._actor_ref, self._announce)
+        self._sweep: Iterator[tuple[str, list[str]]] | None = None
+        self._sweeps_idle_after = 0.0
+        self._hurried_at = -math.inf
+        settings = table.settings
+        self._heeds_refusals = settings.signal_refusals or settings.abuse_violations is not None
+        # Anything besides the buckets that a check has to look at; kept by _look_closer().
+        self._is_special = False
 
     def on_start(self) -> None:
-        """Arm the sweep, and forget the sessions that have ended while there was no limiter."""
-        directory = self._around.directory
-        for buckets in self._table.buckets.values():
-            for session_id in [each for each in buckets if directory.has_ended(each)]:
-                self._forget(session_id)
-        interval = self._table.settings.cleanup_interval
-        self._timer = self._around.timers.send_interval(interval, self._actor_ref, CLEANUP)
+        """Take up what an earlier limiter has left, and forget who has ended meanwhile."""
+        table, around = self._table, self._around
+        has_ended = around.directory.has_ended
+        known: list[Mapping[str, object]] = [*table.buckets.values(), table.guards]
+        for session_id in {each for ids in known for each in ids if has_ended(each)}:
+            table.forget(session_id)
+        table.subscriptions.hand_to(self)
+        for session_id in list(table.guards):
+            self._watch_guard(session_id)
+        self._room.clear_old_pressure()
+        self._timer = around.timers.send_interval(table.settings.cleanup_interval, self._actor_ref, CLEANUP)
+        self._look_closer()
 
     def ended(self) -> None:
-        """Leave no timer behind."""
-        if self._timer is not None:
-            self._timer.cancel()
+        """Leave no timer behind; who waits is answered by the runtime."""
+        for timer in (self._timer, *self._guard_timers.values()):
+            if timer is not None:
+                timer.cancel()
+        self._room.close()
 
     def receive_ask(self, message: Any) -> Any:
         """Decide; everything but a check goes the longer way."""
@@ -121,7 +160,13 @@ class RateLimiter(Actor):
     def on_receive(self, message: Any) -> Any:
         """Do what is asked; see the class."""
         if message == CLEANUP:
-            self._cleanup()
+            self._begin_sweep(self._table.settings.idle_after)
+            return None
+        if message == CONTINUE:
+            self._go_on_sweeping()
+            return None
+        if isinstance(message, Down):
+            self._table.subscriptions.died(message.monitor)
             return None
         if isinstance(message, tuple) and message:
             verb = _VERBS.get(message[0])
@@ -129,7 +174,7 @@ class RateLimiter(Actor):
                 return verb(self, *message[1:])
         raise UnknownRequest("message", message, "a verb of the rate limiter with its arguments")
 
-    # -- verbs -----------------------------------------------------------------
+    # -- admission -------------------------------------------------------------
 
     def _check(self, session_id: str, quota_type: str, cost: float) -> Decision:
         table = self._table
@@ -137,146 +182,364 @@ class RateLimiter(Actor):
         try:
             bucket = table.buckets[quota_type][session_id]
         except (KeyError, TypeError):  # TypeError: something that can be no key
+            session_id = identifiers.parse(session_id)
             bucket = self._bucket(session_id, quota_type, now)
-        if quota_type == "requests" and table.settings.global_quota_enabled:
-            decision = check_both(bucket, table.everybody, cost, now)
-        else:
-            decision = bucket.check(cost, now)
-        refused_until = table.refused_until
+        decision = (
+            self._check_closer(session_id, quota_type, cost, now) if self._is_special else bucket.check(cost, now)
+        )
         if decision[0]:
             table.admitted += 1
+            refused_until = table.refused_until
             if refused_until:
                 refused_until.pop(session_id, None)
+        elif self._heeds_refusals or decision[1] == math.inf:
+            self._count_refusal(session_id, quota_type, decision[1], now)
         else:
             table.refused += 1
-            if decision[1] < math.inf:  # nothing is to be waited for when it can never be admitted
-                refused_until[session_id] = now + decision[1]
+            table.refused_until[session_id] = now + decision[1]
         return decision
+
+    def _check_closer(self, session_id: str, quota_type: str, cost: float, now: float) -> Decision:
+        """Check where guards, lines or the bucket for all may have a say."""
+        table = self._table
+        if self._room.has_line(session_id, quota_type):
+            self._room.serve(session_id, quota_type)  # their turn may have come just now
+        bucket = table.buckets[quota_type][session_id]
+        guard = table.guards.get(session_id)
+        if guard is not None:
+            least = table.wait_for(bucket, quota_type, cost, now)  # a bad cost is refused in any case
+            refusal = guard.refusal(now)
+            if refusal is not None:
+                if guard.action(now) == DROP and guard.blocked_until <= now:
+                    table.dropped += 1
+                return refusal
+            if guard.action(now) == QUEUE and guard.throttle is not None:
+                return (False, max(least, self._room.wait_of_line(session_id, quota_type), guard.throttle.until - now))
+        if self._room.has_line(session_id, quota_type):
+            # Nobody overtakes who waits. At least this long: how long the others will wait is not known.
+            least = table.wait_for(bucket, quota_type, cost, now)
+            return (False, max(least, self._room.wait_of_line(session_id, quota_type)))
+        return table.take(bucket, quota_type, cost, now)
+
+    def _count_refusal(self, session_id: str, quota_type: str, wait: float, now: float) -> None:
+        table = self._table
+        settings = table.settings
+        table.refused += 1
+        if wait < math.inf:  # nothing is to be waited for when it can never be admitted
+            earlier = table.refused_until.get(session_id)
+            table.refused_until[session_id] = now + wait
+            if (earlier is None or earlier <= now) and settings.signal_refusals:
+                facts = {"type": quota_type, "wait": wait}
+                self._announce(session_id, "rate_limited", facts, "resource", "warning")
+        if settings.abuse_violations is None:
+            return
+        guard = table.guard(session_id)
+        if guard.blocked_until <= now and guard.count_violation(now, table.violations, settings.abuse_block):
+            self._watch_guard(session_id)
+            facts = {"violations": settings.abuse_violations, "block": settings.abuse_block}
+            self._announce(session_id, "abuse_blocked", facts, "security", "warning")
+            self._room.turn_away(session_id, settings.abuse_block)
+        self._look_closer()
+
+    def _acquire(self, session_id: str, request: Request) -> float | None:
+        """Take tokens, or wait for them; the answer is how long it took, in seconds."""
+        if not isinstance(request, Request):
+            raise InvalidKind("request", request, "a Request")
+        table, room, quota_type = self._table, self._room, request.quota_type
+        now = self._around.now()
+        session_id = identifiers.parse(session_id)
+        bucket = self._bucket(session_id, quota_type, now)
+        least = table.wait_for(bucket, quota_type, request.cost, now)
+        guard = table.guards.get(session_id)
+        action = None if guard is None else guard.action(now)
+        refusal = None if guard is None else guard.refusal(now)
+        if guard is not None and refusal is not None:
+            is_dropped = action == DROP and guard.blocked_until <= now
+            table.dropped += is_dropped
+            self._count_refusal(session_id, quota_type, refusal[1], now)
+            raise refused(refusal[1], is_dropped=is_dropped)
+        if room.has_line(session_id, quota_type):
+            room.serve(session_id, quota_type)  # their turn may have come just now
+            least = table.wait_for(bucket, quota_type, request.cost, now)
+        if least == 0 and not room.has_line(session_id, quota_type):
+            table.take(bucket, quota_type, request.cost, now)
+            table.admitted += 1
+            table.refused_until.pop(session_id, None)
+            return 0.0
+        patience = table.settings.delay_max if request.deadline is None else request.deadline
+        if action == DELAY:
+            patience = min(patience, table.settings.delay_max)
+        if least > patience:  # it would wait in vain
+            self._count_refusal(session_id, quota_type, least, now)
+            raise refused(least)
+        if room.is_full(session_id, quota_type):
+            self._turn_away(session_id, quota_type, now, is_queueing=action == QUEUE)
+        room.enter(session_id, request, now + patience, self.defer_reply())
+        self._look_closer()
+        return None
+
+    def _turn_away(self, session_id: str, quota_type: str, now: float, *, is_queueing: bool) -> NoReturn:
+        """Refuse somebody for whom there is no room to wait."""
+        self._room.overflow(session_id, quota_type)
+        wait = self._room.wait_of_line(session_id, quota_type)
+        self._count_refusal(session_id, quota_type, wait, now)
+        if is_queueing:
+            raise refused(wait)
+        raise CapacityExceeded(f"the line of {session_id!r} for {quota_type}", self._table.settings.queue_max)
+
+    def _withdraw(self, session_id: str, request: Request) -> None:
+        self._room.withdraw(session_id, request)
+        self._look_closer()
+
+    def _serve(self, session_id: str, quota_type: str) -> None:
+        self._room.serve(session_id, quota_type)
+        self._look_closer()
 
     def _record_request(self, session_id: str, quota_type: str, cost: float) -> None:
         now = self._around.now()
-        self._bucket(session_id, quota_type, now).charge(cost, now)
+        session_id = identifiers.parse(session_id)
+        self._bucket(session_id, quota_type, now)
+        self._table.charge(session_id, quota_type, cost, now)
+
+    # -- quotas ----------------------------------------------------------------
 
     def _set_quota(self, session_id: str, quota_type: str, quota: object) -> None:
-        limits = _limits(quota, self._table.default)
         now = self._around.now()
-        self._bucket(session_id, quota_type, now).reconfigure(limits, now)
+        session_id = identifiers.parse(session_id)
+        limits, window = self._table.limits(quota)
+        self._bucket(session_id, quota_type, now)
+        self._table.reconfigure(session_id, quota_type, limits, window, now)
+        self._serve(session_id, quota_type)
 
     def _get_quota(self, session_id: str, quota_type: str) -> QuotaRecord:
         bucket = self._known(session_id, quota_type)
         now = self._around.now()
         usage = bucket.usage(now)
-        return QuotaRecord(bucket.level(now), usage.last_update, usage.capacity, usage.rate)
+        limit = bucket.window.limits.limit if isinstance(bucket, WindowedBucket) else None
+        return QuotaRecord(bucket.level(now), usage.last_update, usage.capacity, usage.rate, usage.window, limit)
 
     def _reset_quota(self, session_id: str, quota_type: str | None = None) -> None:
         session_id = identifiers.parse(session_id)
         if quota_type is not None:
             bounds.text("type", quota_type)
         now = self._around.now()
-        for known, buckets in self._table.buckets.items():
+        self._table.refused_until.pop(session_id, None)
+        for known, buckets in list(self._table.buckets.items()):
             if quota_type in (None, known) and session_id in buckets:
                 buckets[session_id].reset(now)
-        self._table.refused_until.pop(session_id, None)
+                self._serve(session_id, known)
 
     def _get_usage(self, session_id: str, quota_type: str) -> BucketUsage:
         return self._known(session_id, quota_type).usage(self._around.now())
 
-    def _check_throttle(self, session_id: str) -> bool:
-        """Tell whether the session owes something, or was refused and has not waited yet."""
-        session_id = identifiers.parse(session_id)
+    # -- restraints ------------------------------------------------------------
+
+    def _apply_throttle(self, session_id: str, action: str, duration: float | None = None) -> None:
+        """Put a throttle on, in place of the one that is on."""
+        session_id = self._usable(session_id)
         now = self._around.now()
-        if self._table.refused_until.get(session_id, -math.inf) > now:
-            return True
-        return any(
-            session_id in buckets and buckets[session_id].level(now) < 0 for buckets in self._table.buckets.values()
-        )
+        seconds = bounds.seconds_or_none("duration", duration)
+        throttle = Throttle(action, math.inf if seconds is None else now + seconds)
+        table = self._table
+        if session_id not in table.guards:
+            is_live = self._around.directory.get(session_id) is not None
+            table.check_room(len(table.guards), is_live=is_live)
+        table.guard(session_id).throttle = throttle
+        self._watch_guard(session_id)
+        self._announce(session_id, "throttle_started", {"action": action, "duration": seconds}, "security", "warning")
+        if action in (DROP, REJECT):
+            is_dropped = action == DROP
+            self._room.turn_away(session_id, math.inf if is_dropped else throttle.until - now, is_dropped=is_dropped)
+        self._look_closer()
+
+    def _clear_throttle(self, session_id: str) -> bool:
+        """Take throttle and block off; False when there was nothing to take off."""
+        session_id = identifiers.parse(session_id)
+        guard = self._table.guards.get(session_id)
+        self._table.refused_until.pop(session_id, None)
+        if guard is None:
+            return False
+        was_blocked, was_throttled = guard.blocked_until > self._around.now(), guard.throttle is not None
+        guard.blocked_until, guard.throttle = -math.inf, None
+        self._watch_guard(session_id)
+        self._tell_ends(session_id, ["throttle"] * was_throttled + ["block"] * was_blocked)
+        self._look_closer()
+        return was_throttled or was_blocked
+
+    def _set_pressure(self, session_id: str, is_pressed: bool) -> None:
+        """Note that isolation sees the session over a soft limit, or not any more."""
+        if is_pressed and self._around.directory.get(session_id) is not None:
+            self._table.guard(session_id).is_pressed = True
+        elif session_id in self._table.guards:
+            self._table.guards[session_id].is_pressed = is_pressed
+        self._look_closer()
+
+    def _guard_due(self, session_id: str) -> None:
+        """Take off what is over."""
+        guard = self._table.guards.get(session_id)
+        if guard is not None:
+            ends = guard.end(self._around.now())
+            self._watch_guard(session_id)
+            self._tell_ends(session_id, ends)
+            self._look_closer()
+
+    def _tell_ends(self, session_id: str, ends: list[str]) -> None:
+        for end in ends:
+            event = "throttle_cleared" if end == "throttle" else "abuse_unblocked"
+            self._announce(session_id, event, {}, "security", "info")
+
+    def _watch_guard(self, session_id: str) -> None:
+        """Arm the guard's one timer, or drop a guard that guards nothing."""
+        timer = self._guard_timers.pop(session_id, None)
+        if timer is not None:
+            timer.cancel()
+        guard = self._table.guards.get(session_id)
+        if guard is None:
+            return
+        now = self._around.now()
+        if guard.is_idle(now):
+            del self._table.guards[session_id]
+            return
+        due = guard.next_end()
+        if due < math.inf:
+            message = ("guard_due", session_id)
+            self._guard_timers[session_id] = self._around.timers.send_at(
+                after(now, due - now), self._actor_ref, message
+            )
+
+    def _check_throttle(self, session_id: str) -> bool:
+        return self._table.is_throttled(identifiers.parse(session_id), self._around.now())
 
     def _get_stats(self) -> LimiterStatistics:
         table = self._table
-        sessions = {session_id for buckets in table.buckets.values() for session_id in buckets}
+        now = self._around.now()
+        sessions: set[str] = set().union(*table.buckets.values())
         return LimiterStatistics(
             total_sessions=len(sessions),
-            throttled_sessions=sum(self._check_throttle(session_id) for session_id in sessions),
+            throttled_sessions=table.throttled(now),
             admitted=table.admitted,
             refused=table.refused,
             global_quota=table.settings.global_quota_enabled,
+            dropped=table.dropped,
+            waiting=self._room.waiting(),
         )
 
-    def _forget(self, session_id: str) -> None:
-        for buckets in self._table.buckets.values():
-            buckets.pop(session_id, None)
-        self._table.refused_until.pop(session_id, None)
+    # -- subscribers -----------------------------------------------------------
 
-    # -- buckets ---------------------------------------------------------------
+    def _subscribe(self, session_id: str, who: object) -> None:
+        """Tell somebody about the limits of a live session, until that ends."""
+        session_id = identifiers.parse(session_id)
+        self._around.directory.find(session_id)
+        self._table.subscriptions.add(session_id, who)
+
+    def _unsubscribe(self, session_id: str, who: object) -> None:
+        self._table.subscriptions.discard(identifiers.parse(session_id), who)
+
+    def _announce(
+        self, session_id: str, event: str, facts: Mapping[str, object], kind: AuditType, severity: Severity
+    ) -> None:
+        """Audit an event, and tell the session and its subscribers."""
+        around = self._around
+        around.audit.put((around.now(), session_id, Audit(kind, event, severity, facts), RATE_LIMITER))
+        told = LimiterEvent(session_id, event, facts)
+        session = around.directory.get(session_id)
+        if session is not None:
+            session.send(told)
+        for _ in range(self._table.subscriptions.tell(session_id, told)):
+            dropped = Audit("error", "subscriber_dropped", "warning", {"message": event})
+            around.audit.put((around.now(), session_id, dropped, RATE_LIMITER))
+
+    # -- entries ---------------------------------------------------------------
+
+    def _look_closer(self) -> None:
+        """Note whether a check has to look at more than one bucket."""
+        table = self._table
+        self._is_special = bool(table.guards) or self._room.waiting() > 0 or table.settings.global_quota_enabled
+
+    def _usable(self, session_id: str) -> str:
+        session_id = identifiers.parse(session_id)
+        if self._around.directory.has_ended(session_id):
+            raise SessionTerminated(session_id)
+        return session_id
 
     def _bucket(self, session_id: str, quota_type: str, now: float) -> TokenBucket:
         """Return a bucket; the first look at one makes it, full, unless its session has ended."""
         session_id = identifiers.parse(session_id)
-        table = self._table
-        buckets = table.buckets.get(bounds.text("type", quota_type))
-        bucket = None if buckets is None else buckets.get(session_id)
+        bucket = self._table.get(session_id, bounds.text("type", quota_type))
         if bucket is None:
-            if self._around.directory.has_ended(session_id):
-                raise SessionTerminated(session_id)
-            if sum(map(len, table.buckets.values())) >= table.settings.keys_max:
-                raise CapacityExceeded("the table of rate limits", table.settings.keys_max)
-            bucket = TokenBucket(table.default, now)
-            table.buckets.setdefault(quota_type, {})[session_id] = bucket
+            self._usable(session_id)
+            is_live = self._around.directory.get(session_id) is not None
+            try:
+                bucket = self._table.add(session_id, quota_type, now, is_live=is_live)
+            except CapacityExceeded:
+                self._make_room(now)
+                raise
         return bucket
 
     def _known(self, session_id: str, quota_type: str) -> TokenBucket:
         session_id = identifiers.parse(session_id)
-        bucket = self._table.buckets.get(bounds.text("type", quota_type), {}).get(session_id)
+        bucket = self._table.get(session_id, bounds.text("type", quota_type))
         if bucket is None:
             raise NotFound(session_id, f"{quota_type} quota of session")
         return bucket
 
-    def _cleanup(self) -> None:
-        """Forget buckets that nobody has used for long.
+    def _forget(self, session_id: str) -> None:
+        self._room.close_lines(session_id)
+        self._table.forget(session_id)
+        timer = self._guard_timers.pop(session_id, None) if self._guard_timers else None
+        if timer is not None:
+            timer.cancel()
+        self._look_closer()
 
-        Only full ones with the default limits: no debt is forgiven, and no quota lost.
-        """
-        now = self._around.now()
-        idle_after = self._table.settings.idle_after
-        for buckets in self._table.buckets.values():
-            stale = [
-                session_id
-                for session_id, bucket in buckets.items()
-                if bucket.limits is self._table.default
-                and bucket.is_full(now)
-                and now - bucket.usage(now).last_update > idle_after
-            ]
-            for session_id in stale:
-                del buckets[session_id]
-        for quota_type in [each for each, buckets in self._table.buckets.items() if not buckets]:
-            del self._table.buckets[quota_type]
-        waiting = self._table.refused_until
-        for session_id in [each for each, until in waiting.items() if until <= now]:
-            del waiting[session_id]
+    # -- sweeping --------------------------------------------------------------
+
+    def _make_room(self, now: float) -> None:
+        """Have full buckets swept out soon: whoever sprays ids pays for it, but not at each of them."""
+        if now - self._hurried_at >= _HURRY_INTERVAL:
+            self._hurried_at = now
+            self._begin_sweep(0.0)
+
+    def _begin_sweep(self, idle_after: float) -> None:
+        """Begin to forget unused buckets; each turn looks at some, so that checks get in between."""
+        self._table.tidy_rest(self._around.now())
+        self._look_closer()
+        if self._sweep is None:
+            self._sweeps_idle_after = idle_after
+            self._sweep = _portions({known: list(buckets) for known, buckets in self._table.buckets.items()})
+            self._actor_ref.send(CONTINUE)
+
+    def _go_on_sweeping(self) -> None:
+        portion = None if self._sweep is None else next(self._sweep, None)
+        if portion is None:
+            self._sweep = None
+            return
+        self._table.tidy(*portion, self._around.now(), self._sweeps_idle_after)
+        self._actor_ref.send(CONTINUE)
+
+
+def _portions(ids: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]:
+    for quota_type, session_ids in ids.items():
+        for first in range(0, len(session_ids), _SWEPT_IN_ONE_TURN):
+            yield quota_type, session_ids[first : first + _SWEPT_IN_ONE_TURN]
 
 
 _VERBS: Final[Mapping[str, Callable[..., object]]] = {
     "check": RateLimiter._check,  # noqa: SLF001 - our own methods
+    "acquire": RateLimiter._acquire,  # noqa: SLF001
+    "withdraw": RateLimiter._withdraw,  # noqa: SLF001
+    "serve": RateLimiter._serve,  # noqa: SLF001
     "record": RateLimiter._record_request,  # noqa: SLF001
     "set_quota": RateLimiter._set_quota,  # noqa: SLF001
     "get_quota": RateLimiter._get_quota,  # noqa: SLF001
     "reset_quota": RateLimiter._reset_quota,  # noqa: SLF001
     "get_usage": RateLimiter._get_usage,  # noqa: SLF001
+    "apply_throttle": RateLimiter._apply_throttle,  # noqa: SLF001
+    "clear_throttle": RateLimiter._clear_throttle,  # noqa: SLF001
+    "set_pressure": RateLimiter._set_pressure,  # noqa: SLF001
+    "guard_due": RateLimiter._guard_due,  # noqa: SLF001
     "check_throttle": RateLimiter._check_throttle,  # noqa: SLF001
     "get_stats": RateLimiter._get_stats,  # noqa: SLF001
+    "subscribe": RateLimiter._subscribe,  # noqa: SLF001
+    "unsubscribe": RateLimiter._unsubscribe,  # noqa: SLF001
     "forget": RateLimiter._forget,  # noqa: SLF001
 }
-
-
-def _limits(quota: object, default: BucketLimits) -> BucketLimits:
-    """Read a quota: a capacity, or a mapping with capacity and rate."""
-    if isinstance(quota, Mapping):
-        unknown = quota.keys() - {"capacity", "rate"}
-        if unknown:
-            raise InvalidQuota(
-                "quota", min(unknown, key=str), "the keys capacity (tokens) and rate (tokens per second)"
-            )
-        return BucketLimits(quota.get("capacity", default.capacity), quota.get("rate", default.rate))
-    if isinstance(quota, (int, float)) and not isinstance(quota, bool):
-        return BucketLimits(quota, default.rate)
-    raise InvalidQuota("quota", quota, "a capacity in tokens, or a mapping with capacity and rate")

@@ -46,7 +46,7 @@ from sessionactors.lifecycle import (
 )
 from sessionactors.session_data import SessionData, check_quota, history, info, metrics, resources_used
 from sessionactors.states import TERMINATED
-from sessionactors.subscribers import check_subscriber
+from sessionactors.subscribers import LimiterEvent, check_subscriber
 from sessionactors.surroundings import ISOLATION, RATE_LIMITER, REAPER
 from supervisors.actor import Actor
 from supervisors.errors import Refusal
@@ -331,6 +331,11 @@ class Session(Actor):
             return super().receive_ask(message)
         if message.__class__ is Reaping:
             self._reap(message)
+            return self.data.state
+        if message.__class__ is LimiterEvent:
+            if self._subscribers is not None:
+                told = ", ".join(f"{name}={fact}" for name, fact in message.facts.items())
+                self._notify(Notify(message.event, told or None))
             return self.data.state
         if isinstance(message, list) and len(message) == 2 and message[0] in (SUBSCRIBE, UNSUBSCRIBE):
             if self.data.state == TERMINATED:

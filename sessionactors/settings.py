@@ -233,17 +233,23 @@ class LimiterSettings(Settings):
     Attributes:
         capacity: tokens of a fresh bucket.
         rate: tokens per second that come back.
-        window: seconds of the sliding window that usage reports.
-        window_limit: cost admitted in any window; None only counts.
+        window: seconds of the sliding window, for buckets that have one.
+        window_limit: cost admitted in any window, by every bucket; None gives a window
+            only to those whose own quota names one.
         global_quota_enabled: every check of requests must also pass one bucket for all.
         global_capacity: tokens of that bucket.
         global_rate: tokens per second of that bucket.
         cleanup_interval: seconds between sweeps.
         idle_after: seconds after which an untouched, full bucket is forgotten.
-        keys_max: buckets kept at the same time, against id spraying.
-        queue_max: waiting requests per session.
-        delay_max: seconds that the action `delay` may hold a request.
-        warn_at_percent: utilisation at which back-pressure is signalled.
+        keys_max: buckets kept at the same time, against id spraying; the last tenth
+            is for ids of live sessions. Full ones go early when there is no room.
+        queue_max: requests that may wait, per session and type.
+        delay_max: seconds that a request waits at most when it names no deadline, and
+            under the throttle `delay`.
+        age_after: seconds of waiting that outweigh one class of priority.
+        warn_at_percent: how full a line of waiting requests is when back-pressure is signalled.
+        signal_refusals: whether a refusal is audited and told, the first one since
+            the last wait has passed.
         abuse_violations: refusals within `abuse_window` that block the session; None never blocks.
         abuse_window: seconds.
         abuse_block: seconds that a block lasts.
@@ -261,7 +267,9 @@ class LimiterSettings(Settings):
     keys_max: int = 10_000_000
     queue_max: int = 1000
     delay_max: float = 30.0
+    age_after: float = 5.0
     warn_at_percent: float = 80.0
+    signal_refusals: bool = True
     abuse_violations: int | None = None
     abuse_window: float = 60.0
     abuse_block: float = 300.0
@@ -269,13 +277,22 @@ class LimiterSettings(Settings):
     def __post_init__(self) -> None:
         for name in ("capacity", "rate", "global_capacity", "global_rate"):
             self._keep(name, bounds.number(name, getattr(self, name), most=_MICRO_MAX, refuse=InvalidLimit))
-        for name in ("window", "cleanup_interval", "idle_after", "delay_max", "abuse_window", "abuse_block"):
+        for name in (
+            "window",
+            "cleanup_interval",
+            "idle_after",
+            "delay_max",
+            "age_after",
+            "abuse_window",
+            "abuse_block",
+        ):
             self._keep(name, bounds.seconds(name, getattr(self, name)))
         for name in ("window_limit", "abuse_violations"):
             self._keep(name, bounds.count_or_none(name, getattr(self, name), refuse=InvalidLimit))
         for name in ("keys_max", "queue_max"):
             bounds.count(name, getattr(self, name))
         bounds.flag("global_quota_enabled", self.global_quota_enabled)
+        bounds.flag("signal_refusals", self.signal_refusals)
         self._keep("warn_at_percent", bounds.number("warn_at_percent", self.warn_at_percent, most=100.0))
 
 

@@ -1,11 +1,34 @@
-"""Who may subscribe to events: an actor, or something to call."""
+"""Who may subscribe to events, and who has: an actor, or something to call."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from sessionactors.errors import InvalidKind
 from supervisors.runtime.ref import ActorRef
 
-__all__ = ["check_subscriber"]
+if TYPE_CHECKING:
+    from supervisors.actor import Actor
+    from supervisors.runtime.signals import MonitorRef
+
+__all__ = ["LimiterEvent", "Subscriptions", "check_subscriber"]
+
+_NOBODY: Final[Mapping[object, object]] = {}
+
+
+class LimiterEvent(NamedTuple):
+    """What the rate limiter tells a session and its subscribers.
+
+    Attributes:
+        session_id: whose limit it is about.
+        event: what happened: `rate_limited`, `back_pressure`, ... (see `sessionactors.rate_limiter`).
+        facts: more about it, by name.
+    """
+
+    session_id: str
+    event: str
+    facts: Mapping[str, object]
 
 
 def check_subscriber(subscriber: object) -> None:
@@ -23,3 +46,104 @@ def check_subscriber(subscriber: object) -> None:
         hash(subscriber)
     except Exception:  # noqa: BLE001 - a hash of somebody else's may raise anything
         raise InvalidKind("subscriber", subscriber, f"{allowed}; it must be hashable") from None
+
+
+@final
+class Subscriptions:
+    """Who wants to be told about which session; outlives the service that tells them.
+
+    A function is called in the service's own turn: it is quick and does not call
+    the service back; whoever wants to do that subscribes an actor. One that raises is
+    dropped, as is an actor that has ended.
+
+    Thread: the turn of the service that it was last handed to.
+    """
+
+    __slots__ = ("_owner", "_subscribers", "_watched")
+
+    def __init__(self) -> None:
+        self._subscribers: dict[str, dict[object, MonitorRef | None]] = {}
+        self._watched: dict[MonitorRef, tuple[str, ActorRef[Any]]] = {}
+        self._owner: Actor | None = None
+
+    def hand_to(self, owner: Actor) -> None:
+        """Let a service that has just started watch whom an earlier one has watched."""
+        self._owner = owner
+        self._watched = {}
+        for session_id, subscribers in self._subscribers.items():
+            for who in subscribers:
+                subscribers[who] = self._watch(session_id, who)
+
+    def add(self, session_id: str, who: object) -> None:
+        """Subscribe; doing so again changes nothing.
+
+        Raises:
+            InvalidKind: this cannot be told anything.
+        """
+        check_subscriber(who)
+        subscribers = self._subscribers.setdefault(session_id, {})
+        if who not in subscribers:
+            subscribers[who] = self._watch(session_id, who)
+
+    def discard(self, session_id: str, who: object) -> None:
+        """Unsubscribe; nothing happens if it was not subscribed."""
+        check_subscriber(who)
+        subscribers = self._subscribers.get(session_id, {})
+        self._unwatch(subscribers.pop(who, None))
+        if not subscribers:
+            self._subscribers.pop(session_id, None)
+
+    def forget(self, session_id: str) -> None:
+        """Drop everybody who is subscribed to a session."""
+        for monitor in self._subscribers.pop(session_id, {}).values():
+            self._unwatch(monitor)
+
+    def tell(self, session_id: str, event: object) -> int:
+        """Tell everybody; return how many were dropped because they raised."""
+        dropped = 0
+        for who in list(self._subscribers.get(session_id, _NOBODY)):
+            if isinstance(who, ActorRef):
+                who.send(event)
+                continue
+            try:
+                _call(who, event)
+            except Exception:  # noqa: BLE001 - the caller audits it
+                self.discard(session_id, who)
+                dropped += 1
+        return dropped
+
+    def died(self, monitor: MonitorRef) -> bool:
+        """Drop a subscriber that has died; False when nobody was watched by this monitor."""
+        session_id, who = self._watched.pop(monitor, ("", None))
+        if who is None:
+            return False
+        subscribers = self._subscribers.get(session_id, {})
+        subscribers.pop(who, None)
+        if not subscribers:
+            self._subscribers.pop(session_id, None)
+        return True
+
+    def of(self, session_id: str) -> list[object]:
+        """Return who is subscribed to a session, in order."""
+        return list(self._subscribers.get(session_id, _NOBODY))
+
+    def _watch(self, session_id: str, who: object) -> MonitorRef | None:
+        if not isinstance(who, ActorRef):
+            return None
+        assert self._owner is not None
+        monitor = self._owner.monitor(who)
+        self._watched[monitor] = (session_id, who)
+        return monitor
+
+    def _unwatch(self, monitor: MonitorRef | None) -> None:
+        if monitor is not None and self._owner is not None:
+            self._watched.pop(monitor, None)
+            self._owner.demonitor(monitor, flush=True)
+
+    def __repr__(self) -> str:
+        return f"<Subscriptions to {len(self._subscribers)} sessions>"
+
+
+def _call(who: Callable[[object], object] | object, event: object) -> None:
+    assert callable(who)
+    who(event)

@@ -45,7 +45,7 @@ from sessionactors.lifecycle import (
     UPDATE_RESOURCES,
     Override,
 )
-from sessionactors.rate_limiter import LimiterTable
+from sessionactors.limiter_table import LimiterTable
 from sessionactors.reaper import ReaperLedger
 from sessionactors.service_calls import ServiceCalls
 from sessionactors.session import SUBSCRIBE, UNSUBSCRIBE, Session
@@ -160,6 +160,7 @@ class SessionSystem(ServiceCalls):
             raise
         now = self.actors.clock.monotonic()
         self.directory = Directory()
+        self.delay_max = limiter_settings.delay_max
         self._verifier = None if authenticator is None else _verifier(authenticator, self.actors)
         self._intake = Intake(lambda: self.actors.whereis(AUDIT), audit_settings.batch_max, audit_settings.queue_max)
         self._around = Surroundings(

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 from sessionactors.audit.service import AuditLedger, AuditService
 from sessionactors.effects import Audit
 from sessionactors.isolation import Isolation, IsolationLedger
-from sessionactors.rate_limiter import LimiterTable, RateLimiter
+from sessionactors.limiter_table import LimiterTable
+from sessionactors.rate_limiter import RateLimiter
 from sessionactors.reaper import Reaper, ReaperLedger
 from sessionactors.surroundings import AUDIT, ISOLATION, RATE_LIMITER, REAPER, ROOT, SESSIONS, Surroundings
 from supervisors.exits import describe

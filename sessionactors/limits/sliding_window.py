@@ -114,6 +114,20 @@ class SlidingWindow:
         """Tell whether nothing is counted: then forgetting the counter changes nothing."""
         return not self._recent(int(now * 1e9 + 0.5) // self.limits.width)
 
+    def changed(self, limits: WindowLimits, now: float) -> SlidingWindow:
+        """Return a counter with other limits that has counted the same.
+
+        When the length differs, what counts now is counted as of now: a change of
+        the window must not let anybody forget early.
+        """
+        changed = SlidingWindow(limits)
+        if limits.width == self.limits.width:
+            changed._parts = self._parts
+        else:
+            count = self.count(now)
+            changed._parts = (int(now * 1e9 + 0.5) // limits.width, count) if count else ()
+        return changed
+
     def _recent(self, number: int) -> tuple[float, ...]:
         """Return the parts that still count while a part is the current one."""
         parts = self._parts

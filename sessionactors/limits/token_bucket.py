@@ -88,6 +88,8 @@ class BucketUsage:
         debt: tokens owed on top of an empty bucket.
         rate: tokens per second.
         last_update: monotonic seconds of the last charge.
+        window: seconds of the sliding window; None where none is counted.
+        window_count: cost counted in the last window; None likewise.
     """
 
     tokens_used: float
@@ -97,6 +99,8 @@ class BucketUsage:
     debt: float
     rate: float
     last_update: float
+    window: float | None = None
+    window_count: float | None = None
 
 
 class TokenBucket:
@@ -237,14 +241,11 @@ def check_both(first: TokenBucket, second: TokenBucket, cost: float, now: float)
     Returns:
         As `TokenBucket.check`; the wait is the longer one of the two.
     """
-    units = _units(cost)
-    at = int(now * 1e9 + 0.5)
-    wanted_of_first = first.units_missing_at(at) + units
-    wanted_of_second = second.units_missing_at(at) + units
-    if wanted_of_first > first.limits.full or wanted_of_second > second.limits.full:
-        return (False, max(first.wait_for(cost, now), second.wait_for(cost, now)))
-    first.hold(wanted_of_first, at)
-    second.hold(wanted_of_second, at)
+    wait = max(first.wait_for(cost, now), second.wait_for(cost, now))
+    if wait:
+        return (False, wait)
+    first.charge(cost, now)
+    second.charge(cost, now)
     return ADMITTED
 
 

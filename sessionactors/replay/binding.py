@@ -62,7 +62,10 @@ def open_replay_system(settings: ReplaySettings, *, start: float, directory: Pat
         audit_dir=directory,
         session=options,
         # The limiter forgets a session when it ends, so there is nothing to sweep.
-        limiter=LimiterSettings(capacity=settings.capacity, rate=settings.rate, cleanup_interval=_HARDLY_EVER),
+        # The driver audits each refusal itself.
+        limiter=LimiterSettings(
+            capacity=settings.capacity, rate=settings.rate, cleanup_interval=_HARDLY_EVER, signal_refusals=False
+        ),
         reaper=ReaperSettings(interval=settings.reap_interval, idle_threshold=settings.reap_after),
         audit=AuditSettings(batch_max=_BATCH_MAX, batch_delay=_BATCH_DELAY),
         clock=VirtualClock(start, start),

@@ -81,6 +81,8 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "directory",
             "flusher",
             "isolation",
+            "limited",
+            "limiter_table",
             "rate_limiter",
             "reaper",
             "service_calls",
@@ -88,6 +90,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "subscribers",
             "surroundings",
             "verification",
+            "waiting_room",
             "writer",
         ),
         # Assembly, and the commands.
