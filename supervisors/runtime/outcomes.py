@@ -103,9 +103,9 @@ class StartError(SupervisorsError):
         reason: why, as an exit reason.
     """
 
-    def __init__(self, reason: object, who: object = "the actor") -> None:
+    def __init__(self, reason: object, who: object = "the actor", *, told: str | None = None) -> None:
         self.reason = reason
-        super().__init__(f"{who} did not start: {describe(reason)}")
+        super().__init__(f"{who} did not start: {describe(reason) if told is None else told}")
 
 
 class ForkedError(UsageError):

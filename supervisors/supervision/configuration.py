@@ -60,8 +60,8 @@ def configure(returned: object, callback: str) -> Configuration | None:
             pass
         case _:
             raise InvalidConfiguration(
-                f"{callback}.init: a pair of flags and a list of child specifications, or 'ignore', is wanted;"
-                f" got a {type(returned).__name__}",
+                f"{callback}.init: {_kind(returned)} is not allowed; "
+                "allowed: a pair of flags and a list of child specifications; 'ignore'",
                 ("bad_return", (callback, "init", returned)),
             )
     try:
@@ -77,3 +77,11 @@ def configure(returned: object, callback: str) -> Configuration | None:
         return Configuration(checked_flags, check_child_specs(specs, checked_flags.auto_shutdown))
     except InvalidChildSpec as exc:
         raise InvalidConfiguration(f"{callback}.init: child specification: {exc}", ("start_spec", exc.why)) from exc
+
+
+def _kind(returned: object) -> str:
+    match returned:
+        case (flags, specs):
+            return f"a pair of a {type(flags).__name__} and a {type(specs).__name__}"
+        case _:
+            return f"a {type(returned).__name__}"

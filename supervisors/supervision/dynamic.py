@@ -6,9 +6,9 @@ Source: Elixir's `DynamicSupervisor` (DYN-1 to DYN-11).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from supervisors.errors import IgnoreStart
+from supervisors.errors import IgnoreStart, InvalidArgumentError, InvalidTypeError
 from supervisors.runtime.outcomes import StartError
 from supervisors.supervision.configuration import IGNORE
 from supervisors.supervision.core import SupervisorCore
@@ -17,6 +17,8 @@ from supervisors.supervision.flags import DynamicFlags, InvalidFlags
 from supervisors.supervision.performer import SupervisorActor
 
 __all__ = ["DynamicSupervisor"]
+
+_FIELDS: Final = tuple(DynamicFlags.__dataclass_fields__)
 
 
 class DynamicSupervisor(SupervisorActor):
@@ -55,7 +57,12 @@ class DynamicSupervisor(SupervisorActor):
         Returns:
             `DynamicFlags`, or "ignore" to decline.
         """
-        return DynamicFlags(*args, **kwargs)
+        if args:
+            raise InvalidTypeError("flags", args[0], "settings by name: " + ", ".join(_FIELDS))
+        for name, value in kwargs.items():
+            if name not in _FIELDS:
+                raise InvalidArgumentError(name, value, ", ".join(_FIELDS))
+        return DynamicFlags(**kwargs)
 
     def make_core(self, supervisor: object, liveness: Callable[[object], bool | None]) -> SupervisorCore:
         """Call `init()` and make an empty core."""
@@ -63,9 +70,11 @@ class DynamicSupervisor(SupervisorActor):
         try:
             flags = self.init(*args, **kwargs)
         except InvalidFlags as error:
-            raise StartError(("supervisor_data", error.why), self) from error
+            raise StartError(("supervisor_data", error.why), self, told=str(error)) from error
         if isinstance(flags, str) and flags == IGNORE:
             raise IgnoreStart
         if not isinstance(flags, DynamicFlags):
-            raise StartError(("bad_return", (type(self).__name__, "init", flags)), self)
+            kind = type(self).__name__
+            told = f"{kind}.init: a {type(flags).__name__} is not allowed; allowed: DynamicFlags; 'ignore'"
+            raise StartError(("bad_return", (kind, "init", flags)), self, told=told)
         return DynamicCore(flags, supervisor=supervisor, liveness=liveness, delays=self.delays(flags.backoff))

@@ -67,7 +67,7 @@ class Supervisor(SupervisorActor):
         try:
             configuration = configure(self.init(*args, **kwargs), type(self).__name__)
         except InvalidConfiguration as error:
-            raise StartError(error.reason, self) from error
+            raise StartError(error.reason, self, told=str(error)) from error
         if configuration is None:
             raise IgnoreStart
         flags, specs = configuration.flags, configuration.specs

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from supervisors import DynamicSupervisor, PartitionSupervisor, StartError, Supervisor
 from supervisors.supervision.child_spec import ChildSpec
 from supervisors.supervision.configuration import InvalidConfiguration, configure
 from supervisors.supervision.flags import SupervisorFlags
+from tests.supervisors.actors import Echo
 
 
 def start():
@@ -52,3 +54,41 @@ def test_spec_8_simple_one_for_one_wants_exactly_one_specification(specs):
 def test_the_message_names_the_callback_and_the_fault():
     with pytest.raises(InvalidConfiguration, match=r"Tree\.init: max_restarts: -1 is not allowed"):
         configure(({"max_restarts": -1}, []), "Tree")
+
+
+WORKER = ChildSpec("w", Echo)
+
+
+class Three(DynamicSupervisor):
+    def init(self):
+        return 3
+
+
+REFUSED = [
+    (Supervisor, (), {"strategy": "s"}, "strategy: 's'", "'rest_for_one'"),
+    (Supervisor, (), {"max_restarts": -1}, "max_restarts: -1", "an integer, 0 or more"),
+    (Supervisor, (), {"max_seconds": 0}, "max_seconds: 0", "seconds, more than 0"),
+    (Supervisor, (), {"auto_shutdown": 3}, "auto_shutdown: 3", "'any_significant'"),
+    (Supervisor, (), {"backoff": 3}, "backoff", "a Backoff"),
+    (Supervisor, (), {"on_give_up": 3}, "on_give_up", "a function"),
+    (Supervisor, (), {"strateg": "one_for_one"}, "strateg:", "max_restarts"),
+    (Supervisor, (WORKER,), {}, "a pair of a dict and a ChildSpec", "a list of child specifications"),
+    (Supervisor, ([{"id": 1}],), {}, "start:", "a start function"),
+    (DynamicSupervisor, (), {"max_children": -1}, "max_children: -1", "None for no limit"),
+    (DynamicSupervisor, (), {"max_childre": 1}, "max_childre: 1", "max_children"),
+    (DynamicSupervisor, ([WORKER],), {}, "flags: a list", "max_children"),
+    (Three, (), {}, "Three.init: a int", "DynamicFlags"),
+    (PartitionSupervisor, (WORKER,), {"partitions": 0}, "partitions: 0", "1 to"),
+    (PartitionSupervisor, (WORKER,), {"strategy": "s"}, "strategy: 's'", "'one_for_all'"),
+]
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_the_error_of_a_start_names_the_setting_what_was_given_and_what_is_allowed(system, case):
+    kind, args, flags, given, allowed = case
+    with pytest.raises(StartError) as caught:
+        system.start(kind, *args, **flags)
+    said, _, may = str(caught.value).partition("allowed:")
+    assert given in said
+    assert allowed in may
+    assert system.actors() == []
