@@ -81,6 +81,7 @@ class Actor(pykka.Actor):
     bound_system: ClassVar[ActorSystem | None] = None
 
     _actor_ref: ActorRef[Any]
+    _failed_to_start = False
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         """Set up the actor; an override must call this first."""
@@ -278,20 +279,28 @@ class Actor(pykka.Actor):
 
     def starting(self) -> None:
         """Come up, in the actor's own turn, before any message. Called by the runtime."""
-        self.on_start()
+        try:
+            self.on_start()
+        except BaseException:
+            self._failed_to_start = True
+            raise
 
     def ending(self, reason: object, *, crash: bool, by_signal: bool) -> object:
         """Clean up, in the actor's own turn; return the final reason. Called by the runtime.
 
         Not called when the actor is killed (EXIT-7). What it raises becomes the
-        reason (SRV-21).
+        reason (SRV-21). An actor whose `on_start` has raised never ran, so there is
+        nothing to stop, and `on_stop` is not called: Pykka's rule, and OTP's for
+        `terminate` (PROC-4). An error in it is a failure, so `on_failure` is called; in
+        stock Pykka it is not, and who holds something by then has no chance to let go.
         """
         del by_signal
         if crash:
             error = reason.error if isinstance(reason, Crashed) else None
             if error is not None and not isinstance(error, Exception):
                 # Pykka's rule for what is no Exception: no failure, but a stop.
-                self.on_stop()
+                if not self._failed_to_start:
+                    self.on_stop()
                 return reason
             logger.error("Unhandled exception in %s:", self, exc_info=error)  # PROC-13
             if error is None:
@@ -299,7 +308,8 @@ class Actor(pykka.Actor):
             else:
                 self.on_failure(type(error), error, error.__traceback__)
             return reason
-        self.on_stop()
+        if not self._failed_to_start:
+            self.on_stop()
         return reason
 
     def ended(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 import pytest
@@ -86,6 +87,34 @@ def test_proc_10_a_failed_actor_is_gone_before_its_start_returns(system, kind):
 
     assert parent.ask(begin) == (False, "no")
     assert seen_by(system, parent) == [Exited(made[0], "no")]
+
+
+def out():
+    raise SystemExit
+
+
+@pytest.mark.parametrize("report", [True, False])
+@pytest.mark.parametrize("kind", ["inline", "shared"])
+@pytest.mark.parametrize("act", [fail, decline, lambda _self: out()])
+def test_proc_4_an_actor_that_does_not_come_up_is_not_stopped(system, act, kind, report):
+    """What `on_start` has not begun, `on_stop` must not end: Pykka's rule too."""
+    log = []
+
+    class Stopping(Starting):
+        dispatch = kind
+
+        def on_stop(self):
+            log.append("on_stop")
+
+        def on_failure(self, *_error):
+            log.append("on_failure")
+
+    outcome = pytest.raises((StartError, IgnoreStart)) if report else contextlib.nullcontext()
+    with outcome:
+        system.spawn(Stopping, (act,), link=False, report=report)
+    system.settle()
+    assert log == []
+    assert system.actors() == []
 
 
 def test_proc_11_start_does_not_link(system, parent):
