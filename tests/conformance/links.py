@@ -28,7 +28,7 @@ from supervisors import (
     VirtualClock,
 )
 from supervisors.links import links_of
-from tests.conformance.difference import Difference
+from tests.conformance.difference import Difference, same
 from tests.conformance.terms import RaisedError, from_term, to_term
 
 __all__ = ["matches", "replay"]
@@ -266,7 +266,7 @@ def _replay(record: dict[str, Any], world: World) -> Difference | None:
         got = _perform(operation, world)
         for part, value in got.items():
             expected = _in_order(operation[part]) if part == "received" else operation.get(part)
-            if value != expected:
+            if not same(expected, value):
                 return Difference(f"op {number} ({operation['op']}), {part}", expected, value)
     final = {
         "alive": world.alive(),
@@ -277,7 +277,7 @@ def _replay(record: dict[str, Any], world: World) -> Difference | None:
         "names": {name: _holder(world, name) for name in record["final"]["names"]},
     }
     for part, value in final.items():
-        if value != record["final"][part]:
+        if not same(record["final"][part], value):
             return Difference(f"final, {part}", record["final"][part], value)
     return None
 

@@ -98,7 +98,7 @@ def main(arguments: Iterable[str]) -> int:
                     print(f"{name}:{number}: {scenario}: {difference}", flush=True)  # noqa: T201 - the report
         except (OSError, EOFError, zlib.error) as error:
             failed += 1
-            print(f"{name}: {error}", flush=True)  # noqa: T201
+            print(f"{name}: cannot be read to its end: {error}", flush=True)  # noqa: T201
     print(f"{passed} passed, {failed} failed")  # noqa: T201
     return 0 if passed and not failed else 1
 

@@ -13,7 +13,7 @@ from supervisors.callbacks import BadReturnError, Throw
 from supervisors.exits import Crashed
 from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.server import HIBERNATE, IGNORE, TIMEOUT, Continue, NoReply, Reply, Server, Stop, cast, stop
-from tests.conformance.difference import Difference
+from tests.conformance.difference import Difference, same
 from tests.conformance.terms import RaisedError, from_term, to_term
 
 __all__ = ["InlineReplayed", "Replayed", "matches", "replay"]
@@ -203,7 +203,7 @@ def replay(record: dict[str, Any], server: type[Replayed] = Replayed) -> Differe
 
 def _compare(step: str, expected: dict[str, Any], got: dict[str, Any]) -> Difference | None:
     for part in sorted(expected.keys() | got.keys()):
-        if got.get(part) != expected.get(part):
+        if not same(expected.get(part), got.get(part)):
             return Difference(f"{step}, {part}", expected.get(part), got.get(part))
     return None
 

@@ -8,7 +8,7 @@ from supervisors import Actor, ActorSystem, Entropy, IgnoreStart, StartError, Vi
 from supervisors.supervision import calls
 from supervisors.supervision.child_spec import InvalidChildSpec, check_child_specs
 from supervisors.supervision.supervisor import Supervisor
-from tests.conformance.difference import Difference
+from tests.conformance.difference import Difference, same
 from tests.conformance.terms import from_term
 
 __all__ = ["matches", "replay"]
@@ -116,6 +116,6 @@ def replay(record: dict[str, Any]) -> Difference | None:
             "start_child": [started_child(system, one) for one in specs],
         }
     for step, answer in got.items():
-        if answer != record[step]:
+        if not same(record[step], answer):
             return Difference(step, record[step], answer)
     return None

@@ -48,7 +48,7 @@ from supervisors.statem.results import (
     stop_and_reply,
 )
 from supervisors.statem.results import stop as stop_result
-from tests.conformance.difference import Difference
+from tests.conformance.difference import Difference, same
 from tests.conformance.terms import STACK, RaisedError, from_term, to_term
 
 __all__ = ["Asked", "Script", "exit_term", "matches", "replay", "terminate_term"]
@@ -254,7 +254,7 @@ def replay(record: dict[str, Any], machine: type[Machine] = Machine) -> Differen
                 expected = {part: value for part, value in group.items() if part != "events"}
                 got = _record(ref, script)
                 for part in sorted(expected.keys() | got.keys()):
-                    if got.get(part) != expected.get(part):
+                    if not same(expected.get(part), got.get(part)):
                         what = f"group {number}, {part}" if number else f"start, {part}"
                         return Difference(what, expected.get(part), got.get(part))
             return None

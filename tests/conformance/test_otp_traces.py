@@ -78,6 +78,32 @@ def test_a_file_that_is_not_there_fails(tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "0 passed, 1 failed"
 
 
+def damaged(content):
+    """Return zipped data that is broken in several ways."""
+    whole = gzip.compress(content)
+    middle = len(whole) // 2
+    return [
+        whole[:-4],  # the end is missing
+        whole[:middle],
+        whole[:middle] + bytes(byte ^ 0xFF for byte in whole[middle : middle + 8]) + whole[middle + 8 :],
+        whole[:-8] + bytes(4) + whole[-4:],  # the check sum is wrong
+        whole[:2] + b"\xff" + whole[3:],  # an unknown method
+        whole + b"rubbish",
+        whole[:5],
+    ]
+
+
+@pytest.mark.parametrize("data", damaged((GOOD + "\n").encode()))
+def test_damaged_data_are_one_sentence_that_names_the_file(tmp_path, capsys, data):
+    path = tmp_path / "damaged.gz"
+    path.write_bytes(data)
+    assert main([str(path)]) == 1
+    *replayed, sentence, count = capsys.readouterr().out.splitlines()
+    assert sentence.startswith(f"{path}: cannot be read to its end: ")
+    assert replayed == []
+    assert count.endswith(" 1 failed")
+
+
 def test_no_file_named_is_wrong_usage(capsys):
     assert main([]) == 2
     assert "FILES" in capsys.readouterr().out

@@ -33,7 +33,7 @@ from supervisors.supervision.outcomes import FailedToStartChild, Started, StartI
 from supervisors.supervision.reports import ErrorReport, Report
 from supervisors.supervision.requests import ChildStartFailed, SupervisorRefusal
 from supervisors.supervision.supervisor import Supervisor
-from tests.conformance.difference import Difference
+from tests.conformance.difference import Difference, same
 from tests.conformance.terms import RaisedError, from_term, to_term
 
 __all__ = ["matches", "replay"]
@@ -392,10 +392,10 @@ def agrees(expected: list[Any], got: list[Any]) -> bool:
     for event in expected:
         if event[0] == "par":
             several = got[position : position + len(event[1])]
-            if sorted(several, key=str) != sorted(event[1], key=str):
+            if not same(sorted(event[1], key=str), sorted(several, key=str)):
                 return False
             position += len(several)
-        elif got[position : position + 1] != [event]:
+        elif not same([event], got[position : position + 1]):
             return False
         else:
             position += 1
@@ -416,7 +416,7 @@ def match_all(expected: list[list[Any]], got: list[list[Any]]) -> bool:
 def compare(step: str, expected: dict[str, Any], world: World, answers: dict[str, Any]) -> Difference | None:
     """Compare what was recorded of a step with what happened."""
     for name, got in answers.items():
-        if expected[name] != got:
+        if not same(expected[name], got):
             return Difference(f"{step}, {name}", expected[name], got)
     if not agrees(expected["log"], world.log):
         return Difference(f"{step}, log", expected["log"], world.log)
@@ -430,7 +430,7 @@ def compare(step: str, expected: dict[str, Any], world: World, answers: dict[str
     }
     for name, got in states.items():
         recorded = sorted(expected[name], key=str) if name == "reports" else expected[name]
-        if recorded != got:
+        if not same(recorded, got):
             return Difference(f"{step}, {name}", recorded, got)
     return None
 
@@ -491,4 +491,4 @@ def replay(record: dict[str, Any]) -> Difference | None:
         if difference is not None:
             return difference
         seen = finally_seen(world)
-        return None if seen == record["final"] else Difference("final", record["final"], seen)
+        return None if same(record["final"], seen) else Difference("final", record["final"], seen)
