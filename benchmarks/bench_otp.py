@@ -1,11 +1,13 @@
-"""How fast does a supervisor start, restart and end children, and does a storm of crashes upset it?
+"""How fast are supervisors and state machines, and does a storm of crashes upset a tree?
 
 Workload: children are idle inline actors. A restart is timed from the message that
 crashes a child to the reply of its successor, one after the other; once with a
 single child, once among 100,000 living ones. In the storm 1,000 children of 100
 crash each second for ten seconds; one crash that is not answered by a restart, or a
-tree that is not as it should be afterwards, fails the benchmark. Peer: Erlang's
-`supervisor` over `gen_server`, in a node of its own; without ``erl`` its rows are empty.
+tree that is not as it should be afterwards, fails the benchmark. A call of a state
+machine is one that changes the state and replies: an inline machine of six states in
+a ring, one caller. Peer: Erlang's `supervisor` over `gen_server`, and `gen_statem`, in a
+node of its own; without ``erl`` its rows are empty.
 
 Does not show: children with work in their mailboxes, start functions that take long,
 several supervisors at once. Reports are not logged on either side.
@@ -26,6 +28,9 @@ from typing import Any, Final
 
 from benchmarks.harness import Effort, Figure, benchmark, figure, rate
 from supervisors import Actor, ActorRef, ActorSystem, Exit
+from supervisors.statem.actions import reply
+from supervisors.statem.machine import StateMachine
+from supervisors.statem.results import InitialState, Result, initial_state, next_state
 from supervisors.supervision.calls import count_children, start_child, terminate_child
 from supervisors.supervision.child_spec import ChildSpec
 from supervisors.supervision.dynamic import DynamicSupervisor
@@ -71,6 +76,9 @@ loop() ->
             stop(Many),
             io:format("~p~n", [Took]),
             loop();
+        {ok, [statem, Count]} ->
+            io:format("~p~n", [ring:measure(Count)]),
+            loop();
         _ -> halt(0)
     end.
 
@@ -94,6 +102,63 @@ start(Many, Count) ->
     receive {up, _} -> ok end,
     start(Many, Count - 1).
 """
+
+RING_ERL: Final = """
+-module(ring).
+-behaviour(gen_statem).
+-export([measure/1, init/1, callback_mode/0, one/3, two/3, three/3, four/3, five/3, six/3]).
+
+%% A machine of six states that every call moves on to the next one.
+init([]) -> {ok, one, 0}.
+callback_mode() -> state_functions.
+
+one({call, From}, Message, Data) -> {next_state, two, Data, [{reply, From, Message}]}.
+two({call, From}, Message, Data) -> {next_state, three, Data, [{reply, From, Message}]}.
+three({call, From}, Message, Data) -> {next_state, four, Data, [{reply, From, Message}]}.
+four({call, From}, Message, Data) -> {next_state, five, Data, [{reply, From, Message}]}.
+five({call, From}, Message, Data) -> {next_state, six, Data, [{reply, From, Message}]}.
+six({call, From}, Message, Data) -> {next_state, one, Data, [{reply, From, Message}]}.
+
+measure(Count) ->
+    {ok, Pid} = gen_statem:start_link(?MODULE, [], []),
+    call(Pid, Count div 10),
+    Start = erlang:monotonic_time(nanosecond),
+    call(Pid, Count),
+    Took = erlang:monotonic_time(nanosecond) - Start,
+    gen_statem:stop(Pid),
+    Took.
+
+call(_Pid, 0) -> ok;
+call(Pid, Count) -> Count = gen_statem:call(Pid, Count), call(Pid, Count - 1).
+"""
+
+
+class Ring(StateMachine):
+    """A machine of six states that every call moves on to the next one; the same as Erlang's."""
+
+    dispatch = "inline"
+    callback_mode = "state_functions"
+
+    def init(self) -> InitialState:
+        return initial_state("one", data=0)
+
+    def one(self, _kind: Any, message: Any, _data: Any) -> Result:
+        return next_state("two", reply(message))
+
+    def two(self, _kind: Any, message: Any, _data: Any) -> Result:
+        return next_state("three", reply(message))
+
+    def three(self, _kind: Any, message: Any, _data: Any) -> Result:
+        return next_state("four", reply(message))
+
+    def four(self, _kind: Any, message: Any, _data: Any) -> Result:
+        return next_state("five", reply(message))
+
+    def five(self, _kind: Any, message: Any, _data: Any) -> Result:
+        return next_state("six", reply(message))
+
+    def six(self, _kind: Any, message: Any, _data: Any) -> Result:
+        return next_state("one", reply(message))
 
 
 class Child(Actor):
@@ -126,12 +191,14 @@ class Latest:
 
 
 class Beam:
-    """A running Erlang node with a supervisor."""
+    """A running Erlang node with a supervisor and a state machine, compiled beforehand."""
 
     def __init__(self, erl: str, erlc: str) -> None:
         self._folder = tempfile.TemporaryDirectory()
         (Path(self._folder.name) / "tree.erl").write_text(TREE_ERL)
-        subprocess.run([erlc, "+nowarn_conflicting_behaviours", "tree.erl"], cwd=self._folder.name, check=True)  # noqa: S603 - our own program
+        (Path(self._folder.name) / "ring.erl").write_text(RING_ERL)
+        compiler = [erlc, "+nowarn_conflicting_behaviours", "tree.erl", "ring.erl"]
+        subprocess.run(compiler, cwd=self._folder.name, check=True)  # noqa: S603 - our own program
         self._node = subprocess.Popen(  # noqa: S603
             [erl, "-noshell", "-s", "tree", "main"],
             cwd=self._folder.name,
@@ -281,6 +348,35 @@ def crash_storm(effort: Effort) -> Mapping[str, Figure]:
         if restarted != wanted or count_children(supervisor).active != len(counters):
             raise RuntimeError(f"{wanted} starts were wanted, {restarted} were made")
     return {"crash_storm_per_s": figure(rates, "restarts/s")}
+
+
+def call_many(machine: ActorRef[Ring], count: int) -> None:
+    """Call a machine so many times."""
+    ask = machine.ask
+    for number in range(count):
+        ask(number)
+
+
+@benchmark("otp")
+def statem_call(effort: Effort) -> Mapping[str, Figure]:
+    """How long does a call of a state machine take that changes its state and replies?"""
+    # A good quarter of a second on either side: a node needs some of it to get going.
+    count = effort.size(200_000, smoke=100)
+    with erlang() as beam, ActorSystem() as system:
+        machine = system.start(Ring)
+        found = effort.interleave(
+            {
+                "ours": lambda: rate(count, lambda: call_many(machine, count)),
+                "beam": (lambda: count * 1e9 / beam.measure("statem", count)) if beam is not None else None,
+            }
+        )
+        if machine.ask("end") != "end":
+            raise RuntimeError("the machine does not reply with what it was asked")
+    return {
+        "statem_call_per_s": found.figure("ours", "calls/s"),
+        "statem_call_per_s_beam": found.figure("beam", "calls/s"),
+        "statem_call_vs_beam": found.ratio("ours", "beam"),
+    }
 
 
 @benchmark("otp")
