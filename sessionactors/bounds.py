@@ -99,12 +99,15 @@ def flag(field: str, value: object) -> bool:
 
 def text(field: str, value: object, *, most_bytes: int = TEXT_MAX_BYTES) -> str:
     """Check printable text that is not empty."""
-    allowed = f"1 to {most_bytes} bytes of printable UTF-8 text"
     if not isinstance(value, str):
-        raise InvalidKind(field, value, allowed)
+        raise InvalidKind(field, value, _text_allowed(most_bytes))
     if not 0 < len(value) <= most_bytes or not value.isprintable() or len(value.encode()) > most_bytes:
-        raise InvalidValue(field, value, allowed)
+        raise InvalidValue(field, value, _text_allowed(most_bytes))
     return value
+
+
+def _text_allowed(most_bytes: int) -> str:
+    return f"1 to {most_bytes} bytes of printable UTF-8 text"
 
 
 def text_or_none(field: str, value: object) -> str | None:

@@ -51,7 +51,7 @@ class ServiceCalls:
 
     def check_rate_limit(self, session_id: str, type: str = "requests", cost: float = 1) -> Decision:  # noqa: A002
         """Take tokens if they are there: `(True, 0.0)`, or `(False, seconds to wait)`."""
-        limiter = self.actors.whereis(RATE_LIMITER)
+        limiter = self.actors.registry.whereis(RATE_LIMITER)
         if limiter is None:
             raise NotFound(RATE_LIMITER, "running service")
         try:

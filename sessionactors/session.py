@@ -156,10 +156,8 @@ class Session(Actor):
         except SessionExists as error:
             self._is_accounted_for = True  # it never was a session
             raise StartError(error, self) from error
-        self._perform(start(data))
-        reaper = around.whereis(REAPER)
-        if reaper is not None:
-            reaper.send(("watch", data.session_id, self._actor_ref, data.last_activity))
+        self._perform(start(data), data.created_at)
+        around.send(REAPER, ("watch", data.session_id, self._actor_ref, data.last_activity))
         self.on_start()
 
     def receive_ask(self, message: Any) -> Any:
@@ -172,9 +170,10 @@ class Session(Actor):
                 return self._other(message)
             if operation == ACTIVATE and argument is None and self._around.verifier is None:
                 argument = accepts_flag
-            effects = decide(data, operation, self._around.now(), argument)
+            now = self._around.now()
+            effects = decide(data, operation, now, argument)
             if effects:
-                self._perform(effects)
+                self._perform(effects, now)
             return data.state
         if message.__class__ is str:
             query = QUERIES.get(message)
@@ -186,11 +185,12 @@ class Session(Actor):
 
     def receive_tell(self, message: Any) -> None:
         """Do an operation for which nobody waits, a timer's or a verdict for example."""
-        if message.__class__ is Down:
+        kind = message.__class__
+        if kind is Down:
             self._unsubscribe(message.source)
-        elif message.__class__ is tuple and message[:1] == (VERDICT,):
+        elif kind is tuple and message and message[0] == VERDICT:
             self._heard(message)
-        elif message.__class__ is not str:
+        elif kind is not str:
             self.receive_ask(message)
 
     def ending(self, reason: object, *, crash: bool, by_signal: bool) -> object:
@@ -205,14 +205,14 @@ class Session(Actor):
 
     # -- performing ----------------------------------------------------------
 
-    def _perform(self, effects: Iterable[Effect]) -> None:
+    def _perform(self, effects: Iterable[Effect], now: float) -> None:
         rest = iter(effects)
         kind: type = Audit
         try:
             for effect in rest:
                 kind = effect.__class__
                 if kind is Transition or kind is Audit:
-                    self._around.audit.put((self._around.now(), self.data.session_id, effect, "session"))  # type: ignore[arg-type]
+                    self._around.audit.put((now, self.data.session_id, effect, "session"))  # type: ignore[arg-type]  # its kind was looked at
                 elif kind is Notify:
                     if self._subscribers is not None:
                         self._notify(cast("Notify", effect))
@@ -259,15 +259,16 @@ class Session(Actor):
 
     def _terminate(self, end: Terminate) -> None:
         """Release everything, once; the state is `terminated` already."""
-        del end
         around, data = self._around, self.data
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for name in (ISOLATION, RATE_LIMITER, REAPER):
-            service = around.whereis(name)
-            if service is not None:
-                service.send(("forget", data.session_id))
+        forget = ("forget", data.session_id)
+        around.send(RATE_LIMITER, forget)
+        if self._actor_ref.watchers is not None:  # isolation monitors whom it accounts for
+            around.send(ISOLATION, forget)
+        if end.reason != REAPED:  # whom it has ended itself it looks for no more
+            around.send(REAPER, forget)
         self._subscribers = None
         around.directory.remove(data.session_id, self._actor_ref)
         if not self._is_accounted_for:
@@ -275,17 +276,19 @@ class Session(Actor):
 
     def _account_for(self, reason: object, *, crash: bool) -> None:
         """See that the end is in the log, once: ours if it has begun, or one for this reason."""
-        undone, self._undone = self._undone, ()
-        self._perform(undone)
+        if self._undone:
+            undone, self._undone = self._undone, ()
+            self._perform(undone, self._around.now())
         if self._is_accounted_for or self.data.state == TERMINATED:
             return
         self._is_accounted_for = True
+        now = self._around.now()
         if crash:
             what = type(reason.error).__name__ if isinstance(reason, Crashed) else describe(reason)[:_REASON_MAX]
-            effects = decide(self.data, CRASH, self._around.now(), what)
+            effects = decide(self.data, CRASH, now, what)
         else:
-            effects = decide(self.data, TERMINATE, self._around.now(), _told(reason))
-        self._perform(effects)
+            effects = decide(self.data, TERMINATE, now, _told(reason))
+        self._perform(effects, now)
 
     def _reap(self, reaping: Reaping) -> None:
         """End for the reaper, unless there has been activity since it has looked."""
@@ -293,8 +296,9 @@ class Session(Actor):
         if data.state == TERMINATED:
             raise SessionTerminated(data.session_id)
         if reaping.last_accessed in (None, data.last_activity + data.wall_offset):
-            self._perform((Audit("lifecycle", "session_reaped", "info", reaping.facts),))
-            self._perform(decide(data, TERMINATE, self._around.now(), REAPED))
+            now = self._around.now()
+            self._perform((Audit("lifecycle", "session_reaped", "info", reaping.facts),), now)
+            self._perform(decide(data, TERMINATE, now, REAPED), now)
 
     # -- subscribers -----------------------------------------------------------
 

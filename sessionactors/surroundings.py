@@ -61,3 +61,9 @@ class Surroundings:
         self.timers = timers
         self.whereis = whereis
         self.verifier = verifier
+
+    def send(self, name: str, message: object) -> None:
+        """Send a message to a service; while it is being restarted nobody gets it."""
+        service = self.whereis(name)
+        if service is not None:
+            service.send(message)

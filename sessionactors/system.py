@@ -169,7 +169,7 @@ class SessionSystem(ServiceCalls):
             audit=self._intake,
             directory=self.directory,
             timers=self.actors.timers,
-            whereis=self.actors.whereis,
+            whereis=self.actors.registry.whereis,
             verifier=self._verifier,
         )
         self._ledger = AuditLedger(log, self._intake, audit_settings, self.actors.clock)

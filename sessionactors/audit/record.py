@@ -276,6 +276,7 @@ def encode_many(
     leaves: list[bytes] = []
     append = leaves.append
     join = b"".join
+    names: dict[str | None, bytes] = {}  # a session has many events, and there are few actors
     actors: dict[str, bytes] = {}
     sequence = first
     limit, prefixes, pack = _header_at(sequence)
@@ -290,15 +291,16 @@ def encode_many(
         if is_timeless:
             raise _fault(event)
         try:
-            name = session.encode()  # type: ignore[union-attr]  # None is one of those handled below
-            name_head = _TEXT_HEADS[len(name)]
-        except (AttributeError, UnicodeEncodeError, IndexError):
-            name, name_head = _name("session", session), b""
-        actor_text = actors.get(actor)
-        if actor_text is None:
-            actor_text = actors[actor] = _name("actor", actor)
-        raw = data.raw if isinstance(data, PackedData) else _packed(data, forbidden)
-        append(join((header, name_head, name, actor_text, raw)))
+            name = names.get(session)
+            if name is None:
+                name = names[session] = _name("session", session)
+            actor_text = actors.get(actor)
+            if actor_text is None:
+                actor_text = actors[actor] = _name("actor", actor)
+        except TypeError:  # what cannot be looked up is no name either
+            name, actor_text = _name("session", session), _name("actor", actor)
+        raw = data.raw if data.__class__ is PackedData else _packed(data, forbidden)
+        append(join((header, name, actor_text, raw)))
         sequence += 1
         if sequence == limit:
             limit, prefixes, pack = _header_at(sequence)

@@ -31,7 +31,7 @@ __all__ = ["AuditCounts", "AuditLedger", "AuditService", "logged", "open_log"]
 _TRANSITION: Final = kind_of("state_transition")
 _PACKED_MAX: Final = 4096
 _FACTS_MAX: Final = 2
-_REPEATING: Final = frozenset({str, int, bool, float, type(None)})
+_REPEATING: Final = frozenset({str, int, bool, type(None)})  # measured times hardly repeat
 
 
 def open_log(directory: str | Path | None) -> AuditStore:
@@ -221,8 +221,10 @@ class AuditLedger:
 
 def _packed_facts(name: str, facts: Mapping[Any, object]) -> PackedData:
     """Pack an event's data; the same few facts come again and again."""
-    if len(facts) <= _FACTS_MAX and all(value.__class__ in _REPEATING for value in facts.values()):
-        return _pack_again(name, *((key, value.__class__, value) for key, value in facts.items()))
+    if len(facts) <= _FACTS_MAX:
+        kinds = [value.__class__ for value in facts.values()]
+        if _REPEATING.issuperset(kinds):
+            return _pack_again(name, *zip(facts, kinds, facts.values(), strict=True))
     return pack_data({"event": name, **facts})
 
 

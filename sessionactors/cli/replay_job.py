@@ -74,6 +74,9 @@ def run_job(job: ReplayJob) -> int:
     """
     clock = SystemClock()
     begun = clock.monotonic()
+    # Nearly all that is made here is freed by its last reference; what the collector
+    # has to find are a few hundred objects of a run. This process does nothing else.
+    gc.set_threshold(1_000_000, 20, 100)
     settings = _settings(job)
     if job.directory is not None:
         require_free(job.directory, is_overwriting=job.is_overwriting)
@@ -126,13 +129,15 @@ def _drive(job: ReplayJob, log: Log, settings: ReplaySettings, clock: Clock, beg
     loading = clock.monotonic()
     from sessionactors.replay.run import replay_log  # noqa: PLC0415 - see the module
 
+    if job.directory is not None:
+        import sessionactors.audit.log  # noqa: F401, PLC0415 - the run would load it
+
     # What the figures are about is reading the log and driving the sessions, not
     # how long Python takes to load the program.
     begun += clock.monotonic() - loading
     # The log and the program stay until the end: the collector need not look at
-    # them again and again. This process does nothing else.
+    # them again and again.
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
     with (
         interrupts_as_stop() as stop,
         Progress(sys.stderr, clock, label="replaying", total=len(log.events)) as progress,

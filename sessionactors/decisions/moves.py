@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import lru_cache
 from math import inf
 from typing import Any, Final, TypeAlias
 
 from sessionactors.effects import NOTHING, Effects, Notify, Terminate, Transition, Wake
 from sessionactors.session_data import SessionData
-from sessionactors.states import LIVE_STATES, TERMINATED, State
+from sessionactors.states import TERMINATED, State
 
 __all__ = [
     "ABSOLUTE_TIMEOUT",
@@ -73,7 +74,7 @@ def wake_by(data: SessionData, effects: Effects, due: float) -> Effects:
 
 def end(data: SessionData, now: float, reason: str, before: Effects = NOTHING, after: Effects = NOTHING) -> Effects:
     """End the session: the one way that leads to the last state."""
-    ending = _ENDINGS[data.state].get(reason) or _ending(data.state, reason)
+    ending = _ending(data.state, reason)
     transition = ending[0]
     assert isinstance(transition, Transition)
     data.wake_at = inf
@@ -89,29 +90,12 @@ def ignore(_data: SessionData, _now: float, _argument: object) -> Effects:
     return NOTHING
 
 
+# Made once for each reason in use: what is the same object again and again is packed for the
+# log once. Reasons in free words come and go, so the oldest of them are dropped.
+@lru_cache(maxsize=256)
 def _ending(state: State, reason: str) -> Effects:
     return (
         Transition(state, TERMINATED, reason, "session_terminated"),
         Notify("session_terminated", reason),
         Terminate(reason),
     )
-
-
-# Endings with a known reason are made once; a reason in free words gets its own.
-_ENDINGS: Final[Mapping[State, Mapping[str, Effects]]] = {
-    state: {
-        reason: _ending(state, reason)
-        for reason in (
-            REQUESTED,
-            AUTH_TIMEOUT,
-            SUSPEND_TIMEOUT,
-            ABSOLUTE_TIMEOUT,
-            ADMIN_OVERRIDE,
-            RESOURCE_VIOLATION,
-            MAX_ATTEMPTS,
-            CRASHED,
-            SHUTDOWN,
-        )
-    }
-    for state in LIVE_STATES
-}

@@ -45,6 +45,9 @@ _DAYS_KEPT_MAX: Final = 4_096
 _AGENTS_KEPT_MAX: Final = 65_536
 """How many different user agents share their text; real logs have a few thousand."""
 
+_ANSWERS_KEPT_MAX: Final = 65_536
+"""How many different pairs of status and size stay parsed; the same files are sent again and again."""
+
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _STAMP_EXPECTED: Final = "the time in brackets does not look like 17/May/2015:10:05:03 +0000"
 _MONTHS: Final = {
@@ -73,7 +76,7 @@ _ESCAPED: Final = re.compile(r'\\(["\\])')
 
 @final
 class AccessLogParser:
-    """Turn lines into requests; remembers the days and times of day it has seen.
+    """Turn lines into requests; remembers the days, times of day, names and answers it has seen.
 
     The time `[17/May/2015:10:05:03 +0000]` is looked up in two halves, the day
     with its zone and the time of day. There are few of either, so nearly every
@@ -83,12 +86,14 @@ class AccessLogParser:
     Thread: one thread at a time.
     """
 
-    __slots__ = ("_agents", "_days", "_times_of_day")
+    __slots__ = ("_agents", "_answers", "_days", "_names", "_times_of_day")
 
     def __init__(self) -> None:
         self._days: dict[str, float] = {}  # "[17/May/2015+0000]" -> seconds since 1970 at its midnight
         self._times_of_day: dict[str, int] = {}  # ":10:05:03" -> seconds since midnight; at most 87,840 of them
         self._agents: dict[str, str] = {}  # one text for each user agent: they are long and few
+        self._answers: dict[str, tuple[int, int]] = {}  # " 200 1234 " -> status and size
+        self._names: dict[str, str] = {"-": "-"}  # one text for each plain name of a client or user
 
     def parse(self, line: str, number: int) -> AccessRequest | BadLine:
         """Read one line.
@@ -101,29 +106,25 @@ class AccessLogParser:
         if len(parts) == 7 and "\\" not in line:
             head, request, middle, referer, gap, agent, end = parts
             fields = head.split(" ")
-            numbers = middle.split(" ")
-            if len(fields) == 6 and len(numbers) == 4 and gap == " " and not end:
+            answer = self._answers.get(middle) or self._read_answer(middle)
+            if len(fields) == 6 and answer is not None and gap == " " and not end:
                 client, identity, user, stamp, zone, _ = fields
                 # Only times that were read with care before are found, so finding both halves says
                 # that the brackets and everything between them are right.
                 day = self._days.get(stamp[:12] + zone)
                 time_of_day = self._times_of_day.get(stamp[12:])
-                _, status, size, _ = numbers
-                code = _STATUSES.get(status)
-                size_bytes = _size(size)
+                names = self._names
+                name = names.get(client) or self._remember_name(client)
                 if (
                     day is not None
                     and time_of_day is not None
-                    and code is not None
-                    and size_bytes is not None
-                    and _is_plain_name(client)
-                    and (identity == "-" or _is_plain_name(identity))
-                    and (user == "-" or _is_plain_name(user))
+                    and name is not None
+                    and (identity in names or self._remember_name(identity) is not None)
+                    and (user in names or self._remember_name(user) is not None)
                 ):
                     agent = self._agents.get(agent) or self._remember_agent(agent)
-                    return AccessRequest(
-                        day + time_of_day, client, identity, user, request, code, size_bytes, referer, agent
-                    )
+                    code, size = answer
+                    return AccessRequest(day + time_of_day, name, identity, user, request, code, size, referer, agent)
         return self._parse_patterns(line, number)
 
     def _parse_patterns(self, line: str, number: int) -> AccessRequest | BadLine:
@@ -176,6 +177,28 @@ class AccessLogParser:
         self._times_of_day[clock] = time_of_day
         return day + time_of_day
 
+    def _read_answer(self, middle: str) -> tuple[int, int] | None:
+        """Return status and size of what stands between the quoted fields of a tidy line, and remember it."""
+        numbers = middle.split(" ")
+        if len(numbers) != 4 or numbers[0] or numbers[3]:
+            return None
+        code = _STATUSES.get(numbers[1])
+        size = _size(numbers[2])
+        if code is None or size is None:
+            return None
+        if len(self._answers) >= _ANSWERS_KEPT_MAX:
+            self._answers.clear()
+        self._answers[middle] = code, size
+        return code, size
+
+    def _remember_name(self, name: str) -> str | None:
+        """Return a name that surely is good; others may be good as well, see `_require_name`."""
+        if not (0 < len(name) <= NAME_MAX_BYTES and name.isascii() and name.isprintable()):
+            return None
+        if len(self._names) >= _AGENTS_KEPT_MAX:
+            self._names.clear()
+        return self._names.setdefault(name, name)
+
     def _remember_agent(self, agent: str) -> str:
         if len(self._agents) >= _AGENTS_KEPT_MAX:
             self._agents.clear()
@@ -201,11 +224,6 @@ def _read_day(day_and_zone: str) -> float:
         raise ValueError("the date lies before 1970")
     zone = int(zone_hours) * 3600 + int(zone_minutes) * 60
     return float(days * 86_400 + (zone if sign == "-" else -zone))
-
-
-def _is_plain_name(name: str) -> bool:
-    """Say whether a name surely is good; others may be good as well, see `_require_name`."""
-    return 0 < len(name) <= NAME_MAX_BYTES and name.isascii() and name.isprintable()
 
 
 def _require_name(field: str, name: str) -> None:

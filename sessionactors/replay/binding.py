@@ -1,8 +1,9 @@
 """A real `SessionSystem` behind what the replay driver asks for.
 
-Both of its clocks read the time of the log. The audit log is written in large
-batches, because simulated time passes thousands of times as fast as the disk turns;
-what waits is written when the run ends, also when it is interrupted.
+Both of its clocks read the time of the log. At full speed the audit log is written
+in large batches, because simulated time passes thousands of times as fast as the disk
+turns; what waits is written when the run ends, also when it is interrupted. A run that
+lasts as long as the log, or a share of that, writes once in a real second.
 """
 
 from __future__ import annotations
@@ -27,25 +28,26 @@ from supervisors.entropy import Entropy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sessionactors.limits.token_bucket import Decision
     from sessionactors.replay.settings import ReplaySettings
 
 __all__ = ["BoundSystem", "open_replay_system"]
 
 _BATCH_MAX: Final = 50_000
-_BATCH_DELAY: Final = 86_400.0  # simulated seconds
 _HARDLY_EVER: Final = 3.0e8  # simulated seconds, nearly ten years
 _CRASHES_MAX: Final = 1000  # services may be killed this often in a simulated second, for --crash-every
 
 
 @contextmanager
-def open_replay_system(settings: ReplaySettings, *, start: float, directory: Path | None) -> Iterator[BoundSystem]:
+def open_replay_system(
+    settings: ReplaySettings, *, start: float, directory: Path | None, speed: float | None = None
+) -> Iterator[BoundSystem]:
     """Start a session system for one replay, and stop it behind it.
 
     Args:
         settings: how its sessions behave.
         start: what both clocks read at first, seconds since 1970 UTC.
         directory: where the audit log goes; None keeps it in memory.
+        speed: simulated seconds in one real second; None is as fast as it goes.
 
     Raises:
         AuditError: the audit log cannot be made there.
@@ -67,7 +69,9 @@ def open_replay_system(settings: ReplaySettings, *, start: float, directory: Pat
             capacity=settings.capacity, rate=settings.rate, cleanup_interval=_HARDLY_EVER, signal_refusals=False
         ),
         reaper=ReaperSettings(interval=settings.reap_interval, idle_threshold=settings.reap_after),
-        audit=AuditSettings(batch_max=_BATCH_MAX, batch_delay=_BATCH_DELAY),
+        audit=AuditSettings(
+            batch_max=_BATCH_MAX, batch_delay=_HARDLY_EVER if speed is None else min(speed, _HARDLY_EVER)
+        ),
         clock=VirtualClock(start, start),
         entropy=Entropy(settings.seed),
         max_restarts=_CRASHES_MAX,
@@ -90,6 +94,7 @@ class BoundSystem:
         self.authenticate = system.authenticate
         self.activate = system.activate
         self.resume = system.resume
+        self.check_rate_limit = system.check_rate_limit
         self.log_event = system.log_event
 
     def advance_to(self, time: float) -> None:
@@ -99,10 +104,6 @@ class BoundSystem:
     def start_session(self, session_id: str) -> None:
         """Start a session with the settings of this replay."""
         self._system.start_session(session_id)
-
-    def check_rate_limit(self, session_id: str, bucket: str, cost: float) -> Decision:
-        """Take tokens from a bucket."""
-        return self._system.check_rate_limit(session_id, bucket, cost)
 
     def update_resources(self, session_id: str, requests: int, size_bytes: int) -> None:
         """Add to what an active session has used."""

@@ -288,8 +288,7 @@ class ReplayDriver:
             return False
         # In strides, because a quiet year in a log is half a million sweeps long;
         # but where nobody is live nothing happens, however long it takes.
-        live = self._system.live_sessions()
-        while len(live) and time - self._now > self._stride:
+        while time - self._now > self._stride and len(self._system.live_sessions()):
             self._move_to(self._now + self._stride)
             if self._stop.is_requested:
                 return False

@@ -54,7 +54,7 @@ def replay_log(
     start = log.events[0][0]
     if log.format == "sshd":
         settings = settings.as_sshd()
-    with open_replay_system(settings, start=start, directory=directory) as system:
+    with open_replay_system(settings, start=start, directory=directory, speed=speed) as system:
         pacer = None if speed is None else Pacer(clock, start=start, speed=speed)
         driver = ReplayDriver(system, settings, start=start, stop=stop, pacer=pacer, on_progress=on_progress)
         handled = driver.run(log.events)

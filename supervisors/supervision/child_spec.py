@@ -109,6 +109,7 @@ class ChildSpec:
     type: ChildType = "worker"
     significant: bool = False
     modules: Modules = _ABSENT
+    _bare: ChildSpec | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Validate the fields in OTP's order and fill in the defaults that depend on others."""
@@ -145,7 +146,15 @@ class ChildSpec:
         assign(made, "type", self.type)
         assign(made, "significant", self.significant)
         assign(made, "modules", self.modules)
+        # Many are made from one that has no arguments; they share it.
+        assign(made, "_bare", self._bare if self.args else self)
         return made
+
+    def without_args(self) -> ChildSpec:
+        """Return the same specification without positional arguments, the same object for many where possible."""
+        if not self.args:
+            return self
+        return self.with_args(()) if self._bare is None else self._bare
 
 
 def check_child_spec(given: object, auto_shutdown: AutoShutdown | None = None) -> ChildSpec:

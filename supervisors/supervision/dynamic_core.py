@@ -205,7 +205,7 @@ class DynamicCore(UnorderedCore):
 
     def _start_child(self, request: Request) -> Turn:
         given = request.argument  # DYN-2, DYN-3
-        if isinstance(given, Mapping) and "significant" in given:
+        if given.__class__ is not ChildSpec and isinstance(given, Mapping) and "significant" in given:
             # The key is accepted and has no effect, in any combination (DYN-10).
             given = {name: value for name, value in given.items() if name != "significant"}
         spec = check_child_spec(given)
@@ -223,7 +223,7 @@ class DynamicCore(UnorderedCore):
             return
         if isinstance(outcome, Started):
             # A temporary child is not started again: its arguments can go.
-            self._children[outcome.ref] = spec.with_args(()) if spec.restart == "temporary" and spec.args else spec
+            self._children[outcome.ref] = spec.without_args() if spec.restart == "temporary" else spec
             self._supervisors += spec.type == "supervisor"
         self._reply(request, outcome)
 

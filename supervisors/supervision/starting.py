@@ -44,8 +44,8 @@ def call_start(spec: ChildSpec) -> Outcome:
     """
     start = spec.start
     try:
-        if isinstance(start, type) and issubclass(start, Actor):
-            return Started(start.start_link(*spec.args, **spec.kwargs))
+        if isinstance(start, type) and Actor in start.__mro__:  # issubclass() would ask ABCMeta, which takes long
+            return Started(start.start_link(*spec.args, **spec.kwargs))  # type: ignore[attr-defined]  # it is an Actor
         returned = start(*spec.args, **spec.kwargs)
     except StartError as error:
         return StartFailed(error.reason)

@@ -223,13 +223,11 @@ class TimerService:
         clock = self._clock
         assert isinstance(clock, VirtualClock)
         with self._lock:
-            deadline = self._deadlines.next_deadline()
-            if deadline is None or (limit is not None and deadline > limit):
-                return False
-            timer = self._deadlines.pop_due(deadline)
-            assert timer is not None
-        if deadline > clock.monotonic():
-            clock.move_to(deadline)
+            timer = self._deadlines.pop_due(math.inf if limit is None else limit)
+        if timer is None:
+            return False
+        if timer.deadline > clock.monotonic():
+            clock.move_to(timer.deadline)
         self._fire(timer)
         self._settle()
         return True
@@ -328,6 +326,8 @@ def checked_delay(field: str, seconds: float) -> float:
 
 def checked_reading(field: str, reading: float) -> float:
     """Return a reading of the monotonic clock as a float, or raise what names the field."""
+    if reading.__class__ is float and -math.inf < reading < math.inf:
+        return reading
     if isinstance(reading, bool) or not isinstance(reading, (int, float)):
         raise InvalidTypeError(field, reading, "a reading of the clock, seconds")
     if not math.isfinite(reading):

@@ -60,3 +60,9 @@ def test_to_ignore_is_to_change_nothing():
     before = all_of(data)
     assert ignore(data, 105.0, None) is NOTHING
     assert all_of(data) == before
+
+
+@pytest.mark.parametrize("reason", [SHUTDOWN, "reaped", "a reason in free words"])
+def test_two_ends_for_one_reason_are_the_same_effects(reason):
+    one, other = end(session_in(ACTIVE), 105.0, reason), end(session_in(ACTIVE), 106.0, reason)
+    assert all(mine is yours for mine, yours in zip(one, other, strict=True))

@@ -178,5 +178,19 @@ def test_with_args_changes_nothing_else():
     assert spec.args == (1,)
 
 
+def test_specifications_made_from_one_without_arguments_share_it():
+    template = ChildSpec("a", start, restart="temporary")
+    made = template.with_args((1,))
+    assert made.without_args() is template
+    assert made.with_args((2, 3)).without_args() is template
+    assert template.without_args() is template
+
+
+def test_what_was_made_with_arguments_can_do_without():
+    spec = ChildSpec("a", start, (1,), {"key": 1}, restart="transient")
+    assert spec.without_args() == dataclasses.replace(spec, args=())
+    assert spec.with_args((2,)).without_args() == dataclasses.replace(spec, args=())
+
+
 def test_equal_specifications_hash_alike():
     assert hash(ChildSpec("a", start)) == hash(ChildSpec("a", start))
