@@ -141,6 +141,7 @@ class Names:
         with self._lock:
             for name in values:
                 self._refuse_taken(name)
+            _refuse_dead(actor)
             for name, value in values.items():
                 self._put(name, Held(actor, value), out)
             known = self._known(actor, values)
@@ -214,10 +215,17 @@ class Names:
             if held is None:
                 raise InvalidArgumentError("name", name, "a registered name")
             self._drop(name)
-            self._put(name, Held(actor, held.value), None)
-            known = self._known(actor, (name,))
-            for watch in self._watches.get(name, ()):
-                _send(out, watch, Migrated(watch, name, actor))
+            is_taken = actor.is_alive()
+            if is_taken:
+                self._put(name, Held(actor, held.value), None)
+                known = self._known(actor, (name,))
+                for watch in self._watches.get(name, ()):
+                    _send(out, watch, Migrated(watch, name, actor))
+            else:
+                self._tell_gone(name, out)
+        if not is_taken:
+            _do(out)
+            return None
         try:
             self._finish(actor, known, out)
         except ActorDeadError:
@@ -291,6 +299,7 @@ class Names:
         if mode not in _MODES:
             raise InvalidArgumentError("mode", mode, "once, standby or follow")
         actor = _who(ref)
+        _refuse_dead(actor)
         made = NameWatch(name, actor, mode)
         out: Outbox = []
         with self._lock:
@@ -298,7 +307,9 @@ class Names:
             known = self._known(actor, (made,))
             if name not in self._held:
                 if mode == "standby":
-                    self._put(name, Held(actor, None), out)
+                    # It comes into its inheritance at once: everybody hears that, and it is no registration.
+                    self._held[name] = Held(actor, None)
+                    self._tell_waiting(name, actor, out)
                     self._inherit(made, out)
                 else:
                     _send(out, made, Unregistered(made, name))
@@ -349,8 +360,11 @@ class Names:
         for watch in self._watches.get(name, ()):
             if watch.mode == "follow":
                 _send(out, watch, Registered(watch, name, held.ref))
+        self._tell_waiting(name, held.ref, out)
+
+    def _tell_waiting(self, name: Hashable, ref: ActorRef[Any], out: Outbox) -> None:
         for callback in self._waiting.pop(name, ()):
-            out.append(lambda callback=callback: callback(held.ref))  # type: ignore[misc]  # bound early
+            out.append(lambda callback=callback: callback(ref))  # type: ignore[misc]  # bound early
 
     def _drop(self, name: Hashable) -> None:
         held = self._held.pop(name)
@@ -398,10 +412,12 @@ class Names:
 
     def _finish(self, actor: ActorRef[Any], known: bool, out: Outbox) -> None:
         """Do what is left to do after a change for an actor, which may have ended meanwhile."""
-        if not known:
-            # After the change: whenever the actor ends, this finds it.
-            actor.when_ended().when_done(lambda: self._ended(actor))
-        _do(out)
+        try:
+            _do(out)  # first, so that nobody hears of the end before what came before it
+        finally:
+            if not known:
+                # After the change: whenever the actor ends, this finds it.
+                actor.when_ended().when_done(lambda: self._ended(actor))
         if not actor.is_alive():
             self._ended(actor)
             raise ActorDeadError.of(actor, actor.exit_reason)
@@ -427,6 +443,12 @@ def _send(out: Outbox, watch: NameWatch, message: object) -> None:
 def _do(out: Outbox) -> None:
     for each in out:
         each()
+
+
+def _refuse_dead(actor: ActorRef[Any]) -> None:
+    """Raise before anybody hears of something that is not to be; `_finish()` finds who dies meanwhile."""
+    if not actor.is_alive():
+        raise ActorDeadError.of(actor, actor.exit_reason)
 
 
 def _who(ref: ActorRef[Any] | None) -> ActorRef[Any]:
