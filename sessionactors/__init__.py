@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         SessionRefusal,
         SessionTerminated,
     )
+    from sessionactors.isolation_ledger import IsolationEvent
     from sessionactors.session import Session, SessionEvent
     from sessionactors.settings import (
         AuditSettings,
@@ -44,6 +45,7 @@ __all__ = [
     "AuthenticationFailed",
     "InvalidState",
     "InvalidTransition",
+    "IsolationEvent",
     "IsolationSettings",
     "LimiterEvent",
     "LimiterSettings",
@@ -71,6 +73,7 @@ _HOMES = {
     "AuthenticationFailed": "sessionactors.errors",
     "InvalidState": "sessionactors.errors",
     "InvalidTransition": "sessionactors.errors",
+    "IsolationEvent": "sessionactors.isolation_ledger",
     "IsolationSettings": "sessionactors.settings",
     "LimiterEvent": "sessionactors.subscribers",
     "LimiterSettings": "sessionactors.settings",

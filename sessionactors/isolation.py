@@ -1,142 +1,89 @@
-"""Isolation: one accounting record a session, limits, and what happens beyond them.
+"""Isolation: one account a session, limits, and what happens beyond them.
 
-Usage is reported (`record_usage`, `try_acquire_connection`); this service adds it
-up, compares it with the limits, tells subscribers, and ends a session that goes
-over a hard limit while it is isolated. Exceeded means strictly above a limit.
+This is the tier *in process*: it accounts and acts between turns. What it cannot do,
+because Python offers no way, is to stop a turn that is running: a session that
+spins or hangs inside one turn is dealt with when that turn ends.
 
-==========  ===============================================================
-soft limit  `soft_ratio` of the limit: a warning, once until usage falls below
-hard limit  audited as `security`; an isolated session is ended, another is not
-connections refused at the limit, never killed
-==========  ===============================================================
+============  ==================================================================
+messages      those that the session has handled, and those that are reported
+memory        the session's state, measured in its own turn; an estimate for each
+              message that waits; what is reported
+CPU           the thread time of its turns, averaged over `cpu_window`; measured
+              when the session has a CPU limit, or with `measure_cpu`
+connections   admitted by `try_acquire_connection`, or reported
+============  ==================================================================
 
-The accounts live in an `IsolationLedger`, which outlives the actor: a crash of this
-service must not set anybody free.
+Exceeded means strictly above a limit.
+
+============  ==================================================================
+soft limit    `soft_ratio` of the limit: a warning, once until usage falls below;
+              the limiter counts the session as throttled until then; of memory, the
+              session is asked to release what it can
+hard limit    audited as `security`; an isolated session is ended through its own
+              actor, of another one it is only told
+connections   refused at the limit, never killed
+ceilings      of all sessions together: beyond one, the isolated session that uses
+              most of that resource is ended, and the next one if that was not enough
+============  ==================================================================
+
+Measuring is bounded: every `sample_interval` at most `sample_batch` sessions are
+looked at, in turn, so a hundred thousand of them cost no more than a thousand, and are
+looked at less often. Sessions whose meter has not run are not looked at for it.
+
+The accounts live in an `IsolationLedger`, which outlives the actor.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, final
+from typing import TYPE_CHECKING, Any, Final
 
 from sessionactors import bounds, identifiers
 from sessionactors.effects import Audit
+from sessionactors.errands import MEASURED, Collect, Errand, Measure, Meter, SetMeter
 from sessionactors.errors import (
+    CapacityExceeded,
+    CollectionFailed,
     InvalidKind,
-    InvalidLimit,
     InvalidOption,
-    LimitExceedsGlobal,
+    NoProcess,
     NotFound,
     RecordExists,
     SessionTerminated,
     UnknownRequest,
 )
+from sessionactors.isolation_ledger import (
+    CONNECTIONS,
+    CPU,
+    MEMORY,
+    MEMORY_METHOD,
+    MESSAGES,
+    RESOURCES,
+    SINGULAR,
+    Account,
+    IsolationEvent,
+    IsolationInfo,
+    IsolationLedger,
+    LimitCheck,
+    Usage,
+    UsageReport,
+)
 from sessionactors.lifecycle import RESOURCE_VIOLATION, TERMINATE
-from sessionactors.subscribers import check_subscriber
-from sessionactors.surroundings import ISOLATION
+from sessionactors.limits.cpu_average import CpuAverage
+from sessionactors.surroundings import ISOLATION, RATE_LIMITER
 from supervisors.actor import Actor
-from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.signals import Down
 
 if TYPE_CHECKING:
-    from sessionactors.settings import IsolationSettings
     from sessionactors.surroundings import Surroundings
+    from supervisors.runtime.ref import ActorRef
     from supervisors.runtime.signals import MonitorRef
+    from supervisors.timers.service import Timer
 
-__all__ = ["Isolation", "IsolationEvent", "IsolationInfo", "IsolationLedger", "LimitCheck", "Usage", "UsageReport"]
+__all__ = ["Isolation"]
 
-RESOURCES: Final = ("memory", "cpu", "messages", "connections")
-
-
-class IsolationEvent(NamedTuple):
-    """What a subscriber gets: session id, what happened, and the value it is about."""
-
-    session_id: str
-    event: str
-    value: object
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """One resource: what is used, its limit (None: unlimited), and the share in percent."""
-
-    used: float
-    limit: float | None
-    percentage: float
-
-
-@dataclass(frozen=True, slots=True)
-class UsageReport:
-    """What `get_resource_usage` answers; times are monotonic seconds."""
-
-    memory: Usage
-    cpu: Usage
-    messages: Usage
-    connections: Usage
-    last_activity: float
-    session_age: float
-
-
-@dataclass(frozen=True, slots=True)
-class LimitCheck:
-    """What `check_resource_limits` answers.
-
-    Attributes:
-        within: True when nothing is exceeded.
-        violations: by `"memory_exceeded"` and so on; True where exceeded.
-    """
-
-    within: bool
-    violations: Mapping[str, bool]
-
-
-@dataclass(frozen=True, slots=True)
-class IsolationInfo:
-    """What `get_session_info` answers; memory in bytes, CPU in percent of one core."""
-
-    session_id: str
-    ref: ActorRef[Any] | None
-    isolated: bool
-    memory_limit: float | None
-    memory_used: float
-    cpu_limit: float | None
-    cpu_used: float
-    message_limit: float | None
-    message_count: float
-    connection_limit: float | None
-    connection_count: float
-    created_at: float
-    last_activity: float
-    age: float
-
-
-class _Record:
-    """The account of one session."""
-
-    __slots__ = ("created_at", "isolated", "last_activity", "limits", "monitor", "ref", "subscribers", "used", "warned")
-
-    def __init__(self, now: float, ref: ActorRef[Any] | None, limits: list[float | None], *, isolated: bool) -> None:
-        self.created_at = self.last_activity = now
-        self.ref = ref
-        self.monitor: MonitorRef | None = None
-        self.limits = limits  # in the order of RESOURCES
-        self.used: list[float] = [0, 0.0, 0, 0]
-        self.isolated = isolated
-        self.subscribers: dict[object, MonitorRef | None] = {}
-        self.warned: frozenset[str] = frozenset()  # "memory_soft", "memory_hard", ... that have been told
-
-
-@final
-class IsolationLedger:
-    """All accounts; owned by the isolation actor of the moment, and handed to the next one."""
-
-    __slots__ = ("records", "settings")
-
-    def __init__(self, settings: IsolationSettings) -> None:
-        self.settings = settings
-        self.records: dict[str, _Record] = {}
+SAMPLE: Final = "sample"
 
 
 class Isolation(Actor):
@@ -154,86 +101,122 @@ class Isolation(Actor):
 
     def __init__(self, ledger: IsolationLedger, around: Surroundings) -> None:
         super().__init__()
+        self._ledger = ledger
         self._settings = ledger.settings
         self._around = around
         self._records = ledger.records
-        # Who is watched, for which session, and as a subscriber or (None) as the session itself.
-        self._watched: dict[MonitorRef, tuple[str, ActorRef[Any] | None]] = {}
+        self._watched: dict[MonitorRef, str] = {}
+        self._timer: Timer | None = None
+        self._round: list[str] = []  # who is still to be looked at before everybody's turn comes again
+        self._swept_at = around.now()
 
     def on_start(self) -> None:
         """Watch again whom an earlier actor watched; who has died meanwhile is told as dead."""
-        for session_id, record in self._records.items():
-            if record.ref is not None:
-                record.monitor = self._watch(session_id, record.ref, None)
-            for who in record.subscribers:
-                if isinstance(who, ActorRef):
-                    record.subscribers[who] = self._watch(session_id, who, who)
+        self._ledger.subscriptions.hand_to(self)
+        for session_id, account in self._records.items():
+            if account.ref is not None:
+                account.monitor = self._watch(session_id, account.ref)
+        self._arm()
+
+    def ended(self) -> None:
+        """Leave no timer behind."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def on_receive(self, message: Any) -> Any:
         """Do what is asked; see the class."""
+        if message == SAMPLE:
+            self._timer = None
+            self._sample()
+            self._arm()
+            return None
         if isinstance(message, Down):
             self._died(message.monitor)
             return None
         if isinstance(message, tuple) and message:
             verb = _VERBS.get(message[0])
             if verb is not None:
+                if len(message) > 1 and type(message[1]) is not str:
+                    message = (message[0], identifiers.parse(message[1]), *message[2:])
                 return verb(self, *message[1:])
         raise UnknownRequest("message", message, "a verb of isolation with its arguments")
 
-    # -- records -----------------------------------------------------------------
+    # -- accounts ----------------------------------------------------------------
 
     def _create_session(self, session_id: str, options: Mapping[str, object] | None = None) -> ActorRef[Any] | None:
         session_id = identifiers.parse(session_id)
         if session_id in self._records:
             raise RecordExists(session_id)
-        if options is not None and not isinstance(options, Mapping):
-            raise InvalidKind("options", options, "a mapping of option names to values")
-        given = dict(options or {})
-        unknown = given.keys() - _OPTIONS
-        if unknown:
-            allowed = "one of " + ", ".join(sorted(_OPTIONS))
-            raise InvalidOption("option of create_session", min(unknown, key=str), allowed)
-        settings = self._settings
-        ref = given.get("ref")
+        checked = self._ledger.options(options)
+        ref = checked.ref
         if ref is None:
             ref = self._around.directory.get(session_id)
             if ref is None and self._around.directory.has_ended(session_id):
                 raise SessionTerminated(session_id)
-        elif not isinstance(ref, ActorRef):
-            raise InvalidKind("ref", ref, "the ref of the actor to account for")
-        limits = [
-            self._checked("memory", given.get("memory_limit", settings.memory_limit)),
-            self._checked("cpu", given.get("cpu_limit", settings.cpu_limit)),
-            self._checked("messages", given.get("message_limit", settings.message_limit)),
-            self._checked("connections", given.get("connection_limit", settings.connection_limit)),
-        ]
-        isolated = bounds.flag("isolated", given.get("isolated", settings.isolated))
-        record = _Record(self._around.now(), ref, limits, isolated=isolated)
+        if len(self._records) >= self._settings.records_max:
+            raise CapacityExceeded("the table of isolation records", self._settings.records_max)
+        account = Account(self._around.now(), checked.limits, isolated=checked.isolated)
+        self._records[session_id] = account
+        if checked.measure_cpu:
+            account.meter = Meter(session_id, self._ledger.read_cpu, self._ledger.noted)
         if ref is not None:
-            record.monitor = self._watch(session_id, ref, None)
-        self._records[session_id] = record
+            self._attach(session_id, account, ref)
+        self._arm()
         return ref
 
+    def _attach(self, session_id: str, account: Account, ref: ActorRef[Any]) -> None:
+        """Account for an actor from now on."""
+        account.ref = ref
+        account.monitor = self._watch(session_id, ref)
+        account.handled_before = ref.messages_handled
+        account.errands = 0
+        if account.meter is not None:
+            self._set_meter(session_id, account, account.meter)
+
+    def _set_meter(self, session_id: str, account: Account, meter: Meter | None) -> None:
+        """Measure the CPU time of a session's turns, or stop doing so."""
+        account.meter = meter
+        account.average = None
+        account.measured[CPU] = 0.0
+        if meter is not None:
+            account.average = CpuAverage(self._settings.cpu_window, self._around.now(), meter.seconds)
+        if self._is_session(session_id, account):
+            self._send_errand(account, SetMeter(meter))
+
+    def _send_errand(self, account: Account, errand: Errand) -> None:
+        if account.ref is not None:
+            account.errands += 1
+            account.ref.send(errand)
+
+    def _is_session(self, session_id: str, account: Account) -> bool:
+        """Tell whether the accounted actor is a session, which understands errands and operations."""
+        return account.ref is not None and self._around.directory.get(session_id) is account.ref
+
     def _destroy_session(self, session_id: str) -> None:
-        self._remove(session_id, self._record(session_id))
+        account = self._record(session_id)
+        if account.meter is not None:
+            self._set_meter(session_id, account, None)
+        self._remove(session_id, account)
 
     def _forget(self, session_id: str) -> None:
-        """As destroy, for a session that may have no record."""
-        record = self._records.get(session_id)
-        if record is not None:
-            self._remove(session_id, record)
+        """As destroy, for a session that may have no account."""
+        account = self._records.get(session_id)
+        if account is not None:
+            self._remove(session_id, account)
 
-    def _remove(self, session_id: str, record: _Record, event: str = "session_destroyed") -> None:
+    def _remove(self, session_id: str, account: Account, event: str = "session_destroyed") -> None:
         """Close an account; the subscribers hear of it last."""
-        del self._records[session_id]
-        self._unwatch(record.monitor)
-        self._tell(session_id, record, event, None)
-        for monitor in record.subscribers.values():
-            self._unwatch(monitor)
+        self._ledger.release(session_id, account)
+        self._unwatch(account.monitor)
+        if account.is_over_soft:
+            self._press(session_id, False)
+        self._tell(session_id, event, None)
+        self._ledger.subscriptions.forget(session_id)
+        self._judge_ceilings(session_id)
 
-    def _watch(self, session_id: str, ref: ActorRef[Any], subscriber: ActorRef[Any] | None) -> MonitorRef:
+    def _watch(self, session_id: str, ref: ActorRef[Any]) -> MonitorRef:
         monitor = self.monitor(ref)
-        self._watched[monitor] = (session_id, subscriber)
+        self._watched[monitor] = session_id
         return monitor
 
     def _unwatch(self, monitor: MonitorRef | None) -> None:
@@ -242,59 +225,62 @@ class Isolation(Actor):
             self.demonitor(monitor, flush=True)
 
     def _died(self, monitor: MonitorRef) -> None:
-        session_id, subscriber = self._watched.pop(monitor, (None, None))
-        record = None if session_id is None else self._records.get(session_id)
-        if record is None or session_id is None:
+        if self._ledger.subscriptions.died(monitor):
             return
-        if subscriber is None:
-            self._remove(session_id, record, "process_died")
-        else:
-            record.subscribers.pop(subscriber, None)
+        session_id = self._watched.pop(monitor, None)
+        account = None if session_id is None else self._records.get(session_id)
+        if session_id is not None and account is not None:
+            self._remove(session_id, account, "process_died")
 
     def _cleanup_session(self, session_id: str) -> None:
-        record = self._record(session_id)
-        record.used[0], record.used[1], record.used[2] = 0, 0.0, 0
-        record.warned = frozenset(each for each in record.warned if each.startswith("connections"))
-        self._tell(session_id, record, "session_cleaned", None)
+        account = self._record(session_id)
+        account.reported[:CONNECTIONS] = [0, 0.0, 0]
+        account.measured[:] = [0, 0.0]
+        if account.ref is not None:
+            account.handled_before = account.ref.messages_handled
+            account.errands = 0
+        if account.meter is not None:
+            account.average = CpuAverage(self._settings.cpu_window, self._around.now(), account.meter.seconds)
+        self._tell(session_id, "session_cleaned", None)
+        self._judge(session_id, account)
 
     def _list_sessions(self) -> list[str]:
         return list(self._records)
 
+    def _find_for_collection(self, session_id: str) -> ActorRef[Any]:
+        """Return whom to ask to collect; that may take a while, so it is not asked from here."""
+        account = self._record(session_id)
+        if account.ref is None:
+            raise NoProcess(session_id)
+        if not self._is_session(session_id, account):
+            raise CollectionFailed("the accounted actor is no session")
+        account.errands += 1
+        return account.ref
+
     # -- limits ------------------------------------------------------------------
 
     def _set_limit(self, resource: str, session_id: str, limit: float | None) -> None:
-        record = self._record(session_id)
-        checked = record.limits[RESOURCES.index(resource)] = self._checked(resource, limit)
-        self._tell(session_id, record, f"{_SINGULAR[resource]}_limit_changed", checked)
-        self._judge(session_id, record)
-
-    def _checked(self, resource: str, limit: object) -> float | None:
-        name = f"{_SINGULAR[resource]}_limit"
-        if limit is None or (isinstance(limit, float) and limit == math.inf):
-            return None
-        checked: float
-        if resource == "cpu":
-            checked = bounds.number(name, limit, most=100.0, unit=" percent", refuse=InvalidLimit)
-        else:
-            checked = bounds.count(name, limit, refuse=InvalidLimit)
-        ceiling = getattr(self._settings, f"max_{resource}")
-        if checked > ceiling:
-            raise LimitExceedsGlobal(name, checked, f"at most {ceiling}, the ceiling of all sessions together")
-        return checked
+        account = self._record(session_id)
+        place = RESOURCES.index(resource)
+        checked = account.limits[place] = self._ledger.checked_limit(resource, limit)
+        if place == CPU and checked is not None and account.meter is None:
+            self._set_meter(session_id, account, Meter(session_id, self._ledger.read_cpu, self._ledger.noted))
+        self._tell(session_id, f"{SINGULAR[resource]}_limit_changed", checked)
+        self._judge(session_id, account)
 
     def _isolate(self, session_id: str, isolated: bool) -> None:
-        record = self._record(session_id)
-        record.isolated = isolated
-        self._tell(session_id, record, "session_isolated" if isolated else "session_unisolated", None)
+        account = self._record(session_id)
+        account.isolated = isolated
+        self._tell(session_id, "session_isolated" if isolated else "session_unisolated", None)
         if isolated:
-            record.warned = frozenset(each for each in record.warned if not each.endswith("_hard"))
-            self._judge(session_id, record)
+            account.warned = frozenset(each for each in account.warned if not each.endswith("_hard"))
+            self._judge(session_id, account)
 
     # -- usage -------------------------------------------------------------------
 
     def _record_usage(self, session_id: str, usage: Mapping[str, float]) -> LimitCheck:
         """Report usage: memory and CPU as they are now, messages and connections as what is added."""
-        record = self._record(session_id)
+        account = self._record(session_id)
         if not isinstance(usage, Mapping):
             raise InvalidKind("usage", usage, "a mapping of resources to amounts")
         checked: list[tuple[int, float]] = []
@@ -302,144 +288,273 @@ class Isolation(Actor):
             if resource not in RESOURCES:
                 raise InvalidOption("resource", resource, "one of " + ", ".join(RESOURCES))
             place = RESOURCES.index(resource)
-            if resource == "memory":
+            if place == MEMORY:
                 checked.append((place, bounds.count(resource, amount, least=0)))
-            elif resource == "cpu":
+            elif place == CPU:
                 is_nothing = type(amount) in (int, float) and amount == 0
                 share = 0.0 if is_nothing else bounds.number(resource, amount, most=102_400.0, unit=" percent")
                 checked.append((place, share))
             else:
                 added = bounds.count(resource, amount, least=-bounds.COUNT_MAX)
-                checked.append((place, max(0, record.used[place] + added)))
+                checked.append((place, min(bounds.COUNT_MAX, max(0, account.reported[place] + added))))
         for place, value in checked:
-            record.used[place] = value
-        record.last_activity = self._around.now()
-        self._judge(session_id, record)
-        return self._check(record)
+            account.reported[place] = value
+        account.last_activity = self._around.now()
+        self._judge(session_id, account)
+        return self._check(account)
 
     def _try_acquire_connection(self, session_id: str) -> bool:
         """Admit one more connection; False at the limit of the session or of all."""
-        record = self._record(session_id)
-        limit = record.limits[3]
-        total = sum(each.used[3] for each in self._records.values())
-        if (limit is not None and record.used[3] >= limit) or total >= self._settings.max_connections:
-            self._tell(session_id, record, "connection_refused", record.used[3])
+        account = self._record(session_id)
+        limit = account.limits[CONNECTIONS]
+        used, total = account.used[CONNECTIONS], self._ledger.totals[CONNECTIONS]
+        if (limit is not None and used >= limit) or total >= self._settings.max_connections:
+            self._tell(session_id, "connection_refused", used)
             return False
-        record.used[3] += 1
-        record.last_activity = self._around.now()
-        self._judge(session_id, record)
+        account.reported[CONNECTIONS] += 1
+        account.last_activity = self._around.now()
+        self._judge(session_id, account)
         return True
 
     def _release_connection(self, session_id: str) -> None:
-        record = self._record(session_id)
-        record.used[3] = max(0, record.used[3] - 1)
+        account = self._record(session_id)
+        account.reported[CONNECTIONS] = max(0, account.reported[CONNECTIONS] - 1)
+        self._judge(session_id, account)
 
     def _get_resource_usage(self, session_id: str) -> UsageReport:
-        record = self._record(session_id)
+        account = self._record(session_id)
+        self._ledger.refresh(account)
         memory, cpu, messages, connections = (
-            Usage(used, limit, _percent(used, limit)) for used, limit in zip(record.used, record.limits, strict=True)
+            Usage(used, limit, _percent(used, limit)) for used, limit in zip(account.used, account.limits, strict=True)
         )
-        age = self._around.now() - record.created_at
-        return UsageReport(memory, cpu, messages, connections, record.last_activity, age)
+        return UsageReport(
+            memory,
+            cpu,
+            messages,
+            connections,
+            account.last_activity,
+            self._around.now() - account.created_at,
+            MEMORY_METHOD,
+            account.meter is not None,
+        )
 
     def _check_resource_limits(self, session_id: str) -> LimitCheck:
-        return self._check(self._record(session_id))
+        account = self._record(session_id)
+        self._judge(session_id, account)
+        return self._check(account)
 
     def _get_session_info(self, session_id: str) -> IsolationInfo:
-        record = self._record(session_id)
+        account = self._record(session_id)
+        self._ledger.refresh(account)
         return IsolationInfo(
             session_id=session_id,
-            ref=record.ref,
-            isolated=record.isolated,
-            memory_limit=record.limits[0],
-            memory_used=record.used[0],
-            cpu_limit=record.limits[1],
-            cpu_used=record.used[1],
-            message_limit=record.limits[2],
-            message_count=record.used[2],
-            connection_limit=record.limits[3],
-            connection_count=record.used[3],
-            created_at=record.created_at,
-            last_activity=record.last_activity,
-            age=self._around.now() - record.created_at,
+            ref=account.ref,
+            isolated=account.isolated,
+            memory_limit=account.limits[MEMORY],
+            memory_used=account.used[MEMORY],
+            cpu_limit=account.limits[CPU],
+            cpu_used=account.used[CPU],
+            message_limit=account.limits[MESSAGES],
+            message_count=account.used[MESSAGES],
+            connection_limit=account.limits[CONNECTIONS],
+            connection_count=account.used[CONNECTIONS],
+            created_at=account.created_at,
+            last_activity=account.last_activity,
+            age=self._around.now() - account.created_at,
         )
+
+    # -- sampling ----------------------------------------------------------------
+
+    def _arm(self) -> None:
+        """Look at some sessions after a while, as long as there are any."""
+        if self._timer is None and self._records:
+            self._timer = self._around.timers.send_after(self._settings.sample_interval, self._actor_ref, SAMPLE)
+
+    def _sample(self) -> None:
+        """Look at some sessions; each gets its turn."""
+        now = self._around.now()
+        self._read_meters(now)
+        if not self._round:
+            self._round = list(self._records)[::-1]
+        batch = min(self._settings.sample_batch, len(self._round))
+        for session_id in [self._round.pop() for _ in range(batch)]:
+            account = self._records.get(session_id)
+            if account is None:
+                continue
+            self._judge(session_id, account)  # reads what can be read from here
+            if account.is_over_soft:
+                self._press(session_id, True)  # the limiter may have been away when it was told
+            if account.limits[MEMORY] is not None and self._is_session(session_id, account):
+                self._send_errand(account, Measure(self._actor_ref))
+        for place, resource in enumerate(RESOURCES):
+            if f"{resource}_hard" in self._ledger.warned:
+                self._end_largest(place)
+        if now - self._swept_at >= self._settings.cleanup_interval:
+            self._swept_at = now
+            self._sweep()
+
+    def _read_meters(self, now: float) -> None:
+        ledger, batch = self._ledger, self._settings.sample_batch
+        noted = ledger.noted[:batch]
+        del ledger.noted[: len(noted)]
+        for meter in noted:
+            meter.is_noted = False  # before it is read: what it shows from now on is noted again
+            ledger.hot[meter.session_id] = None
+        for session_id in list(ledger.hot)[:batch]:
+            del ledger.hot[session_id]
+            account = self._records.get(session_id)
+            if account is None or account.meter is None or account.average is None:
+                continue
+            account.measured[CPU] = account.average.add(now, account.meter.seconds)
+            if not account.average.is_quiet():
+                ledger.hot[session_id] = None  # at the end
+            self._judge(session_id, account)
+
+    def _measured(self, session_id: str, ref: ActorRef[Any], size: int) -> None:
+        """Take the answer of a session to `Measure`."""
+        account = self._records.get(session_id)
+        if account is not None and account.ref is ref:
+            account.measured[MEMORY] = size
+            self._judge(session_id, account)
+
+    def _sweep(self) -> None:
+        """Remove accounts of the dead, and find the actors of those that were opened early."""
+        directory = self._around.directory
+        for session_id, account in list(self._records.items()):
+            if account.ref is not None:
+                if not account.ref.is_alive():
+                    self._remove(session_id, account, "process_died")
+                continue
+            ref = directory.get(session_id)
+            if ref is not None:
+                self._attach(session_id, account, ref)
+            elif directory.has_ended(session_id):
+                self._remove(session_id, account)
 
     # -- subscribers -------------------------------------------------------------
 
     def _subscribe(self, session_id: str, who: object) -> None:
-        record = self._record(session_id)
-        check_subscriber(who)
-        if who not in record.subscribers:
-            record.subscribers[who] = self._watch(session_id, who, who) if isinstance(who, ActorRef) else None
+        self._record(session_id)
+        self._ledger.subscriptions.add(session_id, who)
 
     def _unsubscribe(self, session_id: str, who: object) -> None:
-        record = self._record(session_id)
-        check_subscriber(who)
-        self._unwatch(record.subscribers.pop(who, None))
+        self._record(session_id)
+        self._ledger.subscriptions.discard(session_id, who)
 
-    def _tell(self, session_id: str, record: _Record, event: str, value: object) -> None:
-        if not record.subscribers:
-            return
-        told = IsolationEvent(session_id, event, value)
-        for who in list(record.subscribers):
-            if isinstance(who, ActorRef):
-                who.send(told)
-                continue
-            try:
-                cast("Callable[[IsolationEvent], object]", who)(told)
-            except Exception:  # noqa: BLE001 - a subscriber that raises is dropped, and audited
-                record.subscribers.pop(who, None)
-                self._audit(session_id, "error", "subscriber_dropped", "warning", {"message": event})
+    def _tell(self, session_id: str, event: str, value: object) -> None:
+        for _ in range(self._ledger.subscriptions.tell(session_id, IsolationEvent(session_id, event, value))):
+            self._audit(session_id, "error", "subscriber_dropped", "warning", {"message": event})
 
     # -- judging -----------------------------------------------------------------
 
-    def _judge(self, session_id: str, record: _Record) -> None:
+    def _judge(self, session_id: str, account: Account) -> None:
         """Tell of each threshold that has just been crossed, and enforce the hard ones."""
-        for resource, used, limit in zip(RESOURCES, record.used, record.limits, strict=True):
+        self._ledger.refresh(account)
+        was_over_soft = account.is_over_soft
+        soft_ratio = self._settings.soft_ratio
+        for resource, used, limit in zip(RESOURCES, account.used, account.limits, strict=True):
+            if limit is not None and used > limit * soft_ratio:
+                self._judge_excess(session_id, account, resource, used, limit)
+            elif account.warned and f"{resource}_soft" in account.warned:
+                account.warned -= {f"{resource}_soft", f"{resource}_hard"}
+                self._tell(session_id, "soft_limit_cleared", {"resource": resource, "used": used, "limit": limit})
+        if account.is_over_soft is not was_over_soft:
+            self._press(session_id, account.is_over_soft)
+        self._judge_ceilings(session_id)
+
+    def _judge_excess(self, session_id: str, account: Account, resource: str, used: float, limit: float) -> None:
+        soft, hard = f"{resource}_soft", f"{resource}_hard"
+        facts = {"resource": resource, "used": used, "limit": limit}
+        if soft not in account.warned:
+            account.warned |= {soft}
+            self._tell(session_id, "soft_limit_warning", facts)
+            self._audit(session_id, "resource", "soft_limit_warning", "warning", facts)
+            if resource == "memory" and self._is_session(session_id, account):
+                self._send_errand(account, Collect())
+        if used <= limit:
+            account.warned -= {hard}
+        elif hard not in account.warned:
+            account.warned |= {hard}
+            self._tell(session_id, "hard_limit_violation", facts)
+            ends = account.isolated and account.ref is not None and resource != "connections"
+            self._audit(session_id, "security", "hard_limit_violation", "warning", {**facts, "enforced": ends})
+            if ends:
+                self._enforce(session_id, account)
+
+    def _enforce(self, session_id: str, account: Account) -> None:
+        """End a session through its own actor."""
+        if account.ref is None or session_id in self._ledger.ending:
+            return
+        self._ledger.ending.add(session_id)
+        self._tell(session_id, "enforcement_taken", TERMINATE)
+        if self._is_session(session_id, account):
+            account.ref.send((TERMINATE, RESOURCE_VIOLATION))
+        else:
+            account.ref.stop(block=False)
+
+    def _judge_ceilings(self, session_id: str) -> None:
+        """Tell of each ceiling that all together have just crossed, and end whoever uses most."""
+        ledger = self._ledger
+        for place, resource in enumerate(RESOURCES):
+            ceiling, total = ledger.ceiling(resource), ledger.totals[place]
             soft, hard = f"{resource}_soft", f"{resource}_hard"
-            if limit is None or used <= limit * self._settings.soft_ratio:
-                record.warned -= {soft, hard}
+            if total <= ceiling * self._settings.soft_ratio:
+                if soft in ledger.warned:
+                    ledger.warned -= {soft, hard}
                 continue
-            facts = {"resource": resource, "used": used, "limit": limit}
-            if soft not in record.warned:
-                record.warned |= {soft}
-                self._tell(session_id, record, "soft_limit_warning", facts)
-                self._audit(session_id, "resource", "soft_limit_warning", "warning", facts)
-            if used <= limit:
-                record.warned -= {hard}
-            elif hard not in record.warned:
-                record.warned |= {hard}
-                self._enforce(session_id, record, facts)
+            facts = {"resource": resource, "total": total, "ceiling": ceiling}
+            if soft not in ledger.warned:
+                ledger.warned.add(soft)
+                self._tell(session_id, "ceiling_warning", facts)
+                self._audit(None, "resource", "ceiling_warning", "warning", facts)
+            if total <= ceiling:
+                ledger.warned.discard(hard)
+                continue
+            if hard not in ledger.warned:
+                ledger.warned.add(hard)
+                self._tell(session_id, "ceiling_violation", facts)
+                self._audit(None, "security", "ceiling_violation", "warning", facts)
+                self._end_largest(place)
 
-    def _enforce(self, session_id: str, record: _Record, facts: dict[str, object]) -> None:
-        self._tell(session_id, record, "hard_limit_violation", facts)
-        ends = record.isolated and record.ref is not None and facts["resource"] != "connections"
-        self._audit(session_id, "security", "hard_limit_violation", "warning", {**facts, "enforced": ends})
-        if ends and record.ref is not None:
-            self._tell(session_id, record, "enforcement_taken", TERMINATE)
-            record.ref.send((TERMINATE, RESOURCE_VIOLATION))
+    def _end_largest(self, place: int) -> None:
+        """End those who use most of something until the rest fits under the ceiling."""
+        ledger = self._ledger
+        while place != CONNECTIONS and ledger.total(place) > ledger.ceiling(RESOURCES[place]):
+            largest = ledger.largest(place)
+            if largest is None:
+                return
+            account = self._records[largest]
+            facts = {
+                "resource": RESOURCES[place],
+                "used": account.used[place],
+                "ceiling": ledger.ceiling(RESOURCES[place]),
+            }
+            self._audit(largest, "security", "ceiling_enforced", "warning", facts)
+            self._enforce(largest, account)
 
-    def _check(self, record: _Record) -> LimitCheck:
+    def _press(self, session_id: str, is_pressed: bool) -> None:
+        """Have the limiter count the session as throttled, or not any more."""
+        limiter = self._around.whereis(RATE_LIMITER)
+        if limiter is not None:
+            limiter.send(("set_pressure", session_id, is_pressed))
+
+    def _check(self, account: Account) -> LimitCheck:
         violations = {
             f"{resource}_exceeded": limit is not None and used > limit
-            for resource, used, limit in zip(RESOURCES, record.used, record.limits, strict=True)
+            for resource, used, limit in zip(RESOURCES, account.used, account.limits, strict=True)
         }
         return LimitCheck(not any(violations.values()), violations)
 
-    def _record(self, session_id: str) -> _Record:
+    def _record(self, session_id: str) -> Account:
         session_id = identifiers.parse(session_id)
-        record = self._records.get(session_id)
-        if record is None:
+        account = self._records.get(session_id)
+        if account is None:
             raise NotFound(session_id, "isolation record of session")
-        return record
+        return account
 
-    def _audit(self, session_id: str, kind: Any, name: str, severity: Any, facts: Mapping[str, object]) -> None:
+    def _audit(self, session_id: str | None, kind: Any, name: str, severity: Any, facts: Mapping[str, object]) -> None:
         self._around.audit.put((self._around.now(), session_id, Audit(kind, name, severity, facts), ISOLATION))
 
-
-_SINGULAR: Final = {"memory": "memory", "cpu": "cpu", "messages": "message", "connections": "connection"}
-
-_OPTIONS: Final = frozenset({"memory_limit", "cpu_limit", "message_limit", "connection_limit", "isolated", "ref"})
 
 _VERBS: Final[Mapping[str, Callable[..., object]]] = {
     "create_session": Isolation._create_session,  # noqa: SLF001 - our own methods
@@ -447,6 +562,7 @@ _VERBS: Final[Mapping[str, Callable[..., object]]] = {
     "forget": Isolation._forget,  # noqa: SLF001
     "cleanup_session": Isolation._cleanup_session,  # noqa: SLF001
     "list_sessions": Isolation._list_sessions,  # noqa: SLF001
+    "find_for_collection": Isolation._find_for_collection,  # noqa: SLF001
     "set_memory_limit": lambda self, *args: self._set_limit("memory", *args),
     "set_cpu_limit": lambda self, *args: self._set_limit("cpu", *args),
     "set_message_limit": lambda self, *args: self._set_limit("messages", *args),
@@ -461,6 +577,7 @@ _VERBS: Final[Mapping[str, Callable[..., object]]] = {
     "get_session_info": Isolation._get_session_info,  # noqa: SLF001
     "subscribe": Isolation._subscribe,  # noqa: SLF001
     "unsubscribe": Isolation._unsubscribe,  # noqa: SLF001
+    MEASURED: Isolation._measured,  # noqa: SLF001
 }
 
 

@@ -372,6 +372,7 @@ class RateLimiter(Actor):
             self._table.guard(session_id).is_pressed = True
         elif session_id in self._table.guards:
             self._table.guards[session_id].is_pressed = is_pressed
+            self._watch_guard(session_id)
         self._look_closer()
 
     def _guard_due(self, session_id: str) -> None:

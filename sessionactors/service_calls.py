@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sessionactors.errors import NotFound
+from sessionactors.errands import Collect, TellOptions
+from sessionactors.errors import CollectionFailed, NotFound, SessionTerminated
 from sessionactors.limited import Limited
 from sessionactors.limits.waiting_line import Request
 from sessionactors.surroundings import ISOLATION, RATE_LIMITER, REAPER
@@ -20,10 +21,12 @@ from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
 from supervisors.runtime.ref import ASK_TIMEOUT
 
 if TYPE_CHECKING:
-    from sessionactors.isolation import LimitCheck, UsageReport
+    from sessionactors.directory import Directory
+    from sessionactors.isolation_ledger import IsolationInfo, LimitCheck, UsageReport
     from sessionactors.limits.token_bucket import BucketUsage, Decision
     from sessionactors.rate_limiter import LimiterStatistics, QuotaRecord
     from sessionactors.reaper import ReaperStatistics
+    from sessionactors.settings import IsolationSettings, SessionOptions
     from supervisors.runtime.ref import ActorRef
     from supervisors.system import ActorSystem
 
@@ -40,12 +43,16 @@ class ServiceCalls:
     Attributes:
         actors: the actor system that the services live in.
         delay_max: seconds that the limiter lets a request wait that names no deadline.
+        directory: the live sessions.
+        isolation_settings: of isolation.
 
     Thread: every method is safe anywhere.
     """
 
     actors: ActorSystem
     delay_max: float
+    directory: Directory
+    isolation_settings: IsolationSettings
 
     # -- the rate limiter -----------------------------------------------------------
 
@@ -225,16 +232,82 @@ class ServiceCalls:
     # -- isolation --------------------------------------------------------------------
 
     def isolate(self, session_id: str, **options: object) -> None:
-        """Open an isolation record for a session; options as of `create_session`."""
+        """Open an isolation account for a session.
+
+        Args:
+            session_id: whose.
+            options: `memory_limit` (bytes), `cpu_limit` (percent of one core),
+                `message_limit`, `connection_limit` (None or infinity: unlimited;
+                what is missing is as the settings say, and memory also as the
+                session's own options say); `isolated`: whether a hard violation ends
+                it; `measure_cpu`: also without a CPU limit; `ref`: the actor to
+                account for, if it is not the session.
+
+        Raises:
+            RecordExists: there is one already.
+            LimitExceedsGlobal: a limit is above that of all together.
+            InvalidLimit, InvalidOption, InvalidKind: wrong options.
+            SessionTerminated: the session has ended.
+        """
+        if "memory_limit" not in options:
+            session = self.directory.get(session_id) if isinstance(session_id, str) else None
+            if session is not None:
+                options = self._own_memory_limit(session, options)
         self._ask(ISOLATION, ("create_session", session_id, options))
+
+    def _own_memory_limit(self, session: ActorRef[Any], options: dict[str, object]) -> dict[str, object]:
+        """Add the limit that the session itself was started with, where it is the lower one."""
+        try:
+            own: SessionOptions = session.ask(TellOptions())
+        except (ActorDeadError, SessionTerminated):
+            return options  # isolation will say so
+        limits = [each for each in (own.memory_limit, self.isolation_settings.memory_limit) if each is not None]
+        return {**options, "memory_limit": min(limits, default=None)}
+
+    def destroy_isolation(self, session_id: str) -> None:
+        """Close an account; the session goes on without limits of isolation."""
+        self._ask(ISOLATION, ("destroy_session", session_id))
+
+    def isolate_session(self, session_id: str) -> None:
+        """End the session at its next hard violation, and now if there is one."""
+        self._ask(ISOLATION, ("isolate_session", session_id))
+
+    def unisolate_session(self, session_id: str) -> None:
+        """Only tell of hard violations from now on; everything else stays as it is."""
+        self._ask(ISOLATION, ("unisolate_session", session_id))
+
+    def set_memory_limit(self, session_id: str, limit: float | None) -> None:
+        """Change the limit of memory, bytes; None or infinity is unlimited, here and in the next three."""
+        self._ask(ISOLATION, ("set_memory_limit", session_id, limit))
+
+    def set_cpu_limit(self, session_id: str, limit: float | None) -> None:
+        """Change the limit of CPU use, percent of one core; the session's turns are metered from then on."""
+        self._ask(ISOLATION, ("set_cpu_limit", session_id, limit))
+
+    def set_message_limit(self, session_id: str, limit: float | None) -> None:
+        """Change the limit of messages, a count since the account was opened or cleaned."""
+        self._ask(ISOLATION, ("set_message_limit", session_id, limit))
+
+    def set_connection_limit(self, session_id: str, limit: float | None) -> None:
+        """Change the limit of connections that are open at the same time."""
+        self._ask(ISOLATION, ("set_connection_limit", session_id, limit))
 
     def record_usage(self, session_id: str, **usage: float) -> LimitCheck:
         """Report memory (bytes) and cpu (percent) as they are, messages and connections as added."""
         answer: LimitCheck = self._ask(ISOLATION, ("record_usage", session_id, usage))
         return answer
 
+    def try_acquire_connection(self, session_id: str) -> bool:
+        """Count one more connection; False, and nothing counted, at the limit of the session or of all."""
+        answer: bool = self._ask(ISOLATION, ("try_acquire_connection", session_id))
+        return answer
+
+    def release_connection(self, session_id: str) -> None:
+        """Count one connection less; nothing happens at zero."""
+        self._ask(ISOLATION, ("release_connection", session_id))
+
     def get_resource_usage(self, session_id: str) -> UsageReport:
-        """Return what a session uses of its limits."""
+        """Return what a session uses of its limits, and how that was measured."""
         answer: UsageReport = self._ask(ISOLATION, ("get_resource_usage", session_id))
         return answer
 
@@ -242,6 +315,47 @@ class ServiceCalls:
         """Tell which limits a session exceeds."""
         answer: LimitCheck = self._ask(ISOLATION, ("check_resource_limits", session_id))
         return answer
+
+    def get_isolation_info(self, session_id: str) -> IsolationInfo:
+        """Return limits and usage of an account."""
+        answer: IsolationInfo = self._ask(ISOLATION, ("get_session_info", session_id))
+        return answer
+
+    def cleanup_isolation(self, session_id: str) -> None:
+        """Set memory, CPU and messages of an account to zero; it stays open."""
+        self._ask(ISOLATION, ("cleanup_session", session_id))
+
+    def list_isolated(self) -> list[str]:
+        """Return the ids of all accounts, in order of their opening."""
+        answer: list[str] = self._ask(ISOLATION, ("list_sessions",))
+        return answer
+
+    def garbage_collect(self, session_id: str) -> int:
+        """Have a session release what it can and collect young garbage; return how many objects were freed.
+
+        Raises:
+            NoProcess: the account has no actor yet.
+            CollectionFailed: it is no session, its hook raised, or it has ended meanwhile.
+
+        Blocks: until the session has its turn.
+        """
+        ref: ActorRef[Any] = self._ask(ISOLATION, ("find_for_collection", session_id))
+        try:
+            freed: int = ref.ask(Collect())
+        except (ActorDeadError, AskTimeoutError) as failed:
+            raise CollectionFailed("the session did not answer") from failed
+        return freed
+
+    def subscribe_isolation(self, session_id: str, subscriber: ActorRef[Any] | Callable[[Any], object]) -> None:
+        """Send the `IsolationEvent`s of an account to an actor or a function, until the account is closed.
+
+        A function is called in isolation's own turn: it is quick, and asks nobody.
+        """
+        self._ask(ISOLATION, ("subscribe", session_id, subscriber))
+
+    def unsubscribe_isolation(self, session_id: str, subscriber: ActorRef[Any] | Callable[[Any], object]) -> None:
+        """Stop sending; nothing happens if it was not subscribed."""
+        self._ask(ISOLATION, ("unsubscribe", session_id, subscriber))
 
     # -- the reaper -------------------------------------------------------------------
 

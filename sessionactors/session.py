@@ -26,6 +26,7 @@ from sessionactors.effects import (
     Verify,
     Wake,
 )
+from sessionactors.errands import Errand
 from sessionactors.errors import (
     MigrationFailed,
     NoBackend,
@@ -201,7 +202,22 @@ class Session(Actor):
     def ended(self) -> None:
         """Leave the directory; a session that was killed is accounted for here."""
         self._account_for("killed", crash=True)
-        self._around.directory.remove(self.data.session_id, self._actor_ref)
+        around, session_id = self._around, self.data.session_id
+        around.directory.remove(session_id, self._actor_ref)
+        if self._comes_back:
+            recovery = around.whereis(RECOVERY)
+            if recovery is None:
+                return  # the next one finds the session in the store
+            if self._is_stored:
+                recovery.send((RESTART, session_id))
+            else:  # told to stop, alone: it stays in the store
+                around.directory.give_up(session_id)
+
+    def on_memory_pressure(self) -> None:
+        """Release what can be made again; isolation asks for it at the soft limit of memory.
+
+        Thread: the session's own turn.
+        """
 
     # -- performing ----------------------------------------------------------
 
@@ -376,3 +392,5 @@ _PERFORM: Final[Mapping[type, Callable[[Session, Any], None]]] = {
     Persist: _persist,
     Migrate: _migrate,
 }
+        if isinstance(message, Errand):
+            return message.run(self)

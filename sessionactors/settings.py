@@ -301,7 +301,7 @@ class IsolationSettings(Settings):
     """How the isolation service behaves: ceilings for all, defaults for each session.
 
     Attributes:
-        max_memory: bytes of all sessions together.
+        max_memory: bytes of all isolated and accounted sessions together, as for the next three.
         max_cpu: percent of one core of all sessions together.
         max_messages: messages of all sessions together.
         max_connections: connections of all sessions together.
@@ -319,6 +319,9 @@ class IsolationSettings(Settings):
     max_cpu: float = 80.0
     max_messages: int = 100_000
     max_connections: int = 1000
+        sample_interval: seconds after which some sessions are looked at again.
+        sample_batch: how many these are at most; the rest has its turn later.
+        records_max: sessions that can be accounted for at the same time.
     memory_limit: int | None = 100 * MIB
     cpu_limit: float | None = None
     message_limit: int | None = 10_000
@@ -333,6 +336,9 @@ class IsolationSettings(Settings):
             bounds.count(name, getattr(self, name), refuse=InvalidLimit)
         for name in ("memory_limit", "message_limit", "connection_limit"):
             bounds.count_or_none(name, getattr(self, name), refuse=InvalidLimit)
+    sample_interval: float = 1.0
+    sample_batch: int = 1000
+    records_max: int = 1_000_000
         ceiling = bounds.number("max_cpu", self.max_cpu, most=102_400.0, unit=" percent", refuse=InvalidLimit)
         self._keep("max_cpu", ceiling)
         if self.cpu_limit is not None:
@@ -340,7 +346,7 @@ class IsolationSettings(Settings):
             self._keep("cpu_limit", limit)
         bounds.flag("isolated", self.isolated)
         self._keep("soft_ratio", bounds.number("soft_ratio", self.soft_ratio, most=1.0))
-        for name in ("cpu_window", "cleanup_interval"):
+        for name in ("cpu_window", "cleanup_interval", "sample_interval"):
             self._keep(name, bounds.seconds(name, getattr(self, name)))
 
 
@@ -348,6 +354,8 @@ class IsolationSettings(Settings):
 class ReaperSettings(Settings):
     """How the reaper behaves.
 
+        for name in ("sample_batch", "records_max"):
+            bounds.count(name, getattr(self, name))
     Attributes:
         interval: seconds between sweeps.
         policy: which sessions go, one of `REAP_POLICIES` but `custom`, which

@@ -25,7 +25,7 @@ from sessionactors.errors import (
     SessionExists,
     SessionTerminated,
 )
-from sessionactors.isolation import IsolationLedger
+from sessionactors.isolation_ledger import IsolationLedger
 from sessionactors.lifecycle import (
     ACTIVATE,
     AUTHENTICATE,
@@ -62,7 +62,7 @@ from sessionactors.states import TERMINATED
 from sessionactors.surroundings import AUDIT, ROOT, SESSIONS, Surroundings
 from sessionactors.tree import Parts, start_tree
 from sessionactors.verification import TurnVerifier, Verifier
-from supervisors.clock import VirtualClock
+from supervisors.clock import VirtualClock, thread_seconds
 from supervisors.errors import UsageError
 from supervisors.exits import SHUTDOWN
 from supervisors.runtime.outcomes import ActorDeadError
@@ -182,7 +182,7 @@ class SessionSystem(ServiceCalls):
             around=self._around,
             audit=self._ledger,
             limiter=LimiterTable(limiter_settings, now),
-            isolation=IsolationLedger(isolation_settings),
+            isolation=IsolationLedger(isolation_settings, _cpu_reader(self.actors.clock)),
             reaper=self._reaper,
             max_restarts=max_restarts,
             max_seconds=max_seconds,
@@ -192,6 +192,7 @@ class SessionSystem(ServiceCalls):
         except BaseException:
             self.stop()
             raise
+        self.isolation_settings = isolation_settings
 
     # -- sessions: the life ----------------------------------------------------
 
@@ -525,3 +526,8 @@ def _template(session_class: type[Session]) -> ChildSpec:
         raise InvalidKind("session_class", session_class, "Session, or a class derived from it")
     # A crash ends a session; it is never silently restarted.
     return ChildSpec("session", session_class, restart="temporary", shutdown=5.0)
+def _cpu_reader(clock: Clock) -> Callable[[], float]:
+    """Return what reads the CPU time of a turn; on a virtual clock a turn takes none."""
+    return clock.monotonic if isinstance(clock, VirtualClock) else thread_seconds
+
+

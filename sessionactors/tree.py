@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from sessionactors.audit.service import AuditLedger, AuditService
 from sessionactors.effects import Audit
-from sessionactors.isolation import Isolation, IsolationLedger
+from sessionactors.isolation import Isolation
+from sessionactors.isolation_ledger import IsolationLedger
 from sessionactors.limiter_table import LimiterTable
 from sessionactors.rate_limiter import RateLimiter
 from sessionactors.reaper import Reaper, ReaperLedger

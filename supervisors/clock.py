@@ -1,7 +1,8 @@
 """The only module that reads the time.
 
 Durations and deadlines are float seconds on a monotonic clock (TIMER-5); the
-wall clock (UTC seconds since 1970) only labels records that people read.
+wall clock (UTC seconds since 1970) only labels records that people read. CPU time
+is a thread's own and runs only while that thread does.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from typing import Protocol, final, runtime_checkable
 
 from supervisors.errors import InvalidArgumentError
 
-__all__ = ["Clock", "SystemClock", "VirtualClock"]
+__all__ = ["Clock", "SystemClock", "VirtualClock", "thread_seconds"]
+
+thread_seconds = time.thread_time
+"""Return the CPU seconds that the running thread has used; the function itself, as a wrapper would cost as much."""
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ from sessionactors import SessionSystem
 from sessionactors.audit.verify import verify
 from sessionactors.errors import SessionRefusal
 from sessionactors.session import Session
+from sessionactors.settings import MIB
 from supervisors.clock import VirtualClock
 from tests.sessionactors.session_world import TRUSTED, ends, entries, imbalance, kill
 
@@ -69,8 +70,8 @@ class Sessions(RuleBasedStateMachine):
     @rule(name=NAMES, memory=st.integers(0, 20), messages=st.integers(0, 3))
     def use(self, name, memory, messages):
         self.attempt(self.system.check_rate_limit, name)
-        self.attempt(lambda: self.system.isolate(name, memory_limit=15))
-        self.attempt(lambda: self.system.record_usage(name, memory=memory, messages=messages))
+        self.attempt(lambda: self.system.isolate(name, memory_limit=15 * MIB))
+        self.attempt(lambda: self.system.record_usage(name, memory=memory * MIB, messages=messages))
         self.attempt(lambda: self.system.update_resources(name, requests=messages))
         self.system.actors.settle()
 
