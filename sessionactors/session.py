@@ -202,16 +202,7 @@ class Session(Actor):
     def ended(self) -> None:
         """Leave the directory; a session that was killed is accounted for here."""
         self._account_for("killed", crash=True)
-        around, session_id = self._around, self.data.session_id
-        around.directory.remove(session_id, self._actor_ref)
-        if self._comes_back:
-            recovery = around.whereis(RECOVERY)
-            if recovery is None:
-                return  # the next one finds the session in the store
-            if self._is_stored:
-                recovery.send((RESTART, session_id))
-            else:  # told to stop, alone: it stays in the store
-                around.directory.give_up(session_id)
+        self._around.directory.remove(self.data.session_id, self._actor_ref)
 
     def on_memory_pressure(self) -> None:
         """Release what can be made again; isolation asks for it at the soft limit of memory.
@@ -352,6 +343,8 @@ class Session(Actor):
         if message.__class__ is Reaping:
             self._reap(message)
             return self.data.state
+        if isinstance(message, Errand):
+            return message.run(self)
         if message.__class__ is LimiterEvent:
             if self._subscribers is not None:
                 told = ", ".join(f"{name}={fact}" for name, fact in message.facts.items())
@@ -392,5 +385,3 @@ _PERFORM: Final[Mapping[type, Callable[[Session, Any], None]]] = {
     Persist: _persist,
     Migrate: _migrate,
 }
-        if isinstance(message, Errand):
-            return message.run(self)

@@ -313,15 +313,15 @@ class IsolationSettings(Settings):
         soft_ratio: share of a limit at which a warning is given.
         cpu_window: seconds over which CPU use is averaged.
         cleanup_interval: seconds between sweeps for records of dead sessions.
+        sample_interval: seconds after which some sessions are looked at again.
+        sample_batch: how many these are at most; the rest has its turn later.
+        records_max: sessions that can be accounted for at the same time.
     """
 
     max_memory: int = 1024 * MIB
     max_cpu: float = 80.0
     max_messages: int = 100_000
     max_connections: int = 1000
-        sample_interval: seconds after which some sessions are looked at again.
-        sample_batch: how many these are at most; the rest has its turn later.
-        records_max: sessions that can be accounted for at the same time.
     memory_limit: int | None = 100 * MIB
     cpu_limit: float | None = None
     message_limit: int | None = 10_000
@@ -330,15 +330,15 @@ class IsolationSettings(Settings):
     soft_ratio: float = 0.8
     cpu_window: float = 10.0
     cleanup_interval: float = 60.0
+    sample_interval: float = 1.0
+    sample_batch: int = 1000
+    records_max: int = 1_000_000
 
     def __post_init__(self) -> None:
         for name in ("max_memory", "max_messages", "max_connections"):
             bounds.count(name, getattr(self, name), refuse=InvalidLimit)
         for name in ("memory_limit", "message_limit", "connection_limit"):
             bounds.count_or_none(name, getattr(self, name), refuse=InvalidLimit)
-    sample_interval: float = 1.0
-    sample_batch: int = 1000
-    records_max: int = 1_000_000
         ceiling = bounds.number("max_cpu", self.max_cpu, most=102_400.0, unit=" percent", refuse=InvalidLimit)
         self._keep("max_cpu", ceiling)
         if self.cpu_limit is not None:
@@ -348,14 +348,14 @@ class IsolationSettings(Settings):
         self._keep("soft_ratio", bounds.number("soft_ratio", self.soft_ratio, most=1.0))
         for name in ("cpu_window", "cleanup_interval", "sample_interval"):
             self._keep(name, bounds.seconds(name, getattr(self, name)))
+        for name in ("sample_batch", "records_max"):
+            bounds.count(name, getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)
 class ReaperSettings(Settings):
     """How the reaper behaves.
 
-        for name in ("sample_batch", "records_max"):
-            bounds.count(name, getattr(self, name))
     Attributes:
         interval: seconds between sweeps.
         policy: which sessions go, one of `REAP_POLICIES` but `custom`, which

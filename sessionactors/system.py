@@ -160,6 +160,7 @@ class SessionSystem(ServiceCalls):
             raise
         now = self.actors.clock.monotonic()
         self.directory = Directory()
+        self.isolation_settings = isolation_settings
         self.delay_max = limiter_settings.delay_max
         self._verifier = None if authenticator is None else _verifier(authenticator, self.actors)
         self._intake = Intake(lambda: self.actors.whereis(AUDIT), audit_settings.batch_max, audit_settings.queue_max)
@@ -192,7 +193,6 @@ class SessionSystem(ServiceCalls):
         except BaseException:
             self.stop()
             raise
-        self.isolation_settings = isolation_settings
 
     # -- sessions: the life ----------------------------------------------------
 
@@ -516,6 +516,11 @@ def _quota(given: object) -> Quota:
     return Quota.from_mapping(given)
 
 
+def _cpu_reader(clock: Clock) -> Callable[[], float]:
+    """Return what reads the CPU time of a turn; on a virtual clock a turn takes none."""
+    return clock.monotonic if isinstance(clock, VirtualClock) else thread_seconds
+
+
 def _verifier(authenticator: Authenticator, actors: ActorSystem) -> Verifier | TurnVerifier:
     is_virtual = isinstance(actors.clock, VirtualClock)
     return TurnVerifier(authenticator) if is_virtual else Verifier(authenticator)
@@ -526,8 +531,3 @@ def _template(session_class: type[Session]) -> ChildSpec:
         raise InvalidKind("session_class", session_class, "Session, or a class derived from it")
     # A crash ends a session; it is never silently restarted.
     return ChildSpec("session", session_class, restart="temporary", shutdown=5.0)
-def _cpu_reader(clock: Clock) -> Callable[[], float]:
-    """Return what reads the CPU time of a turn; on a virtual clock a turn takes none."""
-    return clock.monotonic if isinstance(clock, VirtualClock) else thread_seconds
-
-
