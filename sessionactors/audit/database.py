@@ -17,7 +17,6 @@ import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -68,8 +67,9 @@ _TABLES: Final = {
 _ROWS: Final = 256
 # One statement for many rows: a step of SQLite gives the interpreter lock away,
 # and getting it back beside a thread that computes can take milliseconds.
-_INSERT_ROWS: Final = f"INSERT INTO entries (sequence, leaf) VALUES {', '.join(['(?, ?)'] * _ROWS)}"  # noqa: S608
-_INSERT_ROW: Final = "INSERT INTO entries (sequence, leaf) VALUES (?, ?)"
+_INSERT_ROWS: Final = f"INSERT INTO entries (leaf) VALUES {', '.join(['(?)'] * _ROWS)}"  # noqa: S608 - no value is in it
+_INSERT_ROW: Final = "INSERT INTO entries (leaf) VALUES (?)"
+_INSERT_FIRST: Final = "INSERT INTO entries (sequence, leaf) VALUES (?, ?)"
 _ADVICE: Final[dict[Fault, str]] = {
     "full": "free some space and commit again",
     "readonly": "make the directory and its files writable",
@@ -182,12 +182,23 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
 
 
 def insert_entries(connection: sqlite3.Connection, first: int, leaves: Sequence[bytes]) -> None:
-    """Add entries that follow each other; the caller has begun a transaction."""
-    whole = len(leaves) - len(leaves) % _ROWS
-    for start in range(0, whole, _ROWS):
-        rows = zip(range(first + start, first + start + _ROWS), leaves[start : start + _ROWS], strict=True)
-        connection.execute(_INSERT_ROWS, tuple(chain.from_iterable(rows)))
-    connection.executemany(_INSERT_ROW, enumerate(leaves[whole:], first + whole))
+    """Add entries that follow each other; the caller has begun a transaction.
+
+    Raises:
+        AuditDamagedError: entries behind these are there already.
+    """
+    if not leaves:
+        return
+    # The first one is numbered; SQLite gives each of the others the highest number and
+    # one, which spares a quarter of the time. The last number says whether it did.
+    connection.execute(_INSERT_FIRST, (first, leaves[0]))
+    whole = len(leaves) - (len(leaves) - 1) % _ROWS
+    for start in range(1, whole, _ROWS):
+        connection.execute(_INSERT_ROWS, leaves[start : start + _ROWS])
+    connection.executemany(_INSERT_ROW, [(leaf,) for leaf in leaves[whole:]])
+    (last,) = connection.execute("SELECT last_insert_rowid()").fetchone()
+    if last != first + len(leaves) - 1:
+        raise AuditDamagedError(ROLE, "it has entries that no head knows of", _ADVICE["damaged"])
 
 
 def pack_counts(counts: Counter[int]) -> bytes:

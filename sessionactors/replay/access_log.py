@@ -48,6 +48,8 @@ _AGENTS_KEPT_MAX: Final = 65_536
 _ANSWERS_KEPT_MAX: Final = 65_536
 """How many different pairs of status and size stay parsed; the same files are sent again and again."""
 
+_new: Final = tuple.__new__  # what a named tuple's own __new__() calls, for a third of the time
+
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _STAMP_EXPECTED: Final = "the time in brackets does not look like 17/May/2015:10:05:03 +0000"
 _MONTHS: Final = {
@@ -124,7 +126,8 @@ class AccessLogParser:
                 ):
                     agent = self._agents.get(agent) or self._remember_agent(agent)
                     code, size = answer
-                    return AccessRequest(day + time_of_day, name, identity, user, request, code, size, referer, agent)
+                    facts = (day + time_of_day, name, identity, user, request, code, size, referer, agent)
+                    return _new(AccessRequest, facts)
         return self._parse_patterns(line, number)
 
     def _parse_patterns(self, line: str, number: int) -> AccessRequest | BadLine:

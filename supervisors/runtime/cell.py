@@ -503,6 +503,8 @@ class Cell:
                         self._handle(item)
                         if until is not None and until.is_done():
                             return 0 if self._inner or self._outer else budget or 1
+                        if self._inner is None and not self._outer and self._doom is None:
+                            return budget or 1  # as nearly always; who has ended has an `_inner`
                         continue
                 self.take()
             if self._doom is not None:

@@ -213,35 +213,42 @@ class ActorRef(Cell, pykka.ActorRef[A]):
         if self._actor is None:
             raise ActorDeadError.not_found(self, self.exit_reason)
         turn = thread_turn.turn
-        outer = self._outer
-        if self._inline and not turn.depth and turn.current is None and self._inner is None and not outer:
-            # The fast path, as in ask(): an idle inline actor, told by a plain thread.
-            gate = self._gate
-            try:
-                del gate[0]
-            except IndexError:
-                pass
-            else:
-                try:
-                    if self._inner is None and not outer:
-                        self._handle_here(message, turn)
-                        return
-                finally:
-                    turn.current = None
-                    turn.depth = 0
-                    gate += TOKEN
-                    if outer or self._inner is not None:
-                        self._wake(turn)
-                    if turn.ready:
-                        drain(turn)
-        if turn.current is not None and turn.current.fenced:
+        if turn.current is None:
+            if self._inline and not turn.depth and self._handle_now(message, turn):
+                return
+        elif turn.current.fenced:
             raise Fenced
         try:
-            outer.append(message)
+            self._outer.append(message)
             self._wake(turn)
         except BaseException:
             self.look_again()  # a signal handler may have come between the two
             raise
+
+    def _handle_now(self, message: Any, turn: Turn) -> bool:
+        """Handle a message from a plain thread here, if the actor is idle; return whether that was done."""
+        outer = self._outer
+        if self._inner is not None or outer:
+            return False
+        # The fast path, as in ask(). A dead actor is never idle: its `_inner` is CLOSED.
+        gate = self._gate
+        try:
+            del gate[0]
+        except IndexError:
+            return False
+        try:
+            if self._inner is not None or outer:
+                return False
+            self._handle_here(message, turn)
+            return True
+        finally:
+            turn.current = None
+            turn.depth = 0
+            gate += TOKEN
+            if outer or self._inner is not None:
+                self._wake(turn)
+            if turn.ready:
+                drain(turn)
 
     def _handle_here(self, message: Any, turn: Turn) -> None:
         turn.current = self
@@ -263,7 +270,10 @@ class ActorRef(Cell, pykka.ActorRef[A]):
         Thread: any.
         """
         turn = thread_turn.turn
-        if turn.current is not None and turn.current.fenced:
+        if turn.current is None:
+            if self._inline and not turn.depth and self._handle_now(message, turn):
+                return
+        elif turn.current.fenced:
             raise Fenced
         self._outer.append(message)
         self._wake(turn)
