@@ -155,7 +155,7 @@ class Isolation(Actor):
                 raise SessionTerminated(session_id)
         if len(self._records) >= self._settings.records_max:
             raise CapacityExceeded("the table of isolation records", self._settings.records_max)
-        account = Account(self._around.now(), checked.limits, isolated=checked.isolated)
+        account = Account(self._around.now(), checked.limits, self._settings.soft_ratio, isolated=checked.isolated)
         self._records[session_id] = account
         if checked.measure_cpu:
             account.meter = Meter(session_id, self._ledger.read_cpu, self._ledger.noted)
@@ -262,7 +262,8 @@ class Isolation(Actor):
     def _set_limit(self, resource: str, session_id: str, limit: float | None) -> None:
         account = self._record(session_id)
         place = RESOURCES.index(resource)
-        checked = account.limits[place] = self._ledger.checked_limit(resource, limit)
+        checked = self._ledger.checked_limit(resource, limit)
+        account.set_limit(place, checked, self._settings.soft_ratio)
         if place == CPU and checked is not None and account.meter is None:
             self._set_meter(session_id, account, Meter(session_id, self._ledger.read_cpu, self._ledger.noted))
         self._tell(session_id, f"{SINGULAR[resource]}_limit_changed", checked)
@@ -413,7 +414,7 @@ class Isolation(Actor):
     def _measured(self, session_id: str, ref: ActorRef[Any], size: int) -> None:
         """Take the answer of a session to `Measure`."""
         account = self._records.get(session_id)
-        if account is not None and account.ref is ref:
+        if account is not None and account.ref is ref and account.measured[MEMORY] != size:
             account.measured[MEMORY] = size
             self._judge(session_id, account)
 
@@ -449,18 +450,24 @@ class Isolation(Actor):
 
     def _judge(self, session_id: str, account: Account) -> None:
         """Tell of each threshold that has just been crossed, and enforce the hard ones."""
-        self._ledger.refresh(account)
+        ledger = self._ledger
+        ledger.refresh(account)
+        if not account.is_calm:
+            self._judge_closer(session_id, account)
+        totals, soft = ledger.totals, ledger.soft
+        if ledger.warned or totals[0] > soft[0] or totals[1] > soft[1] or totals[2] > soft[2] or totals[3] > soft[3]:
+            self._judge_ceilings(session_id)
+
+    def _judge_closer(self, session_id: str, account: Account) -> None:
         was_over_soft = account.is_over_soft
-        soft_ratio = self._settings.soft_ratio
-        for resource, used, limit in zip(RESOURCES, account.used, account.limits, strict=True):
-            if limit is not None and used > limit * soft_ratio:
+        for resource, used, limit, soft in zip(RESOURCES, account.used, account.limits, account.soft, strict=True):
+            if limit is not None and used > soft:
                 self._judge_excess(session_id, account, resource, used, limit)
             elif account.warned and f"{resource}_soft" in account.warned:
                 account.warned -= {f"{resource}_soft", f"{resource}_hard"}
                 self._tell(session_id, "soft_limit_cleared", {"resource": resource, "used": used, "limit": limit})
         if account.is_over_soft is not was_over_soft:
             self._press(session_id, account.is_over_soft)
-        self._judge_ceilings(session_id)
 
     def _judge_excess(self, session_id: str, account: Account, resource: str, used: float, limit: float) -> None:
         soft, hard = f"{resource}_soft", f"{resource}_hard"
@@ -496,9 +503,9 @@ class Isolation(Actor):
         """Tell of each ceiling that all together have just crossed, and end whoever uses most."""
         ledger = self._ledger
         for place, resource in enumerate(RESOURCES):
-            ceiling, total = ledger.ceiling(resource), ledger.totals[place]
+            ceiling, total = ledger.ceilings[place], ledger.totals[place]
             soft, hard = f"{resource}_soft", f"{resource}_hard"
-            if total <= ceiling * self._settings.soft_ratio:
+            if total <= ledger.soft[place]:
                 if soft in ledger.warned:
                     ledger.warned -= {soft, hard}
                 continue
@@ -519,7 +526,7 @@ class Isolation(Actor):
     def _end_largest(self, place: int) -> None:
         """End those who use most of something until the rest fits under the ceiling."""
         ledger = self._ledger
-        while place != CONNECTIONS and ledger.total(place) > ledger.ceiling(RESOURCES[place]):
+        while place != CONNECTIONS and ledger.total(place) > ledger.ceilings[place]:
             largest = ledger.largest(place)
             if largest is None:
                 return
@@ -527,7 +534,7 @@ class Isolation(Actor):
             facts = {
                 "resource": RESOURCES[place],
                 "used": account.used[place],
-                "ceiling": ledger.ceiling(RESOURCES[place]),
+                "ceiling": ledger.ceilings[place],
             }
             self._audit(largest, "security", "ceiling_enforced", "warning", facts)
             self._enforce(largest, account)

@@ -147,7 +147,8 @@ class Account:
     Attributes:
         ref: the accounted actor, or None as long as there is none.
         monitor: what tells of its death.
-        limits: None is unlimited.
+        limits: None is unlimited; change them with `set_limit`.
+        soft: where the soft limits lie, infinite for unlimited ones.
         used: as judged, see `UsageReport`.
         reported: the part of `used` that was reported.
         measured: the part of it that was measured, of memory and CPU.
@@ -171,12 +172,14 @@ class Account:
         "monitor",
         "ref",
         "reported",
+        "soft",
         "used",
         "warned",
     )
 
-    def __init__(self, now: float, limits: list[float | None], *, isolated: bool) -> None:
+    def __init__(self, now: float, limits: list[float | None], soft_ratio: float, *, isolated: bool) -> None:
         self.created_at = self.last_activity = now
+        self.soft = [math.inf if limit is None else limit * soft_ratio for limit in limits]
         self.ref: ActorRef[Any] | None = None
         self.monitor: MonitorRef | None = None
         self.limits = limits
@@ -195,6 +198,17 @@ class Account:
         """Whether any soft limit has been crossed and not been left since."""
         return bool(self.warned)
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether all use lies within the soft limits and nothing has been told."""
+        used, soft = self.used, self.soft
+        return not (self.warned or used[0] > soft[0] or used[1] > soft[1] or used[2] > soft[2] or used[3] > soft[3])
+
+    def set_limit(self, place: int, limit: float | None, soft_ratio: float) -> None:
+        """Change one limit."""
+        self.limits[place] = limit
+        self.soft[place] = math.inf if limit is None else limit * soft_ratio
+
 
 @final
 class IsolationLedger:
@@ -206,6 +220,8 @@ class IsolationLedger:
 
     Attributes:
         records: accounts by session id.
+        ceilings: what all may use together, in the order of `RESOURCES`.
+        soft: where the warnings before these lie.
         totals: what all use together.
         warned: thresholds of the ceilings that have been told.
         ending: sessions that were told to end and have not done so.
@@ -215,12 +231,14 @@ class IsolationLedger:
     """
 
     __slots__ = (
+        "ceilings",
         "ending",
         "hot",
         "noted",
         "read_cpu",
         "records",
         "settings",
+        "soft",
         "subscriptions",
         "totals",
         "warned",
@@ -228,6 +246,13 @@ class IsolationLedger:
 
     def __init__(self, settings: IsolationSettings, read_cpu: Callable[[], float]) -> None:
         self.settings = settings
+        self.ceilings: tuple[float, ...] = (
+            settings.max_memory,
+            settings.max_cpu,
+            settings.max_messages,
+            settings.max_connections,
+        )
+        self.soft = tuple(ceiling * settings.soft_ratio for ceiling in self.ceilings)
         self.read_cpu = read_cpu
         self.records: dict[str, Account] = {}
         self.totals: list[float] = [0, 0.0, 0, 0]
@@ -239,15 +264,23 @@ class IsolationLedger:
 
     def refresh(self, account: Account) -> None:
         """Add up what was reported and measured, with what can be read off the actor at once."""
-        ref, reported, measured = account.ref, account.reported, account.measured
-        handled, waiting = 0, 0
+        ref, reported, measured, used = account.ref, account.reported, account.measured, account.used
+        memory, messages = reported[MEMORY] + measured[MEMORY], reported[MESSAGES]
         if ref is not None:
-            handled = max(0, ref.messages_handled - account.handled_before - account.errands)
-            waiting = ref.mailbox_length
-        self._use(account, MEMORY, reported[MEMORY] + measured[MEMORY] + waiting * MESSAGE_BYTES)
-        self._use(account, CPU, reported[CPU] + measured[CPU])
-        self._use(account, MESSAGES, reported[MESSAGES] + handled)
-        self._use(account, CONNECTIONS, reported[CONNECTIONS])
+            memory += ref.mailbox_length * MESSAGE_BYTES
+            messages += max(0, ref.messages_handled - account.handled_before - account.errands)
+        totals = self.totals
+        totals[MEMORY] += memory - used[MEMORY]
+        used[MEMORY] = memory
+        totals[MESSAGES] += messages - used[MESSAGES]
+        used[MESSAGES] = messages
+        cpu, connections = reported[CPU] + measured[CPU], reported[CONNECTIONS]
+        if cpu != used[CPU]:
+            totals[CPU] += cpu - used[CPU]
+            used[CPU] = cpu
+        if connections != used[CONNECTIONS]:
+            totals[CONNECTIONS] += connections - used[CONNECTIONS]
+            used[CONNECTIONS] = connections
 
     def release(self, session_id: str, account: Account) -> None:
         """Close an account; what it used is used no more."""
@@ -318,16 +351,7 @@ class IsolationLedger:
             checked = bounds.number(name, limit, most=100.0, unit=" percent", refuse=InvalidLimit)
         else:
             checked = bounds.count(name, limit, refuse=InvalidLimit)
-        ceiling = self.ceiling(resource)
+        ceiling = self.ceilings[RESOURCES.index(resource)]
         if checked > ceiling:
             raise LimitExceedsGlobal(name, checked, f"at most {ceiling}, the ceiling of all sessions together")
         return checked
-
-    def ceiling(self, resource: str) -> float:
-        """Return what all sessions together may use."""
-        ceiling: float = getattr(self.settings, f"max_{resource}")
-        return ceiling
-
-    def _use(self, account: Account, place: int, used: float) -> None:
-        self.totals[place] += used - account.used[place]
-        account.used[place] = used
