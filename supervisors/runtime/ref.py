@@ -173,6 +173,12 @@ class ActorRef(Cell, pykka.ActorRef[A]):
                 raise
             return future.get()
 
+    @overload
+    async def ask_async(self, message: Request[R], *, timeout: float | _Default | None = ...) -> R: ...  # noqa: ASYNC109 - as below
+
+    @overload
+    async def ask_async(self, message: Any, *, timeout: float | _Default | None = ...) -> Any: ...  # noqa: ASYNC109 - as below
+
     async def ask_async(
         self,
         message: Any,

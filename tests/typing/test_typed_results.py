@@ -35,6 +35,11 @@ def by_name(account: Via) -> None:
     reveal_type(account.ask("anything"))  # 5: Any
 
 
+async def later(account: ActorRef[server.Server]) -> None:
+    reveal_type(await account.ask_async(Withdraw(5)))  # 14: int
+    reveal_type(await account.ask(Withdraw(5), block=False))  # 15: int
+
+
 def calls(account: Via, ref: ActorRef[server.Server], system: ActorSystem) -> None:
     reveal_type(server.call(account, Withdraw(5)))  # 6: int
     reveal_type(server.call("account", Withdraw(5), system=system))  # 7: int
@@ -98,6 +103,8 @@ def said(tmp_path_factory):
         ("11", "supervisors.tasks.handle.Task[float]"),
         ("12", "float"),
         ("13", "float"),
+        ("14", "int"),
+        ("15", "int"),
     ],
 )
 def test_what_comes_back_has_the_type_that_was_promised(said, number, kind):
