@@ -13,7 +13,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, final
 
 from sessionactors import identifiers
-from sessionactors.errors import NotFound, SessionExists, SessionTerminated
+from sessionactors.errors import NotFound, SessionExists, SessionRecovering, SessionTerminated
 
 if TYPE_CHECKING:
     from supervisors.runtime.ref import ActorRef
@@ -35,46 +35,83 @@ class Directory:
     Thread: every method is safe anywhere.
     """
 
-    __slots__ = ("_ended", "_live", "_lock", "peak_live", "started")
+    __slots__ = ("_ended", "_live", "_lock", "_returning", "peak_live", "started")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards changes of everything below; reading one key needs no lock
         self._live: dict[str, ActorRef[Any]] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
+        self._returning: set[str] = set()  # crashed, and about to be started again
         self.started = 0
         self.peak_live = 0
 
-    def add(self, session_id: str, ref: ActorRef[Any]) -> None:
+    def add(self, session_id: str, ref: ActorRef[Any], *, returns: bool = False) -> None:
         """Enter a session that is starting.
 
+        Args:
+            session_id: its id.
+            ref: its actor.
+            returns: it comes back from the store.
+
         Raises:
-            SessionExists: a live session has this id.
+            SessionExists: a live session has this id, or one that is about to come back.
         """
         with self._lock:
             if session_id in self._live:
                 raise SessionExists(session_id)
+            if self._returning:
+                if session_id in self._returning and not returns:
+                    raise SessionExists(session_id)
+                self._returning.discard(session_id)
             self._live[session_id] = ref
             self._ended.pop(session_id, None)
             self.started += 1
             self.peak_live = max(self.peak_live, len(self._live))
 
-    def remove(self, session_id: str, ref: ActorRef[Any]) -> bool:
-        """Enter the end of a session; False when it was not this one that was live."""
+    def remove(self, session_id: str, ref: ActorRef[Any], *, returns: bool = False) -> bool:
+        """Enter the end of a session; False when it was not this one that was live.
+
+        Args:
+            session_id: its id.
+            ref: its actor.
+            returns: it is going to be started again from the store; until then its id is taken.
+        """
         with self._lock:
             if self._live.get(session_id) is not ref:
                 return False
             # In this order: who looks meanwhile without the lock finds it in one of the two.
-            self._ended[session_id] = None
+            if returns:
+                self._returning.add(session_id)
+            else:
+                self._end(session_id)
             del self._live[session_id]
-            if len(self._ended) > ENDED_MAX:
-                self._ended.popitem(last=False)
             return True
+
+    def give_up(self, session_id: str) -> None:
+        """Enter that a session does not come back after all."""
+        with self._lock:
+            if session_id in self._returning:
+                self._end(session_id)
+                self._returning.discard(session_id)
+
+    def give_up_all(self) -> None:
+        """Enter that none of those comes back that have not by now."""
+        with self._lock:
+            for session_id in self._returning:
+                self._end(session_id)
+            self._returning = set()
+
+    def _end(self, session_id: str) -> None:
+        self._ended[session_id] = None
+        if len(self._ended) > ENDED_MAX:
+            self._ended.popitem(last=False)
 
     def find(self, session_id: str | bytes) -> ActorRef[Any]:
         """Return the ref of a live session.
 
         Raises:
             SessionTerminated: the session has ended.
+            SessionRecovering: it has crashed and is being started again.
             NotFound: there never was one, or it ended very long ago.
             InvalidKind, InvalidSessionId: this is no id.
         """
@@ -88,9 +125,15 @@ class Directory:
         ref = self._live.get(session_id)
         if ref is not None:
             return ref
+        if session_id in self._returning:
+            raise SessionRecovering(session_id)
         if session_id in self._ended:
             raise SessionTerminated(session_id)
         raise NotFound(session_id)
+
+    def gone(self, session_id: str) -> SessionTerminated | SessionRecovering:
+        """Return what to tell somebody whose session ended before it answered."""
+        return (SessionRecovering if session_id in self._returning else SessionTerminated)(session_id)
 
     def get(self, session_id: str) -> ActorRef[Any] | None:
         """Return the ref of a live session, or None."""

@@ -8,6 +8,7 @@
         ├── InvalidState                        invalid_state
         │   └── AuthenticationPending           authentication_pending
         ├── SessionTerminated                   session_terminated
+        ├── SessionRecovering                   session_recovering
         ├── NotAuthenticated                    not_authenticated
         ├── AuthenticationFailed                authentication_failed
         ├── AuthBlocked                         auth_blocked
@@ -89,6 +90,7 @@ __all__ = [
     "ResumeBlocked",
     "SessionActorsError",
     "SessionExists",
+    "SessionRecovering",
     "SessionRefusal",
     "SessionTerminated",
     "TooManySessions",
@@ -187,6 +189,20 @@ class SessionTerminated(SessionRefusal):
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
         super().__init__(f"session {session_id!r} has ended; start another one under a new id")
+
+
+class SessionRecovering(SessionRefusal):
+    """The session has crashed and is being started again from the store.
+
+    Attributes:
+        session_id: which session.
+    """
+
+    code = "session_recovering"
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        super().__init__(f"session {session_id!r} is being started again from the store; ask again in a moment")
 
 
 class NotAuthenticated(SessionRefusal):

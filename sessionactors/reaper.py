@@ -371,6 +371,7 @@ class Reaper(Actor):
             return True  # somebody else was faster
         except SupervisorsError:
             self._audit(entry.id, {**facts, "forced": True})
+            self._delete(entry.id)
             ref.kill()
         self._ledger.count_end()
         return True
@@ -379,11 +380,18 @@ class Reaper(Actor):
         """Clear up after a session that died without doing so itself."""
         if self._around.directory.remove(session_id, ref):
             self._audit(session_id, {"policy": policy.name, "orphaned": True})
+            self._delete(session_id)
             for name in (ISOLATION, RATE_LIMITER):
                 service = self._around.whereis(name)
                 if service is not None:
                     service.send(("forget", session_id))
             self._ledger.count_end()
+
+    def _delete(self, session_id: str) -> None:
+        """See that the session does not come back from the store; it cannot do that itself any more."""
+        saves = self._around.saves
+        if saves is not None:
+            saves.delete(session_id)
 
     def _audit(self, session_id: str, facts: Mapping[str, object]) -> None:
         event = Audit("lifecycle", "session_reaped", "info", facts)

@@ -30,6 +30,7 @@ from sessionactors.errands import Errand
 from sessionactors.errors import (
     MigrationFailed,
     NoBackend,
+    PersistFailed,
     SessionExists,
     SessionTerminated,
     UnknownRequest,
@@ -38,6 +39,8 @@ from sessionactors.expiry import entry_of
 from sessionactors.lifecycle import (
     ACTIVATE,
     CRASH,
+    LOAD,
+    PERSIST,
     TERMINATE,
     VERDICT,
     WAKE,
@@ -46,12 +49,13 @@ from sessionactors.lifecycle import (
     start,
 )
 from sessionactors.session_data import SessionData, check_quota, history, info, metrics, resources_used
+from sessionactors.snapshots import snapshot
 from sessionactors.states import TERMINATED
 from sessionactors.subscribers import LimiterEvent, check_subscriber
-from sessionactors.surroundings import ISOLATION, RATE_LIMITER, REAPER
+from sessionactors.surroundings import ISOLATION, RATE_LIMITER, REAPER, RECOVERY, RESTART
 from supervisors.actor import Actor
-from supervisors.errors import Refusal
-from supervisors.exits import NORMAL, Crashed, describe
+from supervisors.errors import Refusal, UsageError
+from supervisors.exits import NORMAL, SHUTDOWN, Crashed, Shutdown, describe
 from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, StopMessage
 from supervisors.runtime.ref import ActorRef
@@ -59,12 +63,13 @@ from supervisors.runtime.signals import Down
 
 if TYPE_CHECKING:
     from sessionactors.settings import SessionOptions
+    from sessionactors.snapshots import Snapshot
     from sessionactors.surroundings import Surroundings
     from supervisors.runtime.cell import Reply
     from supervisors.runtime.signals import MonitorRef
     from supervisors.timers.service import Timer
 
-__all__ = ["PEEK", "QUERIES", "SUBSCRIBE", "UNSUBSCRIBE", "Reaping", "Session", "SessionEvent"]
+__all__ = ["PEEK", "PLAIN", "QUERIES", "SUBSCRIBE", "UNSUBSCRIBE", "Reaping", "Session", "SessionEvent"]
 
 logger = logging.getLogger("sessionactors.session")
 
@@ -73,6 +78,8 @@ _REASON_MAX: Final = 200  # characters, which are at most 800 bytes
 
 SUBSCRIBE: Final = "subscribe"
 UNSUBSCRIBE: Final = "unsubscribe"
+PLAIN: Final = "Session"
+"""What the store calls a session that is of no derived class."""
 PEEK: Final = "peek"
 """Query of the reaper: everything that a policy may know, without touching."""
 
@@ -130,6 +137,7 @@ class Session(Actor):
         session_id: a checked id.
         options: checked options.
         around: the system around it.
+        restored: what the session was when it was stored; None starts a new one.
     """
 
     dispatch = "inline"
@@ -137,10 +145,19 @@ class Session(Actor):
 
     # Class attributes, because hardly any session ever has other values.
     _is_accounted_for = False
+    _is_stored = False
+    _comes_back = False
+    _restored: SessionData | None = None
     _undone: Effects = ()
 
-    def __init__(self, session_id: str, options: SessionOptions, around: Surroundings) -> None:
+    def __init__(
+        self, session_id: str, options: SessionOptions, around: Surroundings, restored: SessionData | None = None
+    ) -> None:
         super().__init__()
+        if restored is not None:
+            self._restored = restored
+        if options.persistent and options.backend is not None and around.saves is not None:
+            self._is_stored = True
         self.data = SessionData(session_id, options, around.now(), around.wall_offset)
         self._around = around
         self._timer: Timer | None = None
@@ -152,14 +169,22 @@ class Session(Actor):
     def starting(self) -> None:
         """Enter the directory, then the log."""
         around, data = self._around, self.data
+        restored = self._restored
         try:
-            around.directory.add(data.session_id, self._actor_ref)
+            around.directory.add(data.session_id, self._actor_ref, returns=restored is not None)
         except SessionExists as error:
             self._is_accounted_for = True  # it never was a session
             raise StartError(error, self) from error
-        self._perform(start(data), data.created_at)
+        if restored is None:
+            self._perform(start(data), data.created_at)
+        else:
+            self._restored = None
+            now = around.now()
+            self._perform(decide(data, LOAD, now, restored), now)
         around.send(REAPER, ("watch", data.session_id, self._actor_ref, data.last_activity))
         self.on_start()
+        if self._is_stored and restored is None:
+            self._save()
 
     def receive_ask(self, message: Any) -> Any:
         """Do an operation, or answer a query."""
@@ -175,6 +200,8 @@ class Session(Actor):
             effects = decide(data, operation, now, argument)
             if effects:
                 self._perform(effects, now)
+                if self._is_stored and operation != PERSIST:
+                    self._save()
             return data.state
         if message.__class__ is str:
             query = QUERIES.get(message)
@@ -202,7 +229,16 @@ class Session(Actor):
     def ended(self) -> None:
         """Leave the directory; a session that was killed is accounted for here."""
         self._account_for("killed", crash=True)
-        self._around.directory.remove(self.data.session_id, self._actor_ref)
+        around, session_id = self._around, self.data.session_id
+        around.directory.remove(session_id, self._actor_ref)
+        if self._comes_back:
+            recovery = around.whereis(RECOVERY)
+            if recovery is None:
+                return  # the next one finds the session in the store
+            if self._is_stored:
+                recovery.send((RESTART, session_id))
+            else:  # told to stop, alone: it stays in the store
+                around.directory.give_up(session_id)
 
     def on_memory_pressure(self) -> None:
         """Release what can be made again; isolation asks for it at the soft limit of memory.
@@ -226,6 +262,8 @@ class Session(Actor):
                 else:
                     _PERFORM[kind](self, effect)
         except Refusal:
+            if self._is_stored:
+                self._save()
             raise  # the last effect, if it is one
         except BaseException:
             # The record has changed already. Whoever interrupts (Ctrl-C does) ends
@@ -277,7 +315,10 @@ class Session(Actor):
         if end.reason != REAPED:  # whom it has ended itself it looks for no more
             around.send(REAPER, forget)
         self._subscribers = None
-        around.directory.remove(data.session_id, self._actor_ref)
+        if self._is_stored:
+            self._leave_store()
+        # After that: whoever has the id next is stored behind it.
+        around.directory.remove(data.session_id, self._actor_ref, returns=self._comes_back)
         if not self._is_accounted_for:
             self._actor_ref.send(StopMessage())
 
@@ -289,6 +330,8 @@ class Session(Actor):
         if self._is_accounted_for or self.data.state == TERMINATED:
             return
         self._is_accounted_for = True
+        if self._is_stored:
+            self._prepare_return(reason, crash=crash)
         now = self._around.now()
         if crash:
             what = type(reason.error).__name__ if isinstance(reason, Crashed) else describe(reason)[:_REASON_MAX]
@@ -306,6 +349,52 @@ class Session(Actor):
             now = self._around.now()
             self._perform((Audit("lifecycle", "session_reaped", "info", reaping.facts),), now)
             self._perform(decide(data, TERMINATE, now, REAPED), now)
+
+    # -- the store ---------------------------------------------------------------
+
+    @classmethod
+    def stored_name(cls) -> str:
+        """Return what the store calls sessions of this class."""
+        return PLAIN if cls is Session else f"{cls.__module__}:{cls.__qualname__}"
+
+    def _stored(self) -> Snapshot:
+        """Describe the session as it is now."""
+        around = self._around
+        now = around.now()
+        taken = snapshot(self.data, now, now + around.wall_offset)
+        if type(self) is not Session:
+            taken["class"] = self.stored_name()
+        return taken
+
+    def _save(self) -> None:
+        """Have it stored soon; nobody waits for that. When there is no room, the next change is stored."""
+        saves = self._around.saves
+        assert saves is not None
+        if self.data.state != TERMINATED and saves.has_room():
+            saves.save(self.data.session_id, self._stored())
+
+    def _prepare_return(self, reason: object, *, crash: bool) -> None:
+        """Before an end that is not the session's own: see that it can come back."""
+        if crash:
+            self._comes_back = True  # as it was stored last: what it is now may be the cause
+            return
+        if reason == SHUTDOWN or isinstance(reason, Shutdown):
+            saves = self._around.saves
+            assert saves is not None
+            saves.keep(self.data.session_id, self._stored())
+            self._comes_back = True
+            self._is_stored = False  # nothing more is stored of it
+
+    def _leave_store(self) -> None:
+        """Have the stored copy deleted, unless the session comes back or the copy is to stay."""
+        saves = self._around.saves
+        assert saves is not None
+        if self._comes_back:
+            return
+        if self.data.options.keep_persistent:
+            saves.keep(self.data.session_id, self._stored())
+        else:
+            saves.delete(self.data.session_id)
 
     # -- subscribers -----------------------------------------------------------
 
@@ -368,8 +457,19 @@ def _told(reason: object) -> str:
 
 
 def _persist(session: Session, persist: Persist) -> None:
-    del session, persist
-    raise NoBackend
+    """Have a snapshot stored; the asker gets the answer when it is durable."""
+    del persist
+    saves, data = session._around.saves, session.data  # noqa: SLF001 - our own class
+    if saves is None:
+        raise NoBackend
+    if not saves.has_room():
+        raise PersistFailed(f"{saves.queue_max} sessions wait for the store already")
+    try:
+        asker = session.defer_reply()
+    except UsageError:  # it was told, and nobody waits
+        session._save()  # noqa: SLF001
+    else:
+        saves.persist(data.session_id, session._stored(), asker, data.state)  # noqa: SLF001
 
 
 def _migrate(session: Session, migrate: Migrate) -> None:

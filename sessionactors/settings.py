@@ -16,10 +16,11 @@ from functools import cache
 from typing import Any, Final, Self, cast
 
 from sessionactors import bounds
-from sessionactors.errors import InvalidKind, InvalidLimit, InvalidOption, InvalidQuota, InvalidValue
+from sessionactors.errors import InvalidBackend, InvalidKind, InvalidLimit, InvalidOption, InvalidQuota, InvalidValue
 from sessionactors.metadata import NO_METADATA, check_metadata
 
 __all__ = [
+    "DURABILITIES",
     "MIB",
     "REAP_POLICIES",
     "AuditSettings",
@@ -29,9 +30,12 @@ __all__ = [
     "ReaperSettings",
     "SessionOptions",
     "Settings",
+    "StoreSettings",
 ]
 
 MIB: Final = 1024 * 1024
+BACKENDS: Final = ("default", "memory", "sqlite")
+DURABILITIES: Final = ("each", "group", "os")
 REAP_POLICIES: Final = ("idle_timeout", "expired", "orphaned", "all", "custom")
 _MICRO_MAX: Final = 1e15  # the largest capacity and rate for which integer bucket arithmetic stays small
 
@@ -150,7 +154,8 @@ class SessionOptions(Settings):
         resume_allowed: whether a suspended session can be resumed.
         migration_allowed: whether the session may move to another node.
         persistent: whether the session is stored and survives a crash.
-        backend: name of the store; used only when persistent.
+        backend: "default", which is the store that the system has, or its name, to
+            be sure that it is that one: "memory" or "sqlite". None: there is none.
         keep_persistent: leave the stored copy when the session ends.
         quota: what the session may use.
         memory_limit: bytes the session may hold, watched by isolation; None is unlimited.
@@ -177,7 +182,7 @@ class SessionOptions(Settings):
     resume_allowed: bool = True
     migration_allowed: bool = False
     persistent: bool = False
-    backend: str | None = "memory"
+    backend: str | None = "default"
     keep_persistent: bool = False
     quota: Quota = _DEFAULT_QUOTA
     memory_limit: int | None = 100 * MIB
@@ -203,7 +208,8 @@ class SessionOptions(Settings):
             "keep_persistent",
         ):
             bounds.flag(name, getattr(self, name))
-        bounds.text_or_none("backend", self.backend)
+        if bounds.text_or_none("backend", self.backend) is not None:
+            bounds.choice("backend", self.backend, BACKENDS, refuse=InvalidBackend)
         if not isinstance(self.quota, Quota):
             self._keep("quota", _quota(self.quota))
         self._keep("memory_limit", bounds.count_or_none("memory_limit", self.memory_limit, refuse=InvalidLimit))
@@ -409,3 +415,38 @@ class AuditSettings(Settings):
         self._keep("verify_interval", bounds.seconds_or_none("verify_interval", self.verify_interval))
         if self.batch_max > self.queue_max:
             raise InvalidValue("batch_max", self.batch_max, f"at most queue_max ({self.queue_max})")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings(Settings):
+    """How sessions are stored.
+
+    Attributes:
+        durability: `group`: what waits becomes durable together, and each `persist()`
+            is answered after that; `each`: every session has a write of its own;
+            `os`: as `group`, but the operating system decides when it is on the disk,
+            so that it survives the death of the process and not a power cut.
+        queue_max: sessions whose snapshots may wait.
+        batch_max: sessions that become durable together.
+        batch_delay: seconds that a snapshot may wait for company when nobody waits for it.
+        busy_timeout: seconds to wait for another program that has the file.
+        max_restarts: crashes of one session within `max_seconds` after which it is
+            still started again; one more, and it is given up.
+        max_seconds: that window, seconds.
+    """
+
+    durability: str = "group"
+    queue_max: int = 100_000
+    batch_max: int = 10_000
+    batch_delay: float = 0.05
+    busy_timeout: float = 1.0
+    max_restarts: int = 3
+    max_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        bounds.choice("durability", self.durability, DURABILITIES)
+        for name in ("queue_max", "batch_max"):
+            bounds.count(name, getattr(self, name))
+        for name in ("batch_delay", "busy_timeout", "max_seconds"):
+            self._keep(name, bounds.seconds(name, getattr(self, name)))
+        bounds.count("max_restarts", self.max_restarts, least=0, most=1000)

@@ -9,21 +9,39 @@ if TYPE_CHECKING:
 
     from sessionactors.audit.intake import Intake
     from sessionactors.directory import Directory
+    from sessionactors.storage.intake import StoreIntake
     from sessionactors.verification import TurnVerifier, Verifier
     from supervisors.runtime.ref import ActorRef
     from supervisors.timers.service import TimerService
 
-__all__ = ["AUDIT", "ISOLATION", "RATE_LIMITER", "REAPER", "ROOT", "SERVICES", "SESSIONS", "Surroundings"]
+__all__ = [
+    "AUDIT",
+    "ISOLATION",
+    "RATE_LIMITER",
+    "REAPER",
+    "RECOVERY",
+    "RESTART",
+    "ROOT",
+    "SERVICES",
+    "SESSIONS",
+    "STORE",
+    "Surroundings",
+]
 
 ROOT: Final = "root"
 AUDIT: Final = "audit"
+STORE: Final = "store"
 RATE_LIMITER: Final = "rate_limiter"
 ISOLATION: Final = "isolation"
 REAPER: Final = "reaper"
 SESSIONS: Final = "sessions"
+RECOVERY: Final = "recovery"
 
-SERVICES: Final = (AUDIT, RATE_LIMITER, ISOLATION, REAPER)
+SERVICES: Final = (AUDIT, STORE, RATE_LIMITER, ISOLATION, RECOVERY, REAPER)
 """The registered names of the singleton actors, in order of their start."""
+
+RESTART: Final = "restart"
+"""First half of the message to the recovery actor that a stored session has crashed."""
 
 
 @final
@@ -36,12 +54,13 @@ class Surroundings:
         audit: where audit events go.
         directory: the live sessions.
         timers: the timer service.
+        saves: where snapshots of persistent sessions go; None stores nothing.
         verifier: has the authenticator asked; None is the default one, which trusts
             the embedding program.
         whereis: finds a service by its name; None while it is being restarted.
     """
 
-    __slots__ = ("audit", "directory", "now", "timers", "verifier", "wall_offset", "whereis")
+    __slots__ = ("audit", "directory", "now", "saves", "timers", "verifier", "wall_offset", "whereis")
 
     def __init__(
         self,
@@ -53,6 +72,7 @@ class Surroundings:
         timers: TimerService,
         whereis: Callable[[object], ActorRef[Any] | None],
         verifier: Verifier | TurnVerifier | None = None,
+        saves: StoreIntake | None = None,
     ) -> None:
         self.now = now
         self.wall_offset = wall_offset
@@ -61,6 +81,7 @@ class Surroundings:
         self.timers = timers
         self.whereis = whereis
         self.verifier = verifier
+        self.saves = saves
 
     def send(self, name: str, message: object) -> None:
         """Send a message to a service; while it is being restarted nobody gets it."""

@@ -8,7 +8,7 @@ and returns its answer; nothing is decided in this file.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, final
 
@@ -19,9 +19,13 @@ from sessionactors.audit.service import AuditCounts, AuditLedger, logged, open_l
 from sessionactors.directory import Directory
 from sessionactors.errors import (
     CapacityExceeded,
+    InvalidBackend,
     InvalidKind,
     InvalidQuota,
+    InvalidValue,
+    LoadFailed,
     NotFound,
+    OperationFailed,
     SessionExists,
     SessionTerminated,
 )
@@ -36,6 +40,7 @@ from sessionactors.lifecycle import (
     INIT_SESSION,
     LOCK,
     OVERRIDE_QUOTA,
+    PERSIST,
     RESUME,
     SET_QUOTA,
     SUSPEND,
@@ -47,6 +52,7 @@ from sessionactors.lifecycle import (
 )
 from sessionactors.limiter_table import LimiterTable
 from sessionactors.reaper import ReaperLedger
+from sessionactors.recovery import DONE, RecoveryLedger, RecoveryReport
 from sessionactors.service_calls import ServiceCalls
 from sessionactors.session import SUBSCRIBE, UNSUBSCRIBE, Session
 from sessionactors.settings import (
@@ -57,9 +63,16 @@ from sessionactors.settings import (
     ReaperSettings,
     SessionOptions,
     Settings,
+    StoreSettings,
 )
 from sessionactors.states import TERMINATED
-from sessionactors.surroundings import AUDIT, ROOT, SESSIONS, Surroundings
+from sessionactors.storage.contract import SessionStore
+from sessionactors.storage.errors import StoreError
+from sessionactors.storage.intake import StoreIntake
+from sessionactors.storage.service import COMMIT as COMMIT_STORE
+from sessionactors.storage.service import StoreLedger, open_store
+from sessionactors.surroundings import AUDIT, RECOVERY, ROOT, SESSIONS, STORE, Surroundings
+from sessionactors.templates import Templates
 from sessionactors.tree import Parts, start_tree
 from sessionactors.verification import TurnVerifier, Verifier
 from supervisors.clock import VirtualClock, thread_seconds
@@ -68,7 +81,6 @@ from supervisors.exits import SHUTDOWN
 from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.runtime.turn import current_ref
 from supervisors.supervision.calls import start_child
-from supervisors.supervision.child_spec import ChildSpec
 from supervisors.supervision.requests import ChildStartFailed
 from supervisors.system import ActorSystem
 from supervisors.timers.service import checked_delay
@@ -78,6 +90,7 @@ if TYPE_CHECKING:
 
     from sessionactors.audit.contract import AuditHead
     from sessionactors.session_data import HistoryEntry, QuotaCheck, SessionInfo, SessionMetrics
+    from sessionactors.storage.contract import Quarantined
     from sessionactors.verification import Authenticator
     from supervisors.clock import Clock
     from supervisors.entropy import Entropy
@@ -93,6 +106,12 @@ class SessionSystem(ServiceCalls):
     Args:
         audit_dir: directory of the durable audit log, made if it is missing; None
             keeps the log in memory.
+        path: file in which persistent sessions survive the process, made if it is
+            missing; None keeps them in memory, where they survive their own crashes.
+            All that are stored are live again when the system is there.
+        store: a store that is open already, in place of `path`; the system closes it.
+        storage: settings of the store.
+        session_classes: classes that stored sessions may be of; `Session` always is.
         session: defaults of sessions; these and the next four are settings, or a
             mapping of option names to values.
         limiter: settings of the rate limiter.
@@ -128,6 +147,10 @@ class SessionSystem(ServiceCalls):
         self,
         *,
         audit_dir: str | Path | None = None,
+        path: str | Path | None = None,
+        store: SessionStore | None = None,
+        storage: StoreSettings | Mapping[str, object] | None = None,
+        session_classes: Iterable[type[Session]] = (),
         session: SessionOptions | Mapping[str, object] | None = None,
         limiter: LimiterSettings | Mapping[str, object] | None = None,
         isolation: IsolationSettings | Mapping[str, object] | None = None,
@@ -150,10 +173,22 @@ class SessionSystem(ServiceCalls):
         reaper_settings = _settings("reaper", reaper, ReaperSettings)
         if not (audit_dir is None or isinstance(audit_dir, (str, Path))):
             raise InvalidKind("audit_dir", audit_dir, "a path, or None for a log in memory")
+        if not (path is None or isinstance(path, (str, Path))):
+            raise InvalidKind("path", path, "a path, or None for a store in memory")
+        if not (store is None or isinstance(store, SessionStore)):
+            raise InvalidKind("store", store, "a SessionStore, or None")
+        if path is not None and store is not None:
+            raise InvalidValue("path", path, "None, where there is a store already")
+        store_settings = _settings("storage", storage, StoreSettings)
+        self._templates = Templates(session_classes)
         self.actors = ActorSystem(
             clock=clock, entropy=entropy, workers=workers, shutdown_timeout=shutdown_timeout, name="sessionactors"
         )
+        self._saves = StoreIntake(lambda: self.actors.whereis(STORE), store_settings.queue_max)
         try:
+            self._store = StoreLedger(
+                open_store(path, store_settings) if store is None else store, self._saves, store_settings
+            )
             log = open_log(audit_dir)
         except BaseException:
             self.actors.stop()
@@ -172,16 +207,21 @@ class SessionSystem(ServiceCalls):
             timers=self.actors.timers,
             whereis=self.actors.registry.whereis,
             verifier=self._verifier,
+            saves=self._saves,
         )
         self._ledger = AuditLedger(log, self._intake, audit_settings, self.actors.clock)
         self._reaper = ReaperLedger(reaper_settings, now)
         self._ids = self.actors.entropy.stream("session-ids")
-        self._templates: dict[type[Session], ChildSpec] = {}
+        self._recovery = RecoveryLedger(
+            self._templates, self.actors.clock, store_settings.max_restarts, store_settings.max_seconds
+        )
         self._is_stopped = False
         self._stopping = threading.Lock()  # guards _is_stopped
         parts = Parts(
             around=self._around,
             audit=self._ledger,
+            store=self._store,
+            recovery=self._recovery,
             limiter=LimiterTable(limiter_settings, now),
             isolation=IsolationLedger(isolation_settings, _cpu_reader(self.actors.clock)),
             reaper=self._reaper,
@@ -190,6 +230,8 @@ class SessionSystem(ServiceCalls):
         )
         try:
             self._root = start_tree(self.actors, parts)
+            if self._store.store.count():
+                self._await_recovery()
         except BaseException:
             self.stop()
             raise
@@ -216,6 +258,8 @@ class SessionSystem(ServiceCalls):
 
         Raises:
             SessionExists: a live session has this id.
+            LoadFailed: a stored session has it that could not come back.
+            InvalidBackend: the system has another store than the options want.
             NotFound: the system stops, or has been stopped.
             InvalidSessionId, InvalidOption, InvalidKind, InvalidValue: bad input.
         """
@@ -225,13 +269,13 @@ class SessionSystem(ServiceCalls):
             given = self.options.updated(given)
         if self.directory.get(checked) is not None:
             raise SessionExists(checked)
+        if given.persistent:
+            self._check_store(checked, given)
         if self._is_stopped:
             # Also while it stops: the supervisor of sessions is busy with their ends,
             # and who asks it from one of those would wait for itself.
             raise NotFound(SESSIONS, "running service")
-        template = self._templates.get(session_class)
-        if template is None:
-            template = self._templates[session_class] = _template(session_class)
+        template = self._templates.of(session_class)
         sessions = self._service(SESSIONS)
         try:
             start_child(sessions, template.with_args((checked, given, self._around)), timeout=self.actors.ask_timeout)
@@ -287,8 +331,30 @@ class SessionSystem(ServiceCalls):
         return self._do(session_id, RESUME)
 
     def terminate(self, session_id: str, reason: str | None = None) -> None:
-        """End a session for good; all services forget it, the audit log does not."""
+        """End a session for good; all services forget it, the audit log does not.
+
+        A persistent one is gone from the store when this returns.
+
+        Raises:
+            OperationFailed: it has ended, but its stored copy is still there; deleting it is tried again.
+        """
         self._do(session_id, TERMINATE, reason)
+        if self._saves.leaving:
+            self._see_off(session_id)
+
+    def persist(self, session_id: str) -> None:
+        """Store a session as it is now; it is durable when this returns.
+
+        What changes the state or the settings of a persistent session is stored by
+        itself, soon; what it uses (`update_resources`, `touch`) is stored along with
+        that. This is for what must not be lost.
+
+        Raises:
+            NotPersistent: the session was started without persistence.
+            NoBackend: it has no store.
+            PersistFailed: it could not be done now; what was stored before is still there.
+        """
+        self._do(session_id, PERSIST)
 
     def touch(self, session_id: str) -> None:
         """Count as activity, without using anything."""
@@ -380,6 +446,8 @@ class SessionSystem(ServiceCalls):
     def force_terminate(self, session_id: str, *, admin: str, reason: str = "") -> None:
         """End a session; audited as `security`."""
         self._do(session_id, FORCE_TERMINATE, Override(admin, reason))
+        if self._saves.leaving:
+            self._see_off(session_id)
 
     def lock(self, session_id: str, *, admin: str, reason: str = "") -> None:
         """Block authentication until `unlock`; audited as `security`."""
@@ -394,6 +462,46 @@ class SessionSystem(ServiceCalls):
     ) -> None:
         """Replace a session's quota as an administrator; audited as `security`."""
         self._do(session_id, OVERRIDE_QUOTA, Override(admin, reason, _quota(quota)))
+
+    # -- the store ---------------------------------------------------------------------
+
+    @property
+    def recovered(self) -> RecoveryReport:
+        """What came back from the store when the system started, and what did not."""
+        return self._recovery.report
+
+    def quarantined(self) -> list[Quarantined]:
+        """Return the spoiled records that were moved aside in the store, oldest first.
+
+        Raises:
+            StoreError: the store cannot be read now.
+        """
+        found = self._ask(STORE, ("quarantined",))
+        if isinstance(found, StoreError):
+            raise found
+        return list(found)
+
+    def _await_recovery(self) -> None:
+        """Wait until everything that is stored has been looked at."""
+        failed = self._ask(RECOVERY, DONE, None)
+        if isinstance(failed, StoreError):
+            raise failed
+
+    def _check_store(self, session_id: str, options: SessionOptions) -> None:
+        """See that a persistent session has the store that it wants, and its id no other stored session."""
+        kind = self._store.store.kind
+        if options.backend not in (None, "default", kind):
+            raise InvalidBackend("backend", options.backend, f"'default' or {kind!r}, which this system has")
+        reason = self._recovery.refused.get(session_id)
+        if reason is not None:
+            raise LoadFailed(reason)
+
+    def _see_off(self, session_id: str | bytes) -> None:
+        """Wait until the stored copy of a session that has ended is deleted."""
+        if identifiers.parse(session_id) in self._saves.leaving:
+            failed = self._ask(STORE, COMMIT_STORE)
+            if isinstance(failed, StoreError):
+                raise OperationFailed(f"the session has ended, but its stored copy is still there ({failed.problem})")
 
     # -- the audit log -----------------------------------------------------------------
 
@@ -441,6 +549,7 @@ class SessionSystem(ServiceCalls):
 
         Raises:
             AuditError: the last events could not be written; all else has been done.
+            StoreError: the last snapshots could not be written; all else has been done.
             UsageError: an actor's own turn calls this.
         """
         budget = self.actors.shutdown_timeout if timeout is None else checked_delay("timeout", timeout)
@@ -463,7 +572,11 @@ class SessionSystem(ServiceCalls):
             return self.actors.stop(max(deadline - monotonic(), 0.0))
         finally:
             self._intake.close()
-            self._ledger.close()
+            self._saves.close()
+            try:
+                self._ledger.close()
+            finally:
+                self._store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -484,7 +597,7 @@ class SessionSystem(ServiceCalls):
         try:
             state: str = ref.ask((operation, argument))
         except ActorDeadError as dead:
-            raise SessionTerminated(session_id) from dead
+            raise self.directory.gone(session_id) from dead
         return state
 
     def _query(self, session_id: str, message: object) -> Any:
@@ -492,7 +605,7 @@ class SessionSystem(ServiceCalls):
         try:
             return ref.ask(message)
         except ActorDeadError as dead:
-            raise SessionTerminated(session_id) from dead
+            raise self.directory.gone(session_id) from dead
 
 
 S = TypeVar("S", bound=Settings)
@@ -524,10 +637,3 @@ def _cpu_reader(clock: Clock) -> Callable[[], float]:
 def _verifier(authenticator: Authenticator, actors: ActorSystem) -> Verifier | TurnVerifier:
     is_virtual = isinstance(actors.clock, VirtualClock)
     return TurnVerifier(authenticator) if is_virtual else Verifier(authenticator)
-
-
-def _template(session_class: type[Session]) -> ChildSpec:
-    if not (isinstance(session_class, type) and issubclass(session_class, Session)):
-        raise InvalidKind("session_class", session_class, "Session, or a class derived from it")
-    # A crash ends a session; it is never silently restarted.
-    return ChildSpec("session", session_class, restart="temporary", shutdown=5.0)

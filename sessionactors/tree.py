@@ -5,14 +5,18 @@
     root (rest_for_one)
     ├── audit
     ├── services (one_for_one)
+    │   ├── store
     │   ├── rate_limiter
     │   └── isolation
     ├── sessions (dynamic): one actor per session
+    ├── recovery
     └── reaper
 
 Started as drawn and stopped in reverse, so that every end is still audited. What
 starts after a child depends on it: when the audit actor crashes, the sessions
-behind it end, audited, because nobody may go on unobserved.
+behind it end, audited, because nobody may go on unobserved; those that are stored
+are started again. Nobody depends on the store actor: what it writes lies in a queue
+that outlives it, so its crash costs nobody else anything.
 """
 
 from __future__ import annotations
@@ -27,7 +31,19 @@ from sessionactors.isolation_ledger import IsolationLedger
 from sessionactors.limiter_table import LimiterTable
 from sessionactors.rate_limiter import RateLimiter
 from sessionactors.reaper import Reaper, ReaperLedger
-from sessionactors.surroundings import AUDIT, ISOLATION, RATE_LIMITER, REAPER, ROOT, SESSIONS, Surroundings
+from sessionactors.recovery import Recovery, RecoveryLedger
+from sessionactors.storage.service import StoreLedger, StoreService
+from sessionactors.surroundings import (
+    AUDIT,
+    ISOLATION,
+    RATE_LIMITER,
+    REAPER,
+    RECOVERY,
+    ROOT,
+    SESSIONS,
+    STORE,
+    Surroundings,
+)
 from supervisors.exits import describe
 from supervisors.supervision.child_spec import ChildSpec
 from supervisors.supervision.dynamic import DynamicSupervisor
@@ -51,6 +67,8 @@ class Parts:
     Attributes:
         around: clock, timers, audit queue, names.
         audit: log and counts of the audit actor.
+        store: store and queue of the store actor.
+        recovery: report and crashes of the recovery actor.
         limiter: buckets of the rate limiter.
         isolation: accounts of isolation.
         reaper: schedule and counts of the reaper.
@@ -60,6 +78,8 @@ class Parts:
 
     around: Surroundings
     audit: AuditLedger
+    store: StoreLedger
+    recovery: RecoveryLedger
     limiter: LimiterTable
     isolation: IsolationLedger
     reaper: ReaperLedger
@@ -76,6 +96,7 @@ def start_tree(system: ActorSystem, parts: Parts) -> ActorRef[Any]:
     around = parts.around
     flags = {"max_restarts": parts.max_restarts, "max_seconds": parts.max_seconds}
     services = [
+        ChildSpec(STORE, start_named, (STORE, StoreService, parts.store, around)),
         ChildSpec(RATE_LIMITER, start_named, (RATE_LIMITER, RateLimiter, parts.limiter, around)),
         ChildSpec(ISOLATION, start_named, (ISOLATION, Isolation, parts.isolation, around)),
     ]
@@ -83,6 +104,7 @@ def start_tree(system: ActorSystem, parts: Parts) -> ActorRef[Any]:
         ChildSpec(AUDIT, start_named, (AUDIT, AuditService, parts.audit, around)),
         ChildSpec("services", AuditedSupervisor, (around, services, "one_for_one", flags), type="supervisor"),
         ChildSpec(SESSIONS, start_named, (SESSIONS, SessionsSupervisor, around), type="supervisor"),
+        ChildSpec(RECOVERY, start_named, (RECOVERY, Recovery, parts.recovery, around)),
         ChildSpec(REAPER, start_named, (REAPER, Reaper, parts.reaper, around)),
     ]
     return system.start(AuditedSupervisor, around, children, "rest_for_one", flags, name=ROOT)

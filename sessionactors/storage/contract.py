@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, final
+from typing import NamedTuple, Protocol, final, runtime_checkable
 
 __all__ = ["Quarantined", "Record", "SessionStore", "StoredRecord"]
 
@@ -82,6 +82,7 @@ class Quarantined:
     size: int
 
 
+@runtime_checkable
 class SessionStore(Protocol):
     """Keeps records; see the top of the file for its promises.
 

@@ -4,7 +4,14 @@ import pytest
 
 from sessionactors import directory
 from sessionactors.directory import Directory
-from sessionactors.errors import InvalidKind, InvalidSessionId, NotFound, SessionExists, SessionTerminated
+from sessionactors.errors import (
+    InvalidKind,
+    InvalidSessionId,
+    NotFound,
+    SessionExists,
+    SessionRecovering,
+    SessionTerminated,
+)
 
 # The directory never calls what it is given, so any object is a ref to it.
 REF, OTHER = object(), object()
@@ -117,3 +124,44 @@ def test_an_ending_session_is_never_unknown_to_another_thread():
     over.set()
     reader.join()
     assert not unknown
+
+
+class TestComingBack:
+    """A session that crashed and is going to be started again from the store."""
+
+    @pytest.fixture
+    def directory(self):
+        directory = Directory()
+        directory.add("a", "old")
+        directory.remove("a", "old", returns=True)
+        return directory
+
+    def test_is_told_to_who_looks_for_it(self, directory):
+        with pytest.raises(SessionRecovering):
+            directory.find("a")
+        assert isinstance(directory.gone("a"), SessionRecovering)
+
+    def test_keeps_its_id_from_others(self, directory):
+        with pytest.raises(SessionExists):
+            directory.add("a", "another")
+
+    def test_ends_when_it_is_back(self, directory):
+        directory.add("a", "new", returns=True)
+        assert directory.find("a") == "new"
+
+    def test_ends_when_it_is_given_up(self, directory):
+        directory.give_up("a")
+        with pytest.raises(SessionTerminated):
+            directory.find("a")
+        assert isinstance(directory.gone("a"), SessionTerminated)
+        directory.add("a", "another")
+
+    def test_ends_when_all_are_given_up(self, directory):
+        directory.give_up_all()
+        assert directory.has_ended("a")
+
+    def test_is_not_given_up_when_it_is_back_already(self, directory):
+        directory.add("a", "new", returns=True)
+        directory.give_up("a")
+        directory.give_up_all()
+        assert directory.find("a") == "new"

@@ -11,7 +11,7 @@ from supervisors.clock import VirtualClock
 from supervisors.supervision.calls import supervision_tree, which_children
 from tests.sessionactors.session_world import TRUSTED, ends, entries, imbalance, kill, start_active, virtual
 
-KILLED = ("audit", "rate_limiter", "isolation", "sessions", "reaper")
+KILLED = ("audit", "store", "rate_limiter", "isolation", "sessions", "recovery", "reaper")
 
 
 def read(directory):
@@ -45,8 +45,8 @@ def test_the_tree_is_the_one_that_is_drawn():
         start_active(system, "a")
         root = supervision_tree(system.actors.whereis("root"))
         found = [(node.label.split()[0], len(node.children)) for node in root.children]
-        assert found == [("audit", 0), ("services", 2), ("sessions", 1), ("reaper", 0)]
-        assert [node.label.split()[0] for node in root.children[1].children] == ["rate_limiter", "isolation"]
+        assert found == [("audit", 0), ("services", 3), ("sessions", 1), ("recovery", 0), ("reaper", 0)]
+        assert [node.label.split()[0] for node in root.children[1].children] == ["store", "rate_limiter", "isolation"]
 
 
 def test_the_tree_stops_from_its_end():
@@ -56,7 +56,7 @@ def test_the_tree_stops_from_its_end():
         refs = {name: system.actors.whereis(name) for name in KILLED} | {"a": system.directory.get("a")}
         for name, ref in refs.items():
             ref.when_ended().when_done(lambda name=name: order.append(name))
-    assert order == ["reaper", "a", "sessions", "isolation", "rate_limiter", "audit"]
+    assert order == ["reaper", "recovery", "a", "sessions", "isolation", "rate_limiter", "store", "audit"]
 
 
 @pytest.mark.parametrize("name", KILLED)

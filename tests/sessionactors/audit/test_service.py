@@ -378,6 +378,7 @@ def test_an_actor_that_is_killed_while_it_writes_and_its_successor_never_write_t
         kill(system, "audit").join(10.0)
         system.log_event("a", "resource", {"n": 2})
         log.leave.set()
+        system.actors.wait_for_name("audit", 10.0)
         assert [each.data["n"] for each in entries(system, "a") if "n" in each.data] == [1, 2]
         assert log.writers_max == 1
 

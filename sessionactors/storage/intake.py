@@ -1,0 +1,158 @@
+"""The queue in front of the store actor, which outlives the actor.
+
+A session puts its snapshot here and goes on; the newest one of a session takes the
+place of an older one, so a busy session costs one write for each batch. Whoever
+waits for its snapshot to be durable is answered when that one or a later one is.
+
+The queue holds one snapshot for each session, up to a bound. Beyond it nothing is
+thrown away: who asks for `persist` is refused, and a session that would have
+been saved by the way is saved with its next change. An end is always taken, because
+it is small, and a session that came back from its own end would be a fault.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, final
+
+if TYPE_CHECKING:
+    from sessionactors.snapshots import Snapshot
+    from sessionactors.storage.contract import Record
+    from supervisors.runtime.cell import Reply
+    from supervisors.runtime.ref import ActorRef
+
+__all__ = ["SOMEBODY_WAITS", "WAITING", "Saving", "StoreIntake"]
+
+WAITING: Final = "snapshots_waiting"
+"""Message to the store actor: the queue is not empty any more."""
+SOMEBODY_WAITS: Final = "somebody_waits"
+"""Message to the store actor: write now, somebody waits for it."""
+
+
+@final
+class Saving:
+    """What is to become of one session in the store.
+
+    Attributes:
+        snapshot: what is to be stored; None when it is to be deleted, or has been encoded.
+        record: the same, encoded; None until then.
+        askers: who waits for it, each with the answer.
+    """
+
+    __slots__ = ("askers", "record", "snapshot")
+
+    def __init__(self, snapshot: Snapshot | None) -> None:
+        self.snapshot = snapshot
+        self.record: Record | None = None
+        self.askers: list[tuple[Reply, str]] = []
+
+    def replaced_by(self, newer: Saving) -> Saving:
+        """Hand those who wait over to what comes in its place."""
+        newer.askers[:0] = self.askers
+        return newer
+
+
+@final
+class StoreIntake:
+    """Snapshots on their way to the store.
+
+    Args:
+        find: returns the store actor of this moment, or None.
+        queue_max: sessions whose snapshots may wait.
+
+    Attributes:
+        leaving: sessions whose end is not in the store yet.
+
+    Thread: every method is safe anywhere.
+    """
+
+    __slots__ = ("_find", "_is_poked", "_is_urgent", "_lock", "_queue", "leaving", "queue_max")
+
+    def __init__(self, find: Callable[[], ActorRef[Any] | None], queue_max: int) -> None:
+        self._find = find
+        self._lock = threading.Lock()  # guards all below; nothing else is called while it is held
+        self._queue: dict[str, Saving] = {}
+        self._is_poked = False
+        self._is_urgent = False
+        self.leaving: set[str] = set()
+        self.queue_max = queue_max
+
+    def save(self, session_id: str, snapshot: Snapshot) -> bool:
+        """Have a snapshot stored soon; False when there is no room for it."""
+        return self._put(session_id, Saving(snapshot), needs_room=True)
+
+    def persist(self, session_id: str, snapshot: Snapshot, asker: Reply, answer: str) -> None:
+        """Have a snapshot stored at once and somebody answered when it is durable; ask `has_room()` before."""
+        saving = Saving(snapshot)
+        saving.askers.append((asker, answer))
+        self._put(session_id, saving, is_urgent=True)
+
+    def keep(self, session_id: str, snapshot: Snapshot) -> None:
+        """Have the last snapshot of a session stored that ends and is to come back; always taken."""
+        self._put(session_id, Saving(snapshot))
+
+    def delete(self, session_id: str) -> None:
+        """Have deleted what is stored of a session that has ended; always taken."""
+        self._put(session_id, Saving(None), is_leaving=True)
+
+    def has_room(self) -> bool:
+        """Tell whether one more snapshot can wait."""
+        return len(self._queue) < self.queue_max
+
+    def take(self) -> dict[str, Saving]:
+        """Take everything that waits, in the order of its arrival."""
+        with self._lock:
+            taken, self._queue = self._queue, {}
+            self._is_poked = self._is_urgent = False
+        return taken
+
+    def settled(self, session_ids: set[str]) -> None:
+        """Note that the ends of these sessions are in the store."""
+        with self._lock:
+            self.leaving -= session_ids
+
+    def close(self) -> None:
+        """Take nothing any more: nobody would write it."""
+        self.queue_max = 0
+
+    def __len__(self) -> int:
+        """Return how many sessions wait."""
+        return len(self._queue)
+
+    def _put(
+        self,
+        session_id: str,
+        saving: Saving,
+        *,
+        needs_room: bool = False,
+        is_urgent: bool = False,
+        is_leaving: bool = False,
+    ) -> bool:
+        message = None
+        with self._lock:
+            queue = self._queue
+            waiting = queue.get(session_id)
+            if waiting is not None:
+                saving = waiting.replaced_by(saving)
+            elif needs_room and len(queue) >= self.queue_max:
+                return False
+            queue[session_id] = saving
+            if is_leaving:
+                self.leaving.add(session_id)
+            elif self.leaving:
+                self.leaving.discard(session_id)  # another session has its id by now
+            # The actor clears the flags before it takes: what was put while one
+            # stood is among what it takes.
+            if is_urgent:
+                if not self._is_urgent:
+                    self._is_urgent = self._is_poked = True
+                    message = SOMEBODY_WAITS
+            elif not self._is_poked:
+                self._is_poked = True
+                message = WAITING
+        if message is not None:
+            actor = self._find()
+            if actor is not None:
+                actor.send(message)
+        return True

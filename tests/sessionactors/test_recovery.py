@@ -1,0 +1,440 @@
+import shutil
+import sqlite3
+
+import pytest
+
+from sessionactors import SessionSystem
+from sessionactors.errors import LoadFailed, SessionExists, SessionRecovering, SessionTerminated, UnknownRequest
+from sessionactors.recovery import DONE, RecoveryReport, RefusedSession
+from sessionactors.session import Session
+from sessionactors.storage.errors import StoreDiskError, StoreLockedError
+from sessionactors.storage.sqlite import SqliteStore
+from supervisors.clock import VirtualClock
+from supervisors.entropy import Entropy
+from tests.sessionactors.session_world import TRUSTED, entries, kill, names, start_active
+from tests.sessionactors.storage.faulty_disk import Disk
+from tests.sessionactors.storage.stored import record
+
+STORED = {"persistent": True, "auth_required": False}
+NAMED = RecoveryReport(recovered=1, seconds=0.0)
+
+
+class Chat(Session):
+    """A class of the program's own."""
+
+
+class Fragile(Session):
+    """Crashes when it is told to."""
+
+    def on_receive(self, message):
+        raise RuntimeError(message)
+
+    def _other(self, message):
+        if message == ["crash"]:
+            raise RuntimeError("told to")
+        return super()._other(message)
+
+
+class Broken(Session):
+    """Starts while it may."""
+
+    works = True
+
+    def on_start(self):
+        if not self.works:
+            raise RuntimeError("no more")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "sessions.db"
+
+
+def opened(path, *, wall=1_000_000.0, monotonic=0.0, **options):
+    """Return a system in virtual time on the store in a file, as of a moment of the wall clock."""
+    clock = VirtualClock(monotonic, wall)
+    return SessionSystem(path=path, clock=clock, entropy=Entropy(7), session=STORED, **options)
+
+
+def killed(path):
+    """Return the store as a process that is killed now would leave it."""
+    copy = path.with_name("left.db")
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+    return copy
+
+
+def bring_to(system, state, session_id="a"):
+    system.start_session(session_id, {"auth_required": True})
+    if state == "new":
+        return
+    system.authenticate(session_id, {**TRUSTED, "password": "hunter2"})
+    if state == "auth":
+        return
+    system.activate(session_id)
+    if state == "idle":
+        system.deactivate(session_id)
+    if state == "suspended":
+        system.suspend(session_id, "lunch")
+
+
+class TestAtTheStart:
+    @pytest.mark.parametrize(
+        ("state", "expected"),
+        [("new", "new"), ("auth", "new"), ("active", "idle"), ("idle", "idle"), ("suspended", "suspended")],
+    )
+    def test_a_session_comes_back_in_its_state(self, path, state, expected):
+        with opened(path) as system:
+            bring_to(system, state)
+            system.persist("a")
+            left = killed(path)
+        with opened(left) as system:
+            assert (system.live_sessions(), system.get_state("a")) == (["a"], expected)
+            assert system.recovered == NAMED
+
+    def test_everything_that_was_confirmed_is_there(self, path):
+        with opened(path) as system:
+            start_active(system, "a", metadata={"seen": [1, 2]}, user_id="ada", max_history_size=5)
+            system.update_resources("a", requests=7, bytes=100)
+            system.set_quota("a", {"max_requests": 50})
+            system.persist("a")
+            left = killed(path)
+        with opened(left) as system:
+            info = system.get_info("a")
+            assert (info.user_id, info.metadata, info.quota.max_requests) == ("ada", {"seen": [1, 2]}, 50)
+            assert info.resources_used == (7, 0, 100)
+            assert [each.to_state for each in system.get_history("a")] == ["auth", "active", "idle"]
+            assert system.get_metrics("a").recovery_attempts == 1
+
+    def test_what_was_not_confirmed_need_not_be_there(self, path):
+        with opened(path) as system:
+            start_active(system, "a")
+            system.persist("a")
+            system.update_resources("a", requests=7)
+            left = killed(path)
+        with opened(left) as system:
+            assert system.get_info("a").resources_used.requests == 0
+
+    def test_credentials_are_never_stored(self, path):
+        with opened(path) as system:
+            bring_to(system, "auth")
+            system.persist("a")
+        assert b"hunter2" not in b"".join(each.read_bytes() for each in path.parent.iterdir())
+
+    def test_a_timer_runs_on_for_the_time_that_is_left(self, path):
+        with opened(path) as system:
+            start_active(system, "a", idle_timeout=100.0)
+            system.deactivate("a")
+            system.actors.advance(30.0)
+            system.persist("a")
+            left = killed(path)
+        with opened(left, wall=1_000_050.0, monotonic=777.0) as system:  # 20 s later
+            system.actors.advance(49.0)
+            assert system.get_state("a") == "idle"
+            system.actors.advance(2.0)
+            assert system.get_state("a") == "suspended"
+
+    def test_a_timer_that_ran_out_fires_at_once(self, path):
+        with opened(path) as system:
+            start_active(system, "a", absolute_timeout=100.0)
+            system.persist("a")
+            left = killed(path)
+        with opened(left, wall=1_000_500.0) as system:
+            system.actors.advance(0.0)
+            assert system.state_of("a") == "terminated"
+            system.actors.advance(1.0)
+        with opened(left, wall=1_000_500.0) as system:
+            assert system.recovered.recovered == 0
+
+    def test_a_session_that_ended_does_not_come_back(self, path):
+        with opened(path) as system:
+            start_active(system, "a", "b")
+            system.persist("a")
+            system.terminate("a")
+            left = killed(path)
+        with opened(left) as system:
+            assert "a" not in system.live_sessions()
+
+    def test_the_kept_copy_of_a_session_that_ended_is_not_started(self, path):
+        with opened(path) as system:
+            start_active(system, "a", keep_persistent=True)
+            system.terminate("a")
+        with opened(path) as system:
+            assert system.recovered == RecoveryReport(ended=1, seconds=0.0)
+            assert system.state_of("a") is None
+
+    def test_a_stop_stores_every_session_as_it_is(self, path):
+        with opened(path) as system:
+            start_active(system, "a", "b")
+            system.update_resources("a", requests=3)
+        with opened(path) as system:
+            assert system.live_sessions() == ["a", "b"]
+            assert system.get_info("a").resources_used.requests == 3
+
+    def test_more_sessions_than_a_page_come_back_once_each(self, path):
+        with opened(path) as system:
+            for number in range(1234):
+                system.start_session(f"s{number}")
+        with opened(path) as system:
+            assert system.recovered.recovered == 1234
+            assert system.live_sessions() == [f"s{number}" for number in range(1234)]
+
+    def test_it_is_audited(self, path):
+        with opened(path) as system:
+            start_active(system, "a")
+        with opened(path) as system:
+            told = [each.data for each in entries(system) if each.data["event"] == "sessions_recovered"]
+            assert told == [{"event": "sessions_recovered", "recovered": 1, "ended": 0, "quarantined": 0, "refused": 0}]
+            assert names(system, "a") == ["session_loaded"]
+
+    def test_an_empty_store_is_nothing_to_tell(self, path):
+        with opened(path) as system:
+            assert entries(system) == []
+            assert system.recovered == RecoveryReport()
+
+    def test_nothing_comes_back_twice_when_the_actor_is_killed(self, path):
+        with opened(path) as system:
+            start_active(system, "a", "b")
+            kill(system, "recovery")
+            system.actors.settle()
+            assert system.live_sessions() == ["a", "b"]
+            assert system.recovered.recovered == 0
+
+
+class TestClasses:
+    def test_a_session_comes_back_as_what_it_was(self, path):
+        with opened(path) as system:
+            system.start_session("a", session_class=Chat)
+        with opened(path, session_classes=[Chat]) as system:
+            assert type(system.directory.get("a")._actor) is Chat
+
+    def test_a_class_that_was_not_named_is_left_in_the_store(self, path):
+        with opened(path) as system:
+            system.start_session("a", session_class=Chat)
+        for _ in range(2):
+            with opened(path) as system:
+                (refused,) = system.recovered.refused
+                assert refused.session_id == "a"
+                assert "Chat" in refused.reason
+                assert "session_classes" in refused.reason
+                assert system.live_sessions() == []
+                assert "session_not_recovered" in names(system, "a")
+        with opened(path, session_classes=[Chat]) as system:
+            assert system.live_sessions() == ["a"]
+
+    def test_the_id_of_one_that_was_left_is_not_used_for_another(self, path):
+        with opened(path) as system:
+            system.start_session("a", session_class=Chat)
+        with opened(path) as system:
+            with pytest.raises(LoadFailed, match="session_classes"):
+                system.start_session("a")
+            system.start_session("a", {"persistent": False})
+
+    def test_one_that_does_not_start_is_left_in_the_store(self, path, monkeypatch):
+        with opened(path) as system:
+            system.start_session("a", session_class=Broken)
+            system.start_session("b")
+        with monkeypatch.context() as patch:
+            patch.setattr(Broken, "works", False)
+            with opened(path, session_classes=[Broken]) as system:
+                assert [each.session_id for each in system.recovered.refused] == ["a"]
+                assert "no more" in system.recovered.refused[0].reason
+                assert system.live_sessions() == ["b"]
+        with opened(path, session_classes=[Broken]) as system:
+            assert sorted(system.live_sessions()) == ["a", "b"]
+
+
+class TestSpoiledRecords:
+    @pytest.fixture
+    def spoiled(self, path):
+        with opened(path) as system:
+            start_active(system, "a", "b", "c")
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("UPDATE sessions SET snapshot = substr(snapshot, 2) WHERE session_id = 'b'")
+        connection.close()
+
+    def test_are_moved_aside_and_told_and_the_others_come_back(self, path, spoiled):
+        with opened(path) as system:
+            reason = "its checksum is not that of its content"
+            assert system.recovered.quarantined == (RefusedSession("b", reason),)
+            assert system.live_sessions() == ["a", "c"]
+            (found,) = [each for each in entries(system, "b") if each.data["event"] == "session_quarantined"]
+            assert (found.severity, found.data["reason"]) == ("error", reason)
+            assert [(each.session_id, each.found_at) for each in system.quarantined()] == [("b", 1_000_000.0)]
+
+    def test_are_told_once(self, path, spoiled):
+        opened(path).stop()
+        with opened(path) as system:
+            assert system.recovered.quarantined == ()
+            assert len(system.quarantined()) == 1
+
+    def test_leave_their_id_to_another_session(self, path, spoiled):
+        with opened(path) as system:
+            start_active(system, "b")
+            assert system.persist("b") is None
+
+    def test_that_contradict_themselves_are_moved_aside_too(self, path):
+        opened(path).stop()
+        store = SqliteStore(path)
+        store.write(store.claim(), [record("a", state="active", suspend_reason=7)])
+        store.close()
+        with opened(path) as system:
+            assert [each.session_id for each in system.recovered.quarantined] == ["a"]
+
+    def test_of_a_newer_program_are_left_where_they_are(self, path):
+        opened(path).stop()
+        store = SqliteStore(path)
+        store.write(store.claim(), [record("a")._replace(schema=9)])
+        store.close()
+        for _ in range(2):
+            with opened(path) as system:
+                assert system.recovered.refused == (
+                    RefusedSession(
+                        "a", "it has schema 9, and this program knows up to 1; use the program that wrote it"
+                    ),
+                )
+                with pytest.raises(LoadFailed, match="schema 9"):
+                    system.start_session("a")
+
+
+class TestAfterACrash:
+    @pytest.fixture
+    def system(self, path):
+        with opened(path, session_classes=[Fragile]) as system:
+            system.start_session("a", session_class=Fragile)
+            system.activate("a")
+            system.update_resources("a", requests=3)
+            system.persist("a")
+            yield system
+
+    def crash(self, system):
+        with pytest.raises(RuntimeError):
+            system.directory.find("a").ask(["crash"])
+
+    def test_a_stored_session_is_started_again_from_its_last_durable_snapshot(self, system):
+        system.update_resources("a", requests=40)
+        self.crash(system)
+        system.actors.settle()
+        assert system.get_state("a") == "idle"
+        assert system.get_info("a").resources_used.requests == 3
+        assert type(system.directory.get("a")._actor) is Fragile
+
+    def test_it_is_audited(self, system):
+        self.crash(system)
+        system.actors.settle()
+        assert names(system, "a")[-4:] == [
+            "session_crashed",
+            "session_terminated",
+            "session_loaded",
+            "session_restarted",
+        ]
+
+    def test_a_killed_one_is_started_again_too(self, system):
+        kill(system, "a")
+        system.actors.settle()
+        assert system.get_state("a") == "idle"
+
+    def test_until_it_is_back_callers_are_told_so_and_its_id_is_taken(self, system):
+        system.actors.whereis("recovery").suspend()
+        self.crash(system)
+        with pytest.raises(SessionRecovering):
+            system.get_state("a")
+        with pytest.raises(SessionExists):
+            system.start_session("a")
+        system.actors.whereis("recovery").resume()
+        system.actors.settle()
+        assert system.get_state("a") == "idle"
+
+    def test_one_that_crashes_too_often_is_given_up_and_stays_stored(self, system):
+        for _ in range(4):
+            self.crash(system)
+            system.actors.settle()
+        with pytest.raises(SessionTerminated):
+            system.get_state("a")
+        assert names(system, "a")[-1] == "session_given_up"
+        assert system._store.store.count() == 1
+
+    def test_one_that_crashes_seldom_is_never_given_up(self, system):
+        for _ in range(10):
+            self.crash(system)
+            system.actors.advance(61.0)
+            assert system.get_state("a") in ("idle", "suspended")
+
+    def test_one_that_ended_meanwhile_stays_ended(self, system):
+        system.actors.whereis("recovery").suspend()
+        self.crash(system)
+        system._saves.delete("a")
+        system.actors.whereis("recovery").resume()
+        system.actors.settle()
+        assert system.state_of("a") == "terminated"
+
+    def test_one_that_is_not_stored_ends_for_good(self, system):
+        start_active(system, "b", persistent=False)
+        kill(system, "b")
+        system.actors.settle()
+        assert system.state_of("b") == "terminated"
+
+    def test_one_whose_record_is_spoiled_is_moved_aside(self, system):
+        store = system._store.store
+        store.write(system._store.epoch, [record("a")._replace(checksum=b"no")])
+        self.crash(system)
+        system.actors.settle()
+        assert system.state_of("a") == "terminated"
+        assert [each.session_id for each in system.quarantined()] == ["a"]
+
+    def test_of_the_audit_actor_what_is_stored_comes_back_and_the_rest_ends(self, system):
+        start_active(system, "b", persistent=False)
+        kill(system, "audit")
+        system.actors.settle()
+        assert (system.get_state("a"), system.state_of("b")) == ("idle", "terminated")
+        assert system.get_info("a").resources_used.requests == 3
+
+    def test_of_the_supervisor_of_sessions_what_is_stored_comes_back(self, system):
+        kill(system, "sessions")
+        system.actors.settle()
+        system.actors.advance(3.0)
+        assert system.get_state("a") == "idle"
+
+
+class TestFailure:
+    def test_of_the_disk_while_it_is_read_is_an_error_of_the_start(self, path):
+        with opened(path) as system:
+            start_active(system, "a")
+        disk = Disk()
+        store = SqliteStore(path, connection_class=disk.connection_class)
+        disk.fail(6, times=10_000)
+        with pytest.raises(StoreDiskError):
+            SessionSystem(store=store, clock=VirtualClock())
+        disk.heal()
+        with opened(path) as system:
+            assert system.live_sessions() == ["a"]
+
+    def test_of_the_disk_after_a_crash_is_waited_out(self, path):
+        disk = Disk()
+        store = SqliteStore(path, connection_class=disk.connection_class)
+        with SessionSystem(store=store, clock=VirtualClock(), session=STORED) as system:
+            start_active(system, "a")
+            system.persist("a")
+            disk.fail(1, times=10_000)
+            kill(system, "a")
+            system.actors.advance(3.5)
+            with pytest.raises(SessionRecovering):
+                system.get_state("a")
+            disk.heal()
+            system.actors.advance(2.0)
+            assert system.get_state("a") == "idle"
+
+    def test_to_lock_the_store_is_an_error_of_the_start(self, path):
+        with opened(path) as system:
+            with pytest.raises(StoreLockedError):
+                opened(path, storage={"busy_timeout": 0.01})
+            assert system.start_session() in system.live_sessions()
+
+
+def test_an_unknown_message_is_refused_and_the_actor_goes_on(path):
+    with opened(path) as system:
+        recovery = system.actors.whereis("recovery")
+        for message in ("what", ("forget", "a"), (), 7):
+            with pytest.raises(UnknownRequest):
+                recovery.ask(message)
+        assert recovery.ask(DONE) == RecoveryReport()
