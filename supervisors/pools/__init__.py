@@ -1,3 +1,53 @@
-"""Worker pools that lose no task silently and never get stuck."""
+"""Worker pools that lose no task silently and never get stuck; start with `WorkerPool`."""
 
-__all__: list[str] = []
+from supervisors.pools.contract import PoolWorker
+from supervisors.pools.errors import (
+    CheckoutTimeoutError,
+    LeaseOverError,
+    PoisonTaskError,
+    PoolError,
+    PoolFailedError,
+    PoolFullError,
+    PoolStoppedError,
+    RemoteTaskError,
+    TaskError,
+    TaskReturnedError,
+    TaskShedError,
+    TaskTimeoutError,
+    TransportError,
+    WorkerDiedError,
+)
+from supervisors.pools.future import PoolFuture
+from supervisors.pools.options import Backlog, PoolOptions, Recycle, Retry, Sizing
+from supervisors.pools.pool import PoolReport, ReturnedTask, WorkerPool
+from supervisors.pools.stream import Results
+from supervisors.pools.tally import PoolStatistics
+
+__all__ = [
+    "Backlog",
+    "CheckoutTimeoutError",
+    "LeaseOverError",
+    "PoisonTaskError",
+    "PoolError",
+    "PoolFailedError",
+    "PoolFullError",
+    "PoolFuture",
+    "PoolOptions",
+    "PoolReport",
+    "PoolStatistics",
+    "PoolStoppedError",
+    "PoolWorker",
+    "Recycle",
+    "RemoteTaskError",
+    "Results",
+    "Retry",
+    "ReturnedTask",
+    "Sizing",
+    "TaskError",
+    "TaskReturnedError",
+    "TaskShedError",
+    "TaskTimeoutError",
+    "TransportError",
+    "WorkerDiedError",
+    "WorkerPool",
+]

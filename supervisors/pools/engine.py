@@ -516,6 +516,14 @@ class PoolEngine(Lending):
             self._unqueue(task)
         self._settle_failed(task, error)
 
+    def abandon(self, task: Task) -> list[GiveBack]:
+        """Give back a task that is in the hands of a worker: the pool is ended from outside, at once."""
+        if task.state is not RUNNING:
+            return []
+        self._out = []
+        self._give_back_task(task, begun=True)
+        return [effect for effect in self._out if isinstance(effect, GiveBack)]
+
     # -- tasks are settled -------------------------------------------------------------
 
     def _settle_failed(self, task: Task, error: BaseException | None) -> None:

@@ -225,6 +225,7 @@ class Staffing:
         self._out.append(KillWorker(worker.id, None))
 
     def _down(self, event: Down) -> None:
+        """Fill the place of a worker that has ended, and see to its tasks (POOL-7)."""
         worker = self.workers.pop(event.worker, None)
         if worker is None:
             return

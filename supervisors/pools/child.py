@@ -1,0 +1,290 @@
+"""What runs user code: the handler of one worker, and the main program of a worker process.
+
+Standard library only, and imported by path in a worker process: importing the whole
+package would take ten times as long as starting Python does.
+
+A process reads *frames* from one pipe and writes frames to another one: a header, and
+so many bytes. Before it begins a task it writes the task's number into memory that
+its parent can see: that is how the parent knows, when the process has died, which task
+it was at.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+import signal
+import struct
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, Final
+
+__all__ = [
+    "ANSWER",
+    "DONE",
+    "FRAME",
+    "RAISED",
+    "RESET",
+    "RUN",
+    "SETUP",
+    "SETUP_FAILED",
+    "STOP",
+    "TOO_LARGE",
+    "UNREADABLE",
+    "UNSENDABLE",
+    "UP",
+    "Handler",
+    "main",
+]
+
+FRAME: Final = struct.Struct("<BQI")
+"""To a process: kind, number of the task, length."""
+
+ANSWER: Final = struct.Struct("<BQdI")
+"""From a process: kind, number of the task, seconds that it took, length."""
+
+# Kinds of frames to a process.
+RUN: Final = 1
+SETUP: Final = 2
+RESET: Final = 3
+STOP: Final = 4
+
+# Kinds of answers.
+DONE: Final = 1
+RAISED: Final = 2
+UNREADABLE: Final = 3  # the task could not be unpickled
+UNSENDABLE: Final = 4  # the result could not be pickled
+TOO_LARGE: Final = 5
+UP: Final = 6
+SETUP_FAILED: Final = 7
+RESET_FAILED: Final = 8
+
+READ_BYTES: Final = 1 << 16
+
+
+class Handler:
+    """One worker's own copy of what the pool was given.
+
+    Args:
+        worker: a function; a class with `handle` and, as it likes, `setup`, `reset` and
+            `teardown`; or None, where each task brings its function along.
+    """
+
+    __slots__ = ("call", "has_reset", "instance")
+
+    def __init__(self, worker: Callable[..., Any] | type | None) -> None:
+        self.instance: Any = worker() if isinstance(worker, type) and hasattr(worker, "handle") else None
+        self.call: Callable[..., Any] | None = worker if self.instance is None else self.instance.handle
+        self.has_reset = hasattr(self.instance, "reset")
+
+    def setup(self) -> None:
+        """Call the setup hook."""
+        if hasattr(self.instance, "setup"):
+            self.instance.setup()
+
+    def reset(self) -> None:
+        """Call the reset hook: a task has failed, or a borrower has gone."""
+        if self.has_reset:
+            self.instance.reset()
+
+    def teardown(self) -> None:
+        """Call the teardown hook."""
+        if hasattr(self.instance, "teardown"):
+            self.instance.teardown()
+
+    def run(self, payload: tuple[Callable[..., Any] | None, tuple[Any, ...], dict[str, Any]]) -> Any:
+        """Do a task."""
+        function, args, kwargs = payload
+        if function is None:
+            function = self.call
+            assert function is not None
+        return function(*args, **kwargs)
+
+
+def main() -> None:
+    """Serve tasks until the parent says stop, or is gone."""
+    # Whatever imports this module by its name gets this one.
+    sys.modules["supervisors.pools.child"] = sys.modules["__main__"]
+    tasks, answers, mark, parent = (int(text) for text in sys.argv[1:5])
+    for descriptor in (tasks, answers, mark):
+        os.set_inheritable(descriptor, False)
+    _die_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's matter; it tells us what to do
+    _Child(tasks, answers, mark).serve()
+
+
+def _die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, where it can (Linux)."""
+    if sys.platform != "linux":
+        return
+    import ctypes  # noqa: PLC0415 - only worker processes need it, and not everywhere
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)  # it has died before we asked
+
+
+class _Child:
+    """The loop of a worker process."""
+
+    def __init__(self, tasks: int, answers: int, mark: int) -> None:
+        from time import perf_counter  # noqa: PLC0415 - see clock(); the package's clock would cost an import
+
+        self._tasks = tasks
+        self._answers = answers
+        self._mark = memoryview(mmap.mmap(mark, mmap.PAGESIZE)).cast("Q")
+        self._now = perf_counter
+        self._buffer = bytearray()
+        self._position = 0
+        self._handler: Handler | None = None
+        self._result_bytes_max = 1 << 31
+        self._main_path: dict[str, Any] = {}
+        self._main_is_ready = False
+
+    def serve(self) -> None:
+        while True:
+            kind, number, body = self._read()
+            if kind == RUN:
+                self._run(number, body)
+            elif kind == RESET:
+                self._reset()
+            elif kind == SETUP:
+                self._setup(body)
+            else:
+                break
+        if self._handler is not None:
+            try:
+                self._handler.teardown()
+            except Exception:  # noqa: BLE001 - it ends anyhow
+                traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+    def _read(self) -> tuple[int, int, bytes]:
+        kind, number, length = FRAME.unpack(self._take(FRAME.size))
+        return kind, number, self._take(length)
+
+    def _take(self, count: int) -> bytes:
+        buffer = self._buffer
+        while len(buffer) - self._position < count:
+            if self._position:
+                del buffer[: self._position]
+                self._position = 0
+            more = os.read(self._tasks, max(READ_BYTES, count - len(buffer)))
+            if not more:
+                os._exit(0)  # the parent is gone: nobody wants anything any more
+            buffer += more
+        start = self._position
+        self._position = start + count
+        return bytes(buffer[start : start + count])
+
+    def _answer(self, kind: int, number: int, seconds: float, body: bytes) -> None:
+        left = memoryview(ANSWER.pack(kind, number, seconds, len(body)) + body)
+        while left:
+            left = left[os.write(self._answers, left) :]
+
+    def _setup(self, body: bytes) -> None:
+        try:
+            facts = pickle.loads(body)  # noqa: S301 - from our own parent
+            sys.path[:] = facts["path"]
+            sys.argv[:] = facts["argv"]
+            self._main_path = facts["main"]
+            self._result_bytes_max = facts["result_bytes_max"]
+            if facts["warm_up"]:
+                self._load(facts["worker"])
+                return
+            self._handler = Handler(self._load(facts["worker"]))
+            self._handler.setup()
+        except BaseException as error:  # noqa: BLE001 - the parent is told, whatever it is
+            if not isinstance(error, Exception) or not self._is_warming(body):
+                self._answer(SETUP_FAILED, 0, 0.0, _told(error))
+            return
+        self._answer(UP, 0, 0.0, b"")
+
+    @staticmethod
+    def _is_warming(body: bytes) -> bool:
+        try:
+            return bool(pickle.loads(body)["warm_up"])  # noqa: S301 - from our own parent
+        except Exception:  # noqa: BLE001 - then it is no warm-up
+            return False
+
+    def _reset(self) -> None:
+        try:
+            if self._handler is not None:
+                self._handler.reset()
+        except BaseException as error:  # noqa: BLE001 - the parent is told, whatever it is
+            self._answer(RESET_FAILED, 0, 0.0, _told(error))
+            os._exit(1)
+
+    def _run(self, number: int, body: bytes) -> None:
+        handler = self._handler
+        assert handler is not None
+        self._mark[0] = number
+        begun = self._now()
+        try:
+            payload = self._load(body)
+        except BaseException as error:  # noqa: BLE001 - the parent is told, whatever it is
+            self._answer(UNREADABLE, number, 0.0, _told(error))
+            return
+        try:
+            value = handler.run(payload)
+        except BaseException as error:  # noqa: BLE001 - the parent is told, whatever it is
+            self._answer(RAISED, number, self._now() - begun, _told(error))
+            if handler.has_reset:
+                self._reset()
+            return
+        seconds = self._now() - begun
+        try:
+            result = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        except BaseException as error:  # noqa: BLE001 - a __reduce__ may raise anything
+            self._answer(UNSENDABLE, number, seconds, _told(error))
+            return
+        if len(result) > self._result_bytes_max:
+            self._answer(TOO_LARGE, number, seconds, str(len(result)).encode())
+            return
+        self._answer(DONE, number, seconds, result)
+
+    def _load(self, body: bytes) -> Any:
+        if not self._main_is_ready and b"__main__" in body:
+            self._main_is_ready = True
+            _load_main(self._main_path)
+        return pickle.loads(body)  # noqa: S301 - from our own parent
+
+
+PREPARING: list[bool] = [False]
+"""True while the parent's main program is imported: it must not start pools then."""
+
+
+def _load_main(facts: dict[str, Any]) -> None:
+    """Import the parent's main program under another name, so that its functions are found."""
+    if not facts:
+        return
+    from multiprocessing import spawn  # noqa: PLC0415 - only where tasks come from the main program
+
+    PREPARING[0] = True
+    try:
+        spawn.prepare(facts)
+    finally:
+        PREPARING[0] = False
+
+
+def _told(error: BaseException) -> bytes:
+    """Return an exception so that the other side gets it, or at least what it says."""
+    kind = type(error).__name__
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001 - a broken __str__
+        said = "<an error that cannot be shown>"
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    try:
+        packed = pickle.dumps(error, pickle.HIGHEST_PROTOCOL)
+    except BaseException:  # noqa: BLE001 - a __reduce__ may raise anything
+        packed = b""
+    return pickle.dumps((packed, kind, said, trace), pickle.HIGHEST_PROTOCOL)
+
+
+if __name__ == "__main__":
+    main()

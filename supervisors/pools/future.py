@@ -1,0 +1,145 @@
+"""The outcome of a task: a `concurrent.futures.Future` that knows its pool."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+from supervisors.pools.door import Door, here
+from supervisors.pools.errors import TaskReturnedError
+from supervisors.pools.inputs import Cancel, Resumes, Waits
+from supervisors.pools.records import RUNNING, SETTLED, Task
+from supervisors.runtime.futures import ScheduledFuture
+from supervisors.runtime.outcomes import ActorDeadError, DeadlockError
+
+__all__ = ["PoolFuture"]
+
+T = TypeVar("T")
+
+
+class PoolFuture(Future[T], Generic[T]):
+    """What became of a task, now or later.
+
+    Works with `concurrent.futures.wait()` and `as_completed()`, and can be awaited.
+
+    Attributes:
+        task: the engine's record of the task; `task.state` and `task.attempts` may be read.
+    """
+
+    task: Task
+
+    def __init__(self, door: Door) -> None:
+        super().__init__()
+        self._door = door
+        self.refusal: BaseException | None = None
+        self.gate: ScheduledFuture[None] | None = None  # for a submitter that waits for room
+
+    # -- what users call -------------------------------------------------------
+
+    def cancel(self) -> bool:
+        """Cancel the task, queued or running; a worker that is at it is ended.
+
+        Returns:
+            True if it is cancelled, False if it has another outcome.
+        """
+        if not self.done():
+            with contextlib.suppress(ActorDeadError):  # then everything is settled
+                self._door.ask(Cancel(self.task))
+            # Its outcome is in the outbox, or in the hands of another thread.
+            self._door.deliver(nested=True)
+            if self.task.state is SETTLED:
+                self._wait_settled(5.0)
+        return self.cancelled()
+
+    def running(self) -> bool:
+        """Tell whether a worker has it now."""
+        return self.task.state is RUNNING and not self.done()
+
+    def result(self, timeout: float | None = None) -> T:
+        """Return the value, waiting for it if need be.
+
+        In a worker of the same pool this does not use up the worker: another one
+        stands in meanwhile.
+
+        Raises:
+            CancelledError: it was cancelled.
+            TimeoutError: no outcome so far.
+            DeadlockError: the outcome can never come: the task that waits is
+                before it in the line of their common key, or too many wait.
+            Exception: what the function raised, or a `TaskError`.
+        """
+        if here.door is self._door and not self.done():
+            value: T = self._as_worker(super().result, timeout)
+            return value
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return the exception or None, waiting for the outcome if need be; otherwise as `result()`."""
+        if here.door is self._door and not self.done():
+            error: BaseException | None = self._as_worker(super().exception, timeout)
+            return error
+        return super().exception(timeout)
+
+    def add_done_callback(self, fn: Callable[[Future[T]], object]) -> None:
+        """Call back when there is an outcome: at once, or from a thread that may be kept waiting."""
+        if self.done():
+            super().add_done_callback(fn)
+        else:
+            super().add_done_callback(lambda future: self._door.call_elsewhere(functools.partial(fn, future)))
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Wait in asyncio; cancelling the awaiting task cancels this one."""
+        return asyncio.wrap_future(self).__await__()
+
+    # -- what the performer calls ------------------------------------------------
+
+    def refused(self, error: BaseException) -> None:
+        """Note that the task is not taken in."""
+        self.refusal = error
+        self.admitted()
+
+    def admitted(self) -> None:
+        """Let the submitter go on."""
+        if self.gate is not None:
+            self.gate.offer()
+
+    def complete(self, value: Any) -> None:
+        """Set the value."""
+        self.set_result(value)
+
+    def fail(self, error: BaseException | None) -> None:
+        """Set the error; None: it was cancelled."""
+        if error is None:
+            super().cancel()
+            self.set_running_or_notify_cancel()
+        else:
+            self.set_exception(error)
+
+    def give_back(self, *, begun: bool) -> None:
+        """Say that the pool has ended before."""
+        self.set_exception(TaskReturnedError(begun=begun))
+
+    # -- inside --------------------------------------------------------------------
+
+    def _wait_settled(self, timeout: float) -> None:
+        waiting: ScheduledFuture[None] = ScheduledFuture()
+        super().add_done_callback(lambda _: waiting.offer())
+        waiting.wait_blocking(timeout)
+
+    def _as_worker(self, wait: Callable[[float | None], Any], timeout: float | None) -> Any:
+        mine = here.task
+        if mine is not None and mine.key is not None and mine.key == self.task.key:
+            raise DeadlockError([mine, self.task, mine])
+        door, worker = self._door, here.worker
+        if not door.ask(Waits(worker)):
+            raise DeadlockError([f"worker {worker}", self.task])
+        try:
+            # Tasks of inline workers lie in the outbox; nobody else may be there to do them.
+            door.deliver(nested=True)
+            return wait(timeout)
+        finally:
+            door.tell(Resumes(worker))

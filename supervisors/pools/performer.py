@@ -1,0 +1,241 @@
+"""The actor of a pool: takes events in one by one, and performs what the engine decides."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+from supervisors.actor import Actor
+from supervisors.pools.contract import Workers
+from supervisors.pools.door import Door
+from supervisors.pools.effects import (
+    Admit,
+    Complete,
+    Deny,
+    Effect,
+    Ended,
+    Fail,
+    GiveBack,
+    KillWorker,
+    Lend,
+    Note,
+    Refuse,
+    ResetWorker,
+    Send,
+    StartWorker,
+    StopWorker,
+)
+from supervisors.pools.engine import PoolEngine
+from supervisors.pools.inputs import Begin, CheckOut, Input, OwnerDown, Stop, Tick, Waits
+from supervisors.pools.options import PoolOptions
+from supervisors.pools.records import Task
+from supervisors.runtime.futures import ScheduledFuture
+from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, perform
+from supervisors.runtime.ref import ActorRef
+from supervisors.runtime.signals import Down as ActorDown
+from supervisors.runtime.signals import MonitorRef
+from supervisors.timers.service import Timer
+
+__all__ = ["Batch", "GivenBack", "PoolActor", "Question"]
+
+logger = logging.getLogger("supervisors.pools")
+
+_TICK: Final = Tick()
+
+
+@final
+class Batch:
+    """Several events in one message."""
+
+    __slots__ = ("events",)
+
+    def __init__(self, events: list[Input]) -> None:
+        self.events = events
+
+
+@final
+class Question:
+    """A function of the engine, to be asked in the actor's turn."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[[PoolEngine], Any]) -> None:
+        self.function = function
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """A task that the pool did not do.
+
+    Attributes:
+        task: the engine's record of it; its payload is the work.
+        begun: True if a worker was at it.
+    """
+
+    task: Task
+    begun: bool
+
+
+class PoolActor(Actor):
+    """Performs the decisions of a `PoolEngine`.
+
+    Args:
+        options: for the engine.
+        door: what events come through and outcomes leave by.
+        make_workers: makes the workers, given nothing but this actor's time to start.
+        returned: where tasks go that are given back.
+        ended: set when the pool has ended by itself.
+        note: called, outside of the turn, with each note.
+    """
+
+    dispatch = "inline"
+    crash_on_ask_error = True
+
+    def __init__(  # noqa: PLR0917 - made by WorkerPool only
+        self,
+        options: PoolOptions,
+        door: Door,
+        make_workers: Callable[[], Workers],
+        returned: list[GivenBack],
+        ended: ScheduledFuture[None],
+        note: Callable[[Note], None],
+    ) -> None:
+        super().__init__()
+        self._door = door
+        door.ref = self.actor_ref
+        self._clock = self.system.clock
+        stream = self.system.entropy.stream(f"pool-{self.actor_ref.id}")
+        self._engine = PoolEngine(options, stream.random)
+        self._make_workers = make_workers
+        self._workers: Workers | None = None
+        self._returned = returned
+        self._has_ended = ended
+        self._note = note
+        self._timer: Timer | None = None
+        self._owners: dict[object, MonitorRef] = {}
+        self._rare: dict[type, Callable[[Any], None]] = {
+            Refuse: lambda effect: effect.task.client.refused(effect.error),
+            Admit: lambda effect: effect.task.client.admitted(),
+            GiveBack: self._give_back,
+            Lend: lambda effect: effect.ticket.client.lent(effect.worker),
+            Deny: lambda effect: effect.ticket.client.denied(effect.error),
+            StartWorker: lambda effect: self._kind.start(effect.worker),
+            StopWorker: lambda effect: self._kind.stop(effect.worker),
+            KillWorker: lambda effect: self._kind.kill(effect.worker, effect.task),
+            ResetWorker: lambda effect: self._kind.reset(effect.worker),
+            Note: lambda effect: self._door.outbox.append(functools.partial(self._note, effect)),
+            Ended: lambda _: self._door.outbox.append(self._say_ended),
+        }
+
+    @property
+    def _kind(self) -> Workers:
+        workers = self._workers
+        assert workers is not None
+        return workers
+
+    # -- what the runtime calls ------------------------------------------------
+
+    def starting(self) -> None:
+        self._workers = self._make_workers()
+        self._decide(Begin())
+        self._look_outside()
+
+    def receive_ask(self, message: Any) -> Any:
+        if message.__class__ in PYKKA_MESSAGES:
+            return perform(self, message)
+        if message.__class__ is Question:
+            return message.function(self._engine)
+        if message.__class__ is CheckOut:
+            self._watch(message.ticket.owner)
+        self._decide(message)
+        self._look_outside()
+        if message.__class__ is Waits:
+            worker = self._engine.workers.get(message.worker)
+            return worker is not None and worker.waits
+        return None
+
+    def receive_tell(self, message: Any) -> None:
+        if message.__class__ is Batch:
+            for event in message.events:
+                self._decide(event, flush=False)
+            self._kind.flush()
+        elif message.__class__ is ActorDown:
+            self._owners.pop(message.source, None)
+            self._decide(OwnerDown(message.source))
+        elif message.__class__ in PYKKA_MESSAGES:
+            perform(self, message)
+        elif message is _TICK:
+            self._timer = None
+            self._decide(message)
+        elif message.__class__ in _EVENTS:
+            self._decide(message)
+        self._look_outside()
+
+    def ended(self) -> None:
+        """End what is left: nothing waits for a pool that is not there any more."""
+        if self._workers is not None:
+            if self._engine.state != "ended":
+                try:
+                    self._decide(Stop(0.0))
+                    self._give_back_running()
+                except Exception:
+                    logger.exception("a pool could not account for its last tasks")
+            self._workers.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._door.last = self._engine.statistics(self._clock.monotonic())
+        self._has_ended.offer()
+        self._look_outside()
+
+    def _give_back_running(self) -> None:
+        for worker in list(self._engine.workers.values()):
+            for task in list(worker.in_flight):
+                for effect in self._engine.abandon(task):
+                    self._give_back(effect)
+
+    # -- inside ------------------------------------------------------------------
+
+    def _decide(self, event: Input, *, flush: bool = True) -> None:
+        workers = self._workers
+        assert workers is not None
+        engine = self._engine
+        outbox = self._door.outbox
+        effects: list[Effect] = engine.decide(event, self._clock.monotonic())
+        for effect in effects:
+            if effect.__class__ is Send:
+                workers.send(effect.worker, effect.task)
+            elif effect.__class__ is Complete:
+                outbox.append(functools.partial(effect.task.client.complete, effect.value))
+            elif effect.__class__ is Fail:
+                outbox.append(functools.partial(effect.task.client.fail, effect.error))
+            else:
+                self._rare[effect.__class__](effect)
+        if flush:
+            workers.flush()
+        due = engine.next_due()
+        if due is not None and (self._timer is None or due < self._timer.deadline):
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self.system.timers.send_at(due, self.actor_ref, _TICK)
+
+    def _say_ended(self) -> None:
+        self._has_ended.offer()
+
+    def _look_outside(self) -> None:
+        if self._door.outbox and not self._door.is_open():
+            self._door.send_for_courier()
+
+    def _give_back(self, effect: GiveBack) -> None:
+        self._returned.append(GivenBack(effect.task, effect.begun))
+        self._door.outbox.append(functools.partial(effect.task.client.give_back, begun=effect.begun))
+
+    def _watch(self, owner: object) -> None:
+        if isinstance(owner, ActorRef) and owner not in self._owners:
+            self._owners[owner] = self.monitor(owner)
+
+
+_EVENTS: Final = frozenset(kind for kind in Input.__args__)

@@ -1,0 +1,205 @@
+"""Results of many tasks as they are asked for: in order or as they come, in plain code and in asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeVar, final
+
+from supervisors.pools.door import Door
+from supervisors.pools.errors import PoolFullError
+from supervisors.pools.future import PoolFuture
+
+__all__ = ["LandingFuture", "Progress", "Results", "Submitter"]
+
+T = TypeVar("T")
+
+
+class Submitter(Protocol):
+    """Submits one item; raises `PoolFullError` when there is no room for it."""
+
+    def __call__(self, item: Any, landed: Callable[[PoolFuture[Any]], None] | None) -> PoolFuture[Any]:
+        """Return the item's future."""
+        ...
+
+
+class Progress(Protocol):
+    """Is told how far it has got."""
+
+    def advance(self) -> None:
+        """Note that one more is done."""
+        ...
+
+    def close(self) -> None:
+        """Note that there will be no more."""
+        ...
+
+
+class LandingFuture(PoolFuture[T]):
+    """A future that tells when it has an outcome: quickly, on the thread that sets it."""
+
+    def __init__(self, door: Door, landed: Callable[[PoolFuture[T]], None]) -> None:
+        super().__init__(door)
+        self._landed = landed
+
+    def complete(self, value: Any) -> None:
+        super().complete(value)
+        self._landed(self)
+
+    def fail(self, error: BaseException | None) -> None:
+        super().fail(error)
+        self._landed(self)
+
+    def give_back(self, *, begun: bool) -> None:
+        super().give_back(begun=begun)
+        self._landed(self)
+
+
+@final
+class Results(Generic[T]):
+    """An iterator, and an asynchronous one, over the results of many tasks.
+
+    Lazy: items are taken from their iterable as results are asked for, so many ahead
+    as the window says. Closing it, or leaving its ``with`` block, cancels what is left.
+
+    Args:
+        items: one for each task.
+        submit: submits one.
+        window: tasks that may be under way at one time.
+        ordered: results come in the order of the items; otherwise as they are done.
+        return_exceptions: an error is a result like any other; otherwise it is raised,
+            and the next result can still be asked for.
+        progress: is told of each result.
+
+    Thread: one at a time.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Any],
+        submit: Submitter,
+        *,
+        window: int,
+        ordered: bool,
+        return_exceptions: bool,
+        progress: Progress | None,
+    ) -> None:
+        self._items = iter(items)
+        self._submit = submit
+        self._window = window
+        self._ordered = ordered
+        self._return_exceptions = return_exceptions
+        self._progress = progress
+        self._under_way: deque[PoolFuture[T]] = deque()
+        self._landed: queue.SimpleQueue[PoolFuture[T]] = queue.SimpleQueue()
+        self._left = 0  # under way, when the order does not matter
+        self._mine: set[PoolFuture[T]] = set()
+        self._kept: list[Any] = []  # an item for which there was no room
+        self._is_exhausted = False
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        future = self._next_future()
+        if future is None:
+            future = self._landed.get()
+            self._left -= 1
+            self._mine.discard(future)
+        return self._result(future)
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        try:
+            future = self._next_future()
+        except StopIteration:
+            raise StopAsyncIteration from None
+        if future is None:
+            future = await self._land()
+        elif not future.done():
+            await asyncio.wait([asyncio.wrap_future(future)])
+        return self._result(future)
+
+    def close(self) -> None:
+        """Cancel what is under way; take no more items."""
+        self._is_exhausted = True
+        self._kept.clear()
+        for future in [*self._under_way, *self._mine]:
+            future.cancel()
+        self._under_way.clear()
+        self._mine.clear()
+        self._left = 0
+        if self._progress is not None:
+            self._progress.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- inside --------------------------------------------------------------------
+
+    def _next_future(self) -> PoolFuture[T] | None:
+        """Return whose result is next; None: whichever is done first."""
+        self._fill()
+        if self._ordered:
+            if self._under_way:
+                return self._under_way.popleft()
+        elif self._left:
+            return None
+        if self._progress is not None:
+            self._progress.close()
+        raise StopIteration
+
+    def _fill(self) -> None:
+        while not self._is_exhausted and len(self._under_way) + self._left < self._window:
+            if not self._kept:
+                try:
+                    self._kept.append(next(self._items))
+                except StopIteration:
+                    self._is_exhausted = True
+                    return
+            landed = None if self._ordered else self._landed.put
+            try:
+                future = self._submit(self._kept[0], landed)
+            except PoolFullError:
+                if not self._under_way and not self._left:
+                    raise  # nothing of ours makes room, so waiting would be for others
+                return
+            self._kept.clear()
+            if self._ordered:
+                self._under_way.append(future)
+            else:
+                self._left += 1
+                self._mine.add(future)
+
+    async def _land(self) -> PoolFuture[T]:
+        try:
+            future = self._landed.get_nowait()
+        except queue.Empty:
+            waiting = {asyncio.wrap_future(future): future for future in self._mine}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            future = self._landed.get()
+        self._left -= 1
+        self._mine.discard(future)
+        return future
+
+    def _result(self, future: PoolFuture[T]) -> T:
+        try:
+            if self._return_exceptions:
+                error = future.exception()
+                if error is not None:
+                    return error  # type: ignore[return-value]  # what was asked for
+            return future.result()
+        finally:
+            if self._progress is not None:
+                self._progress.advance()
+            del future
