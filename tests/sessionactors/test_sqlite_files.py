@@ -64,10 +64,15 @@ def test_what_nobody_foresees_has_words_too():
     assert PROBLEMS[fault_of(MemoryError())] == "it does not answer as expected"
 
 
-def test_half_a_transaction_is_none(path):
-    connection = opened(path)
-    with pytest.raises(ZeroDivisionError), rolled_back(connection):
+def half(connection):
+    with rolled_back(connection):
         connection.execute("INSERT INTO numbers VALUES (1)")
         raise ZeroDivisionError
+
+
+def test_half_a_transaction_is_none(path):
+    connection = opened(path)
+    with pytest.raises(ZeroDivisionError):
+        half(connection)
     assert not connection.in_transaction
     assert connection.execute("SELECT count(*) FROM numbers").fetchone() == (0,)
