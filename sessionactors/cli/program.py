@@ -9,8 +9,11 @@ bad usage and unreadable input, 130 after Ctrl-C.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
+import os
+import sys
 from typing import TYPE_CHECKING, Final, final
 
 import click
@@ -118,7 +121,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.Abort:
         complain("interrupted")
         return EXIT_INTERRUPTED
+    except OSError as exc:
+        # What the commands read and write themselves they answer for; left is the output.
+        _give_up_output()
+        complain(f"cannot write the output: {reason_of(exc)}")
+        return EXIT_FAILED
     return code if isinstance(code, int) else 0
+
+
+def _give_up_output() -> None:
+    """Let what is left in the buffer go nowhere: at its end Python would try to write it once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        with contextlib.suppress(OSError, ValueError):  # when it is no file at all
+            os.dup2(nowhere, sys.stdout.fileno())
+    finally:
+        os.close(nowhere)
 
 
 def complain(message: str) -> None:

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from sessionactors.cli import main
-from sessionactors.cli.program import EXIT_USAGE, complain, program, reason_of
+from sessionactors.cli.program import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, complain, program, reason_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -85,3 +85,37 @@ def test_a_complaint_is_one_line_that_commands_no_terminal(capsys):
 )
 def test_reasons_are_words(error, reason):
     assert reason_of(error) == reason
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a file that is always full")
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["replay", "--json", "examples/access.log"]])
+def test_a_full_output_is_one_sentence_and_exit_code_1(arguments):
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "sessionactors", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    problem = "sessionactors: cannot write the output: no space left on device\n"
+    assert done.returncode == EXIT_FAILED
+    assert done.stderr.endswith(problem)
+    assert "Traceback" not in done.stderr
+
+
+INTERRUPTED_WHILE_LOADING = """
+import os, signal, sys
+
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupts())
+from sessionactors.cli import main
+code = main(["--help"])
+os.kill(os.getpid(), signal.SIGINT)
+sys.exit(code)
+"""
+
+
+def test_an_interrupt_while_the_program_is_loaded_is_no_traceback():
+    command = [sys.executable, "-c", INTERRUPTED_WHILE_LOADING]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (EXIT_INTERRUPTED, "", "sessionactors: interrupted\n")
