@@ -28,6 +28,8 @@ from sessionactors.effects import (
 )
 from sessionactors.errands import Errand
 from sessionactors.errors import (
+    InvalidKind,
+    InvalidValue,
     MigrationFailed,
     NoBackend,
     PersistFailed,
@@ -51,6 +53,7 @@ from sessionactors.lifecycle import (
 from sessionactors.session_data import SessionData, check_quota, history, info, metrics, resources_used
 from sessionactors.snapshots import snapshot
 from sessionactors.states import TERMINATED
+from sessionactors.storage.codec import encode
 from sessionactors.subscribers import LimiterEvent, check_subscriber
 from sessionactors.surroundings import ISOLATION, RATE_LIMITER, REAPER, RECOVERY, RESTART
 from supervisors.actor import Actor
@@ -63,7 +66,7 @@ from supervisors.runtime.signals import Down
 
 if TYPE_CHECKING:
     from sessionactors.settings import SessionOptions
-    from sessionactors.snapshots import Snapshot
+    from sessionactors.storage.contract import Record
     from sessionactors.surroundings import Surroundings
     from supervisors.runtime.cell import Reply
     from supervisors.runtime.signals import MonitorRef
@@ -357,21 +360,37 @@ class Session(Actor):
         """Return what the store calls sessions of this class."""
         return PLAIN if cls is Session else f"{cls.__module__}:{cls.__qualname__}"
 
-    def _stored(self) -> Snapshot:
-        """Describe the session as it is now."""
+    def _stored(self) -> Record:
+        """Describe the session as it is now, in the form in which it is stored.
+
+        Raises:
+            PersistFailed: it holds something that cannot be stored.
+        """
         around = self._around
         now = around.now()
         taken = snapshot(self.data, now, now + around.wall_offset)
         if type(self) is not Session:
             taken["class"] = self.stored_name()
-        return taken
+        try:
+            return encode(taken)
+        except (InvalidKind, InvalidValue) as error:
+            raise PersistFailed(str(error)) from error
 
     def _save(self) -> None:
         """Have it stored soon; nobody waits for that. When there is no room, the next change is stored."""
         saves = self._around.saves
         assert saves is not None
         if self.data.state != TERMINATED and saves.has_room():
-            saves.save(self.data.session_id, self._stored())
+            self._hand_to(saves.save)
+
+    def _hand_to(self, saved: Callable[[Record], object]) -> None:
+        """Hand a snapshot over; what cannot be stored is audited, and what was stored before stays."""
+        try:
+            saved(self._stored())
+        except PersistFailed as failed:
+            around = self._around
+            event = Audit("error", "persist_failed", "error", {"reason": failed.reason})
+            around.audit.put((around.now(), self.data.session_id, event, "session"))
 
     def _prepare_return(self, reason: object, *, crash: bool) -> None:
         """Before an end that is not the session's own: see that it can come back."""
@@ -381,7 +400,7 @@ class Session(Actor):
         if reason == SHUTDOWN or isinstance(reason, Shutdown):
             saves = self._around.saves
             assert saves is not None
-            saves.keep(self.data.session_id, self._stored())
+            self._hand_to(saves.keep)
             self._comes_back = True
             self._is_stored = False  # nothing more is stored of it
 
@@ -392,7 +411,7 @@ class Session(Actor):
         if self._comes_back:
             return
         if self.data.options.keep_persistent:
-            saves.keep(self.data.session_id, self._stored())
+            self._hand_to(saves.keep)
         else:
             saves.delete(self.data.session_id)
 
@@ -464,12 +483,13 @@ def _persist(session: Session, persist: Persist) -> None:
         raise NoBackend
     if not saves.has_room():
         raise PersistFailed(f"{saves.queue_max} sessions wait for the store already")
+    record = session._stored()  # noqa: SLF001
     try:
         asker = session.defer_reply()
     except UsageError:  # it was told, and nobody waits
-        session._save()  # noqa: SLF001
+        saves.save(record)
     else:
-        saves.persist(data.session_id, session._stored(), asker, data.state)  # noqa: SLF001
+        saves.persist(record, asker, data.state)
 
 
 def _migrate(session: Session, migrate: Migrate) -> None:

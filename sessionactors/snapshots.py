@@ -43,6 +43,11 @@ _S = TypeVar("_S", bound=Settings)
 
 _AGE_MAX: Final = 100 * bounds.SECONDS_MAX
 
+_SHARED_MAX: Final = 256
+_shared_plain: dict[int, tuple[SessionOptions | Quota, Mapping[str, object]]] = {}
+"""Settings as plain data by the identity of the settings. One key is read or written
+at a time, so threads that do so at once at worst do the same work twice."""
+
 
 def snapshot(data: SessionData, now: float, wall: float) -> Snapshot:
     """Describe a session in plain data: text, numbers, bools, None, lists and dicts.
@@ -53,9 +58,8 @@ def snapshot(data: SessionData, now: float, wall: float) -> Snapshot:
         wall: UTC seconds at the same moment.
 
     Returns:
-        A new dict; what stands under "options" is shared and must not be changed.
+        A new dict; what stands under "options" and "quota" is shared and must not be changed.
     """
-    recorded = data.recorded or []
     authenticated_at = data.authenticated_at
     return {
         "session_id": data.session_id,
@@ -66,9 +70,9 @@ def snapshot(data: SessionData, now: float, wall: float) -> Snapshot:
         "idle": now - data.last_activity,
         "authenticated_age": None if authenticated_at is None else now - authenticated_at,
         "user_id": data.user_id,
-        "metadata": dict(data.metadata),
+        "metadata": dict(data.metadata) if data.metadata else {},
         "options": _plain(data.options),
-        "quota": data.quota.as_dict(),
+        "quota": _plain(data.quota),
         "requests": data.requests,
         "bytes": data.bytes,
         "largest_message": data.largest_message,
@@ -77,11 +81,7 @@ def snapshot(data: SessionData, now: float, wall: float) -> Snapshot:
         "suspend_reason": data.suspend_reason,
         "transitions": data.transitions,
         "recovery_attempts": data.recovery_attempts,
-        "history": [
-            [edge.from_state, edge.to_state, edge.reason, edge.name, now - cast("float", at)]
-            for edge, at in zip(recorded[::2], recorded[1::2], strict=True)
-            if isinstance(edge, Transition)
-        ],
+        "history": [] if data.recorded is None else _plain_history(data.recorded, now),
     }
 
 
@@ -103,16 +103,22 @@ def restore(stored: Mapping[str, object], now: float, wall: float) -> SessionDat
         raise LoadFailed(str(error)) from error
 
 
-def _plain(options: SessionOptions) -> Mapping[str, object]:
-    try:
-        return _plain_options(options)
-    except TypeError:  # options with metadata cannot be looked up
-        return _plain_options.__wrapped__(options)
+def _plain(settings: SessionOptions | Quota) -> Mapping[str, object]:
+    """Return settings as plain data, the same object for all sessions that share them.
+
+    Looked up by identity, because to hash them takes longer than all the rest. The
+    settings themselves are kept, so that their identity cannot pass to others.
+    """
+    known = _shared_plain.get(id(settings))
+    if known is None or known[0] is not settings:
+        if len(_shared_plain) >= _SHARED_MAX:
+            _shared_plain.clear()
+        known = (settings, _plain_options(settings) if isinstance(settings, SessionOptions) else settings.as_dict())
+        _shared_plain[id(settings)] = known
+    return known[1]
 
 
-@lru_cache(maxsize=256)
 def _plain_options(options: SessionOptions) -> Mapping[str, object]:
-    """Write options once for all sessions that share them; it takes longer than all the rest."""
     plain = options.as_dict()
     for name in ("quota", "metadata", "user_id"):
         del plain[name]  # the session's own have taken their place
@@ -121,6 +127,14 @@ def _plain_options(options: SessionOptions) -> Mapping[str, object]:
     else:
         del plain["capabilities"]
     return plain
+
+
+def _plain_history(recorded: list[Transition | float], now: float) -> list[list[object]]:
+    history: list[list[object]] = []
+    for edge, at in zip(recorded[::2], recorded[1::2], strict=True):
+        assert isinstance(edge, Transition)
+        history.append([edge.from_state, edge.to_state, edge.reason, edge.name, now - cast("float", at)])
+    return history
 
 
 def _restore(stored: Mapping[str, object], now: float, wall: float) -> SessionData:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final, final
+from typing import Final
 
 import msgpack
 
@@ -31,7 +31,7 @@ from sessionactors.snapshots import Snapshot
 from sessionactors.storage.contract import Record, StoredRecord
 from sessionactors.storage.errors import DamagedRecordError, NewerRecordError
 
-__all__ = ["SCHEMA", "SNAPSHOT_SIZE_MAX", "Encoder", "decode", "deletion", "id_of"]
+__all__ = ["SCHEMA", "SNAPSHOT_SIZE_MAX", "decode", "deletion", "encode", "id_of"]
 
 SCHEMA: Final = 1
 
@@ -43,57 +43,45 @@ _SHARED_MAX: Final = 256
 _PREFIX: Final = SCHEMA.to_bytes(2, "big")
 
 
-@final
-class Encoder:
-    """Writes snapshots as records.
+def encode(snapshot: Snapshot) -> Record:
+    """Return the record of a snapshot.
 
-    Thread: one at a time; it reuses a buffer.
+    Args:
+        snapshot: plain data; changed here, so it must not be used afterwards.
+
+    Raises:
+        InvalidValue: it has more bytes than a record may have.
+        InvalidKind: something in it cannot be stored.
+
+    Thread: any.
     """
+    session_id = snapshot["session_id"]
+    assert isinstance(session_id, str)
+    options = snapshot["options"]
+    known = _packed_options.get(id(options))
+    if known is None or known[0] is not options:
+        if len(_packed_options) >= _SHARED_MAX:
+            _packed_options.clear()
+        known = _packed_options[id(options)] = (options, _packed(options))
+    snapshot["options"] = known[1]
+    packed = _packed(snapshot)
+    if len(packed) > SNAPSHOT_SIZE_MAX:
+        raise InvalidValue("snapshot", len(packed), f"at most {SNAPSHOT_SIZE_MAX} bytes")
+    return Record(session_id, SCHEMA, _checksum(session_id.encode(), _PREFIX, packed), packed)
 
-    __slots__ = ("_options", "_packer")
 
-    def __init__(self) -> None:
-        self._packer = msgpack.Packer()
-        # By identity: sessions with the same options share one mapping. It is kept,
-        # so that its identity cannot pass to another one.
-        self._options: dict[int, tuple[object, bytes]] = {}
+_packed_options: Final[dict[int, tuple[object, bytes]]] = {}
+"""Packed options by the identity of the mapping, which is kept, so that it cannot pass
+to another one. One key is read or written at a time, so threads that do so at once at
+worst do the same work twice."""
 
-    def encode(self, snapshot: Snapshot) -> Record:
-        """Return the record of a snapshot.
 
-        Args:
-            snapshot: plain data; changed here, so it must not be used afterwards.
-
-        Raises:
-            InvalidValue: it has more bytes than a record may have.
-            InvalidKind: something in it cannot be stored.
-        """
-        session_id = snapshot["session_id"]
-        assert isinstance(session_id, str)
-        options = snapshot["options"]
-        known = self._options.get(id(options))
-        if known is None or known[0] is not options:
-            known = self._remember(options)
-        snapshot["options"] = known[1]
-        packed = self._pack(snapshot)
-        if len(packed) > SNAPSHOT_SIZE_MAX:
-            raise InvalidValue("snapshot", len(packed), f"at most {SNAPSHOT_SIZE_MAX} bytes")
-        return Record(session_id, SCHEMA, _checksum(session_id.encode(), _PREFIX, packed), packed)
-
-    def _remember(self, options: object) -> tuple[object, bytes]:
-        known = (options, self._pack(options))
-        if len(self._options) >= _SHARED_MAX:
-            self._options.clear()
-        self._options[id(options)] = known
-        return known
-
-    def _pack(self, value: object) -> bytes:
-        try:
-            packed: bytes = self._packer.pack(value)
-        except (TypeError, ValueError, OverflowError) as error:
-            self._packer.reset()
-            raise InvalidKind("snapshot", value, f"plain data ({error})") from error
-        return packed
+def _packed(value: object) -> bytes:
+    try:
+        packed: bytes = msgpack.packb(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidKind("snapshot", value, f"plain data ({error})") from error
+    return packed
 
 
 def deletion(session_id: str) -> Record:
@@ -141,9 +129,8 @@ def id_of(found: StoredRecord) -> str:
 
 def _checksum(session_id: bytes, schema: bytes, snapshot: bytes) -> bytes:
     # The id is at most 256 bytes and ends where its length says.
-    digest = hashlib.blake2b(schema + len(session_id).to_bytes(2, "big") + session_id, digest_size=_CHECKSUM_SIZE)
-    digest.update(snapshot)
-    return digest.digest()
+    content = b"".join((schema, len(session_id).to_bytes(2, "big"), session_id, snapshot))
+    return hashlib.blake2b(content, digest_size=_CHECKSUM_SIZE).digest()
 
 
 def _unpacked(packed: bytes) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """The queue in front of the store actor, which outlives the actor.
 
-A session puts its snapshot here and goes on; the newest one of a session takes the
+A session puts its snapshot here, encoded, and goes on; the newest one of a session takes the
 place of an older one, so a busy session costs one write for each batch. Whoever
 waits for its snapshot to be durable is answered when that one or a later one is.
 
@@ -16,8 +16,9 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, final
 
+from sessionactors.storage.codec import deletion
+
 if TYPE_CHECKING:
-    from sessionactors.snapshots import Snapshot
     from sessionactors.storage.contract import Record
     from supervisors.runtime.cell import Reply
     from supervisors.runtime.ref import ActorRef
@@ -35,21 +36,19 @@ class Saving:
     """What is to become of one session in the store.
 
     Attributes:
-        snapshot: what is to be stored; None when it is to be deleted, or has been encoded.
-        record: the same, encoded; None until then.
+        record: what is to be written.
         askers: who waits for it, each with the answer.
     """
 
-    __slots__ = ("askers", "record", "snapshot")
+    __slots__ = ("askers", "record")
 
-    def __init__(self, snapshot: Snapshot | None) -> None:
-        self.snapshot = snapshot
-        self.record: Record | None = None
-        self.askers: list[tuple[Reply, str]] = []
+    def __init__(self, record: Record, askers: tuple[tuple[Reply, str], ...] = ()) -> None:
+        self.record = record
+        self.askers = askers
 
     def replaced_by(self, newer: Saving) -> Saving:
         """Hand those who wait over to what comes in its place."""
-        newer.askers[:0] = self.askers
+        newer.askers = self.askers + newer.askers
         return newer
 
 
@@ -78,23 +77,21 @@ class StoreIntake:
         self.leaving: set[str] = set()
         self.queue_max = queue_max
 
-    def save(self, session_id: str, snapshot: Snapshot) -> bool:
+    def save(self, record: Record) -> bool:
         """Have a snapshot stored soon; False when there is no room for it."""
-        return self._put(session_id, Saving(snapshot), needs_room=True)
+        return self._put(record.session_id, Saving(record), needs_room=True)
 
-    def persist(self, session_id: str, snapshot: Snapshot, asker: Reply, answer: str) -> None:
+    def persist(self, record: Record, asker: Reply, answer: str) -> None:
         """Have a snapshot stored at once and somebody answered when it is durable; ask `has_room()` before."""
-        saving = Saving(snapshot)
-        saving.askers.append((asker, answer))
-        self._put(session_id, saving, is_urgent=True)
+        self._put(record.session_id, Saving(record, ((asker, answer),)), is_urgent=True)
 
-    def keep(self, session_id: str, snapshot: Snapshot) -> None:
+    def keep(self, record: Record) -> None:
         """Have the last snapshot of a session stored that ends and is to come back; always taken."""
-        self._put(session_id, Saving(snapshot))
+        self._put(record.session_id, Saving(record))
 
     def delete(self, session_id: str) -> None:
         """Have deleted what is stored of a session that has ended; always taken."""
-        self._put(session_id, Saving(None), is_leaving=True)
+        self._put(session_id, Saving(deletion(session_id)), is_leaving=True)
 
     def has_room(self) -> bool:
         """Tell whether one more snapshot can wait."""

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
 from sessionactors.effects import Audit
-from sessionactors.errors import InvalidKind, InvalidValue, PersistFailed, UnknownRequest
+from sessionactors.errors import PersistFailed, UnknownRequest
 from sessionactors.flusher import FLUSH, Flusher
-from sessionactors.storage.codec import Encoder, deletion
 from sessionactors.storage.errors import StoreError, StoreLockedError
 from sessionactors.storage.intake import SOMEBODY_WAITS, WAITING, Saving, StoreIntake
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sessionactors.settings import StoreSettings
-    from sessionactors.storage.contract import Quarantined, Record, SessionStore, StoredRecord
+    from sessionactors.storage.contract import Quarantined, SessionStore, StoredRecord
     from sessionactors.surroundings import Surroundings
 
 __all__ = ["COMMIT", "StoreLedger", "StoreService", "open_store"]
@@ -72,7 +71,7 @@ class StoreLedger:
     Thread: every method is safe anywhere.
     """
 
-    __slots__ = ("_encoder", "_held", "_writing", "batches", "epoch", "intake", "saved", "settings", "store")
+    __slots__ = ("_held", "_writing", "batches", "epoch", "intake", "saved", "settings", "store")
 
     def __init__(self, store: SessionStore, intake: StoreIntake, settings: StoreSettings) -> None:
         self.store = store
@@ -86,7 +85,6 @@ class StoreLedger:
         # wait for that.
         self._writing = threading.Lock()
         self._held: dict[str, Saving] = {}  # taken, and not in the store yet
-        self._encoder = Encoder()
 
     def write(self, tell: Callable[[str, Audit], None]) -> None:
         """Store everything that waits, durably, and answer who waits for it.
@@ -106,7 +104,8 @@ class StoreLedger:
                     self._write_batch(dict(islice(self._held.items(), size)), tell)
                 except StoreError as error:
                     for session_id, saving in self._held.items():
-                        _refuse(session_id, saving, error.problem, tell)
+                        if saving.askers:
+                            _refuse(session_id, saving, error.problem, tell)
                     raise
 
     def read(self, session_id: str) -> StoredRecord | None:
@@ -154,29 +153,18 @@ class StoreLedger:
             held[session_id] = saving if older is None else older.replaced_by(saving)
 
     def _write_batch(self, batch: dict[str, Saving], tell: Callable[[str, Audit], None]) -> None:
-        records: list[Record] = []
-        for session_id, saving in batch.items():
-            record = saving.record
-            if record is None:
-                try:
-                    record = deletion(session_id) if saving.snapshot is None else self._encoder.encode(saving.snapshot)
-                except (InvalidKind, InvalidValue) as error:
-                    _refuse(session_id, saving, str(error), tell)
-                    continue
-                saving.record, saving.snapshot = record, None
-            records.append(record)
-        refused = self.store.write(self.epoch, records) if records else {}
-        self.saved += len(records) - len(refused)
+        refused = self.store.write(self.epoch, [saving.record for saving in batch.values()])
+        self.saved += len(batch) - len(refused)
         self.batches += 1
         self._settle(batch, refused, tell)
 
     def _settle(self, batch: dict[str, Saving], refused: Mapping[str, str], tell: Callable[[str, Audit], None]) -> None:
         """Answer who waited for a batch that has been written."""
         if self.intake.leaving:
-            self.intake.settled({session_id for session_id, saving in batch.items() if saving.record is not None})
+            self.intake.settled({*batch})
+        for session_id, why in refused.items():
+            _refuse(session_id, batch[session_id], why, tell)
         for session_id, saving in batch.items():
-            if session_id in refused:
-                _refuse(session_id, saving, refused[session_id], tell)
             for asker, answer in saving.askers:
                 tell(session_id, _PERSISTED)
                 asker.set(answer)
@@ -189,10 +177,10 @@ class StoreLedger:
 
 
 def _refuse(session_id: str, saving: Saving, why: str, tell: Callable[[str, Audit], None]) -> None:
-    """Tell those who wait that it did not work, once."""
-    askers, saving.askers = saving.askers, []
+    """Tell the log, and those who wait, that it did not work."""
+    tell(session_id, Audit("error", "persist_failed", "error", {"reason": why}))
+    askers, saving.askers = saving.askers, ()
     for asker, _ in askers:
-        tell(session_id, Audit("error", "persist_failed", "error", {"reason": why}))
         asker.refuse(PersistFailed(why))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sessionactors.session_data import SessionData
 from sessionactors.settings import SessionOptions
 from sessionactors.snapshots import snapshot
-from sessionactors.storage.codec import Encoder, decode
+from sessionactors.storage.codec import decode, encode
 
 OPTIONS = SessionOptions(persistent=True, auth_required=False)
 
@@ -18,7 +18,7 @@ def snapshot_of(session_id, **fields):
 
 
 def record(session_id="a", **fields):
-    return Encoder().encode(snapshot_of(session_id, **fields))
+    return encode(snapshot_of(session_id, **fields))
 
 
 def requests(store, session_id="a"):

@@ -10,7 +10,7 @@ from sessionactors.settings import SessionOptions
 from sessionactors.snapshots import restore, snapshot
 from sessionactors.states import IDLE, LIVE_STATES
 from sessionactors.storage import codec
-from sessionactors.storage.codec import SCHEMA, Encoder, decode, deletion, id_of
+from sessionactors.storage.codec import SCHEMA, decode, deletion, encode, id_of
 from sessionactors.storage.contract import StoredRecord
 from sessionactors.storage.errors import DamagedRecordError, NewerRecordError
 from tests.sessionactors.session_factory import session_in
@@ -32,40 +32,37 @@ def damaged(stored):
 def test_a_snapshot_comes_back_as_it_was(state):
     data = session_in(state, metadata={"seen": [1, None, b"x"], "name": "Zoë"}, capabilities={"tools": True})
     taken = snapshot(data, 110.0, 5.0)
-    assert decode(found(Encoder().encode(dict(taken)))) == taken
+    assert decode(found(encode(dict(taken)))) == taken
 
 
 def test_what_comes_back_can_be_restored():
     data = session_in(IDLE, persistent=True, idle_timeout=12.5)
-    assert restore(decode(found(Encoder().encode(snapshot(data, 110.0, 5.0)))), 3.0, 5.0).options == data.options
+    assert restore(decode(found(encode(snapshot(data, 110.0, 5.0)))), 3.0, 5.0).options == data.options
 
 
 def test_equal_options_are_written_alike_whoever_shares_them():
-    encoder = Encoder()
     options = [SessionOptions(idle_timeout=each) for each in (1.0, 2.0)]
     taken = [snapshot_of("a", options=each) for each in (*options, *options)]
-    packed = [encoder.encode(each).snapshot for each in taken]
+    packed = [encode(each).snapshot for each in taken]
     assert packed[0] == packed[2] != packed[1] == packed[3]
 
 
 def test_options_beyond_those_that_are_remembered_are_written_right():
-    encoder = Encoder()
     for number in range(1, 600):
-        written = encoder.encode(snapshot_of("a", options=SessionOptions(idle_timeout=float(number))))
+        written = encode(snapshot_of("a", options=SessionOptions(idle_timeout=float(number))))
         assert decode(found(written))["options"]["idle_timeout"] == number
 
 
 def test_what_cannot_be_packed_is_refused_and_the_next_is_written():
-    encoder = Encoder()
     with pytest.raises(InvalidKind, match="snapshot"):
-        encoder.encode({**snapshot_of("a"), "metadata": {"now": dt.datetime.now(tz=dt.UTC)}})
-    assert encoder.encode(snapshot_of("a")) == record("a")
+        encode({**snapshot_of("a"), "metadata": {"now": dt.datetime.now(tz=dt.UTC)}})
+    assert encode(snapshot_of("a")) == record("a")
 
 
 def test_a_snapshot_may_not_be_larger_than_a_record(monkeypatch):
     monkeypatch.setattr(codec, "SNAPSHOT_SIZE_MAX", 100)
     with pytest.raises(InvalidValue, match="at most 100 bytes"):
-        Encoder().encode(snapshot_of("a"))
+        encode(snapshot_of("a"))
 
 
 def test_a_deletion_has_no_content():

@@ -1,5 +1,6 @@
 import pytest
 
+from sessionactors.storage.contract import Record
 from sessionactors.storage.intake import SOMEBODY_WAITS, WAITING, StoreIntake
 
 
@@ -23,41 +24,45 @@ def intake(actor):
     return StoreIntake(lambda: actor, 3)
 
 
+def snapshot(session_id, content=b""):
+    return Record(session_id, 1, b"", content)
+
+
 def waiting(intake):
-    return {session_id: saving.snapshot for session_id, saving in intake.take().items()}
+    return {session_id: saving.record.snapshot for session_id, saving in intake.take().items()}
 
 
 def test_the_newest_snapshot_of_a_session_counts(intake):
     for number in range(3):
-        intake.save("a", {"n": number})
-    assert waiting(intake) == {"a": {"n": 2}}
+        intake.save(snapshot("a", b"%d" % number))
+    assert waiting(intake) == {"a": b"2"}
 
 
 def test_sessions_wait_in_the_order_of_their_arrival(intake):
     for session_id in "bca":
-        intake.save(session_id, {})
+        intake.save(snapshot(session_id))
     assert list(waiting(intake)) == ["b", "c", "a"]
 
 
 def test_what_was_taken_does_not_wait_any_more(intake):
-    intake.save("a", {})
+    intake.save(snapshot("a"))
     intake.take()
     assert (len(intake), waiting(intake)) == (0, {})
 
 
 def test_who_waits_is_answered_with_what_comes_in_its_place(intake):
-    intake.persist("a", {"n": 1}, "one", "active")
-    intake.persist("a", {"n": 2}, "two", "idle")
-    intake.save("a", {"n": 3})
+    intake.persist(snapshot("a", b"1"), "one", "active")
+    intake.persist(snapshot("a", b"2"), "two", "idle")
+    intake.save(snapshot("a", b"3"))
     saving = intake.take()["a"]
-    assert (saving.snapshot, saving.askers) == ({"n": 3}, [("one", "active"), ("two", "idle")])
+    assert (saving.record.snapshot, saving.askers) == (b"3", (("one", "active"), ("two", "idle")))
 
 
 def test_an_end_takes_the_place_of_a_snapshot(intake):
-    intake.persist("a", {}, "one", "active")
+    intake.persist(snapshot("a"), "one", "active")
     intake.delete("a")
     saving = intake.take()["a"]
-    assert (saving.snapshot, saving.askers) == (None, [("one", "active")])
+    assert (saving.record.snapshot, saving.askers) == (None, (("one", "active"),))
 
 
 def test_an_end_is_on_its_way_until_it_is_settled(intake):
@@ -70,7 +75,7 @@ def test_an_end_is_on_its_way_until_it_is_settled(intake):
 
 def test_a_session_that_takes_the_id_of_an_end_is_not_leaving(intake):
     intake.delete("a")
-    intake.save("a", {})
+    intake.save(snapshot("a"))
     assert intake.leaving == set()
 
 
@@ -78,21 +83,21 @@ class TestAtTheBound:
     @pytest.fixture(autouse=True)
     def full(self, intake):
         for session_id in "abc":
-            intake.save(session_id, {"n": 1})
+            intake.save(snapshot(session_id, b"1"))
 
     def test_another_session_is_not_saved(self, intake):
         assert intake.has_room() is False
-        assert intake.save("d", {}) is False
+        assert intake.save(snapshot("d")) is False
         assert list(waiting(intake)) == ["a", "b", "c"]
 
     def test_a_session_that_waits_already_is(self, intake):
-        assert intake.save("a", {"n": 2}) is True
-        assert waiting(intake)["a"] == {"n": 2}
+        assert intake.save(snapshot("a", b"2")) is True
+        assert waiting(intake)["a"] == b"2"
 
     def test_an_end_and_a_last_snapshot_are_taken(self, intake):
         intake.delete("d")
-        intake.keep("e", {"n": 5})
-        assert waiting(intake) == {"a": {"n": 1}, "b": {"n": 1}, "c": {"n": 1}, "d": None, "e": {"n": 5}}
+        intake.keep(snapshot("e", b"5"))
+        assert waiting(intake) == {"a": b"1", "b": b"1", "c": b"1", "d": None, "e": b"5"}
 
     def test_there_is_room_again_when_something_was_taken(self, intake):
         intake.take()
@@ -101,29 +106,29 @@ class TestAtTheBound:
 
 def test_nothing_is_saved_behind_the_end_of_all(intake):
     intake.close()
-    assert (intake.save("a", {}), intake.has_room()) == (False, False)
+    assert (intake.save(snapshot("a")), intake.has_room()) == (False, False)
 
 
 class TestPoking:
     def test_happens_once_for_all_that_waits(self, intake, actor):
         for session_id in "abc":
-            intake.save(session_id, {})
+            intake.save(snapshot(session_id))
         assert actor.sent == [WAITING]
 
     def test_happens_again_when_somebody_waits(self, intake, actor):
-        intake.save("a", {})
-        intake.persist("b", {}, "one", "new")
-        intake.persist("c", {}, "two", "new")
-        intake.save("a", {})
+        intake.save(snapshot("a"))
+        intake.persist(snapshot("b"), "one", "new")
+        intake.persist(snapshot("c"), "two", "new")
+        intake.save(snapshot("a"))
         assert actor.sent == [WAITING, SOMEBODY_WAITS]
 
     def test_happens_again_for_what_comes_after_a_batch(self, intake, actor):
-        intake.save("a", {})
+        intake.save(snapshot("a"))
         intake.take()
-        intake.save("b", {})
+        intake.save(snapshot("b"))
         assert actor.sent == [WAITING, WAITING]
 
     def test_needs_no_actor(self):
         intake = StoreIntake(lambda: None, 3)
-        intake.save("a", {})
+        intake.save(snapshot("a"))
         assert list(waiting(intake)) == ["a"]
