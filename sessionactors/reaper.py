@@ -20,6 +20,7 @@ from __future__ import annotations
 import heapq
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
@@ -37,6 +38,7 @@ from supervisors.runtime.outcomes import ActorDeadError
 
 if TYPE_CHECKING:
     from sessionactors.surroundings import Surroundings
+    from supervisors.runtime.cell import Reply
     from supervisors.runtime.ref import ActorRef
     from supervisors.timers.service import Timer
 
@@ -131,6 +133,28 @@ class ReaperLedger:
         self.last_reap_count += 1
 
 
+@final
+class _Job:
+    """Sessions that are looked at, a batch a turn.
+
+    Attributes:
+        candidates: those that are left, the next one last.
+        policy: which of them go; None is a sweep, by the policy in force.
+        reply: who is told how many have ended, or None.
+        ended: how many have so far.
+    """
+
+    __slots__ = ("candidates", "ended", "policy", "reply")
+
+    def __init__(
+        self, candidates: list[tuple[str, ActorRef[Any]]], policy: ReapPolicy | None, reply: Reply | None
+    ) -> None:
+        self.candidates = candidates
+        self.policy = policy
+        self.reply = reply
+        self.ended = 0
+
+
 class Reaper(Actor):
     """The singleton that sweeps.
 
@@ -153,7 +177,9 @@ class Reaper(Actor):
         self._possible: list[_Possible] = []  # heap
         self._entered = 0
         self._left = 0  # entries above whose sessions have ended, more or less
-        self._batch: list[tuple[str, ActorRef[Any]]] = []
+        # What is being worked at, a batch a turn: sweeps and manual reaps, in order.
+        self._jobs: deque[_Job] = deque()
+        self._sweep: _Job | None = None
         self._has_reported = False
         # At most one timer for a sweep, or else the sweep itself is on its way.
         self._timer: Timer | None = None
@@ -211,15 +237,19 @@ class Reaper(Actor):
             heapq.heapify(self._possible)
             self._left = 0
 
-    def _reap(self, policy: str | None = None) -> int:
-        """Sweep now, whole, also while paused; return how many have ended."""
+    def _reap(self, policy: str | None = None) -> int | None:
+        """Sweep now, whole, also while paused; the answer is how many have ended."""
         ledger = self._ledger
         chosen = ledger.policy
         if policy is not None and policy != chosen.name:
             chosen = ReapPolicy(policy, ledger.settings.idle_threshold)
         ledger.begin_sweep(self._around.now())
-        self._look_at(self._around.directory.items(), chosen, keep=False)
-        return ledger.last_reap_count
+        candidates = self._around.directory.items()
+        if len(candidates) <= ledger.settings.batch_size and not self._jobs:
+            return self._look_at(candidates, chosen, keep=False)
+        candidates.reverse()  # the next ones are taken from the end
+        self._take_on(_Job(candidates, chosen, self.defer_reply()))
+        return None
 
     def _set_policy(self, policy: str, options: Mapping[str, object] | None = None) -> None:
         if options is not None and not isinstance(options, Mapping):
@@ -315,23 +345,49 @@ class Reaper(Actor):
         now = self._around.now()
         self._ledger.begin_sweep(now)
         possible = self._possible
+        found = []
         while possible and possible[0][0] <= now:
             _, _, session_id, ref = heapq.heappop(possible)
-            self._batch.append((session_id, ref))
-        self._go_on()
+            found.append((session_id, ref))
+        if self._sweep is not None:
+            self._sweep.candidates[:0] = found[::-1]
+            return
+        found.reverse()
+        self._sweep = _Job(found, None, None)
+        self._take_on(self._sweep)
+
+    def _take_on(self, job: _Job) -> None:
+        self._jobs.append(job)
+        if len(self._jobs) == 1:
+            self._go_on()  # otherwise the message for it is on its way
 
     def _go_on(self) -> None:
         """Look at one batch, and leave the rest to another turn: others may ask meanwhile."""
+        if not self._jobs:
+            return
+        job = self._jobs[0]
         size = self._ledger.settings.batch_size
-        batch, self._batch = self._batch[:size], self._batch[size:]
-        self._look_at(batch, self._ledger.policy, keep=True)
-        if self._batch:
+        batch = job.candidates[-size:]
+        del job.candidates[-size:]
+        batch.reverse()
+        is_sweep = job.policy is None
+        job.ended += self._look_at(batch, job.policy or self._ledger.policy, keep=is_sweep)
+        if not job.candidates:
+            self._jobs.popleft()
+            if is_sweep:
+                self._sweep = None
+                self._schedule()
+            if job.reply is not None:
+                job.reply.set(job.ended)
+        if self._jobs:
             self._actor_ref.send(CONTINUE)
-        else:
-            self._schedule()
 
-    def _look_at(self, candidates: list[tuple[str, ActorRef[Any]]], policy: ReapPolicy, *, keep: bool) -> None:
-        """End those of the candidates that have to go; `keep` makes the others wait for another sweep."""
+    def _look_at(self, candidates: list[tuple[str, ActorRef[Any]]], policy: ReapPolicy, *, keep: bool) -> int:
+        """End those of the candidates that have to go, and return how many have ended.
+
+        `keep` makes the others wait for another sweep.
+        """
+        before = self._ledger.total_reaped
         now = self._around.now()
         entries: dict[str, tuple[SessionEntry, ActorRef[Any]]] = {}
         for session_id, ref in candidates:
@@ -359,6 +415,7 @@ class Reaper(Actor):
         if keep:
             for entry, ref in entries.values():
                 self._enter(_possible_from(entry, policy, now), entry.id, ref)
+        return self._ledger.total_reaped - before
 
     def _end(self, entry: SessionEntry, ref: ActorRef[Any], policy: ReapPolicy) -> bool:
         """End one session through itself, or by force; False when it goes on, because it was used meanwhile."""

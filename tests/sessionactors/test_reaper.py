@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from sessionactors import SessionSystem
-from sessionactors.errors import InvalidKind, InvalidOption, InvalidValue, UnknownRequest
+from sessionactors.errors import InvalidKind, InvalidOption, InvalidValue, NotFound, UnknownRequest
 from sessionactors.session import PEEK, Reaping
 from supervisors import Actor
 from tests.sessionactors.session_world import ends, entries, kill, names, start_active, virtual
@@ -392,3 +392,39 @@ def test_an_unknown_message_is_refused_and_the_reaper_lives(system):
         with pytest.raises(UnknownRequest):
             reaper.ask(message)
     assert reaper.is_alive()
+
+
+# --- Batches ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_manual_reap_lets_others_ask_between_its_batches():
+    with virtual(session=QUIET, reaper={"batch_size": 2}) as system:
+        start_active(system, *"abcdefg")
+        reaper = system.actors.whereis("reaper")
+        answers = []
+        for each in "abcdefg":
+            system.subscribe(each, lambda _: answers.append(reaper.ask(("get_reaped_count",), block=False)))
+        assert system.reap("all") == 7
+        assert [each.get(timeout=0) for each in answers] == [2, 2, 4, 4, 6, 6, 7]
+
+
+def test_reaps_that_are_asked_for_at_once_are_each_told_their_own_count():
+    with virtual(session=QUIET, reaper={"batch_size": 2}) as system:
+        start_active(system, *"abcdefg")
+        reaper = system.actors.whereis("reaper")
+        futures = []
+        system.subscribe("a", lambda _: futures.append(reaper.ask(("reap", "all"), block=False)))
+        assert system.reap("all") == 7
+        assert [each.get(timeout=0) for each in futures] == [0]
+        assert system.reaper_statistics().total_reaped == 7
+
+
+def test_a_reaper_that_dies_while_it_reaps_tells_who_waits():
+    with virtual(session=QUIET, reaper={"batch_size": 2}) as system:
+        start_active(system, *"abcdefg")
+        system.subscribe("c", lambda _: kill(system, "reaper"))
+        with pytest.raises(NotFound):
+            system.reap("all")
+        system.actors.settle()
+        assert system.live_sessions() == [*"efg"]
+        assert system.reap("all") == 3
