@@ -9,6 +9,7 @@ actor and stays until it is unregistered; it does not count in any total.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
@@ -19,7 +20,7 @@ from supervisors.runtime.turn import current_ref
 from supervisors.via import checked_name
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Hashable
 
 __all__ = ["SHARED_COUNTER", "Change", "Counters"]
 
@@ -174,6 +175,8 @@ class Counters:
         Raises:
             InvalidArgumentError: the owner has no such counter.
         """
+        if not isinstance(changes, Iterable):
+            raise InvalidTypeError("changes", changes, "numbers or `Change`s, one after the other")
         steps = [each if isinstance(each, Change) else Change(each) for each in changes]
         owner = _owner(ref)
         with self._lock:

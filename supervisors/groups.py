@@ -173,6 +173,7 @@ class Groups:
             How many there were.
         """
         checked_name(key)
+        _check_function("function", function)
         actor = _who(ref)
         group = self._group(key)
         if group is None:
@@ -222,6 +223,7 @@ class Groups:
 
     def select(self, wanted: Callable[[Hashable, Member], bool]) -> list[tuple[Hashable, Member]]:
         """Return (key, member) of all living entries that a function wants (EREG-8, REG-21)."""
+        _check_function("wanted", wanted)
         with self._lock:
             groups = [group for groups in self._groups.values() for group in groups]
             entries = [(group.key, each) for group in groups for each in group.entries.values()]
@@ -229,6 +231,7 @@ class Groups:
 
     def dispatch(self, key: Hashable, function: Callable[[list[Member]], None]) -> None:
         """Call a function with the members of a key, on this thread; not if there are none (EREG-9)."""
+        _check_function("function", function)
         found = self.members(key)
         if found:
             function(found)
@@ -265,6 +268,7 @@ class Groups:
         Returns:
             A function that ends the subscription.
         """
+        _check_function("listener", listener)
         with self._lock:
             self._listeners = (*self._listeners, listener)
 
@@ -335,6 +339,11 @@ def _find(groups: tuple[_Group, ...], key: Hashable) -> _Group | None:
         if group.key is key or group.key == key:
             return group
     return None
+
+
+def _check_function(field: str, given: object) -> None:
+    if not callable(given):
+        raise InvalidTypeError(field, given, "a function")
 
 
 def _who(ref: ActorRef[Any] | None) -> ActorRef[Any]:

@@ -328,6 +328,8 @@ class Names:
     def when_registered(self, name: Hashable, callback: Callable[[ActorRef[Any]], None]) -> Callable[[], None]:
         """Call back once when somebody has the name; see `Registry.when_registered()` (REG-15)."""
         checked_name(name)
+        if not callable(callback):
+            raise InvalidTypeError("callback", callback, "a function of a ref")
         with self._lock:
             held = self._held.get(name)
             if held is None:

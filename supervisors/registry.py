@@ -128,6 +128,8 @@ class Registry:
         checked_name(name)
         if isinstance(name, Via):
             raise InvalidTypeError("name", name, "a name of this registry")
+        if not callable(callback):
+            raise InvalidTypeError("callback", callback, "a function of a ref")
         with self._lock:
             owner = self._names.get(name)
             if owner is None:

@@ -47,6 +47,7 @@ from supervisors.callbacks import BadReturnError, Throw, UnaskedRefusalError, Un
 from supervisors.errors import Exit, IgnoreStart, Refusal
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, perform
 from supervisors.runtime.signals import Exited
+from supervisors.timers.service import SECONDS_MAX
 
 if TYPE_CHECKING:
     from supervisors.runtime.cell import Reply as OwedReply
@@ -306,7 +307,7 @@ class Server(Behaviour):
             self._actor_ref.put_first(_ContinueNow(then.content))
         elif then is HIBERNATE:
             return
-        elif isinstance(then, (int, float)) and not isinstance(then, bool) and then >= 0:
+        elif _is_wait(then):
             self._wait(then)
         else:
             raise BadReturnError(result, "then: seconds, Continue(content), HIBERNATE or None")
@@ -365,3 +366,10 @@ class Server(Behaviour):
         EndNow: _on_end,
         StopRequest: _on_end,
     }
+
+
+def _is_wait(then: object) -> bool:
+    """Tell whether this is a time-out: seconds that a timer can wait, or infinity."""
+    if isinstance(then, bool) or not isinstance(then, (int, float)):
+        return False
+    return 0 <= then <= SECONDS_MAX or then == math.inf

@@ -54,7 +54,11 @@ class Applications:
     ) -> None:
         if on_failure is not None and not callable(on_failure):
             raise InvalidTypeError("on_failure", on_failure, "a function; None")
-        self._config = {name: dict(settings) for name, settings in (config or {}).items()}
+        if not hasattr(system, "scheduler"):
+            raise InvalidTypeError("system", system, "an ActorSystem")
+        if not isinstance(known, Iterable):
+            raise InvalidTypeError("known", known, "applications, one after the other")
+        self._config = _checked_config(config)
         self._known: dict[str, Application] = {}
         self._env: dict[tuple[str, str], Any] = {}
         self._code = ExitCode(system.scheduler)
@@ -142,11 +146,13 @@ class Applications:
 
     def get_env(self, name: str, key: str, default: Any = None) -> Any:
         """Return a setting of an application, or the default (APP-8). Never blocks."""
-        return self._env.get((name, key), default)
+        if not isinstance(name, str):
+            raise InvalidTypeError("name", name, "the name of an application")
+        return self._env.get((name, _checked_key(key)), default)
 
     def set_env(self, name: str, key: str, value: Any) -> None:
         """Change a setting for all who look from now on."""
-        self._env[self._checked(name), key] = value
+        self._env[self._checked(name), _checked_key(key)] = value
 
     def _checked(self, name: str) -> str:
         if not isinstance(name, str) or name not in self._known:
@@ -155,6 +161,20 @@ class Applications:
 
     def __repr__(self) -> str:
         return f"<Applications {', '.join(self._known)}>"
+
+
+def _checked_config(config: object) -> dict[str, dict[str, Any]]:
+    if config is None:
+        return {}
+    if not isinstance(config, Mapping) or not all(isinstance(settings, Mapping) for settings in config.values()):
+        raise InvalidTypeError("config", config, "a mapping of names of applications to mappings of settings; None")
+    return {name: dict(settings) for name, settings in config.items()}
+
+
+def _checked_key(key: object) -> str:
+    if not isinstance(key, str):
+        raise InvalidTypeError("key", key, "the name of a setting")
+    return key
 
 
 def _checked_type(kind: object) -> str:

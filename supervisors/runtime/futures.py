@@ -13,7 +13,7 @@ import logging
 import queue
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import pykka
 
@@ -34,6 +34,9 @@ __all__ = ["ScheduledFuture", "checked_timeout", "forget_waits", "refuse_cycle",
 logger = logging.getLogger("supervisors.futures")
 
 T = TypeVar("T")
+
+ENDLESS: Final = 1e300
+"""Seconds from which on a wait is one without end."""
 
 waits_lock = threading.Lock()
 """Guards who waits for whom while a new edge is added and its cycle looked for."""
@@ -305,7 +308,10 @@ def checked_timeout(timeout: object) -> float | None:
         raise InvalidTypeError("timeout", timeout, "seconds as a number, or None")
     if timeout != timeout:  # noqa: PLR0124 - only NaN is not equal to itself
         raise InvalidArgumentError("timeout", timeout, "seconds as a number, or None")
-    return max(float(timeout), 0.0)
+    if timeout <= 0:
+        return 0.0
+    # Infinity is what None is, and so is a whole number that does not fit into a float.
+    return float(timeout) if timeout < ENDLESS else None
 
 
 def forget_waits() -> None:

@@ -26,6 +26,7 @@ from typing import Any, Final, TypeAlias, final
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, Refusal, SupervisorsError
 from supervisors.statem.events import CALL, ENTER, STATE_TIMEOUT, TIMEOUT, AnyEventType, EventType, Named, TimeoutKind
+from supervisors.timers.service import SECONDS_MAX
 
 __all__ = [
     "Action",
@@ -207,6 +208,9 @@ Action: TypeAlias = (
 # Written here, because a union in an `isinstance` is built anew at every call.
 _EVENT_TYPES: Final = (EventType, Named)
 _NUMBERS: Final = (int, float)
+
+_READING_MAX: Final = 1e15
+"""The largest reading of the monotonic clock that means anything, seconds; so small that it can be added to."""
 _POSTPONE: Final = {flag: Postpone(flag) for flag in (None, True, False)}
 _HIBERNATE: Final = {flag: Hibernate(flag) for flag in (True, False)}
 _POP: Final = PopCallbackModule()
@@ -363,15 +367,17 @@ def pop_callback_module() -> PopCallbackModule:
 
 def _checked_seconds(seconds: float, absolute: bool) -> float:
     """Return the time as given, or raise what is wrong with it (STM-35)."""
-    if type(seconds) is float and seconds >= 0.0 and absolute is False:  # what nearly everybody gives
+    if type(seconds) is float and 0.0 <= seconds <= SECONDS_MAX and absolute is False:  # what nearly everybody gives
         return seconds
     if not isinstance(absolute, bool):
         raise InvalidTypeError("absolute", absolute, "True or False")
     if isinstance(seconds, bool) or not isinstance(seconds, _NUMBERS):
         raise InvalidTypeError("seconds", seconds, "a number")
     # A reading of the monotonic clock may be negative: its zero means nothing.
-    if math.isnan(seconds) or (seconds < 0 and not absolute) or seconds == -math.inf:
-        raise InvalidArgumentError("seconds", seconds, "0 or more, or infinity")
+    least, most = (-_READING_MAX, _READING_MAX) if absolute else (0.0, SECONDS_MAX)
+    if not least <= seconds <= most and seconds != math.inf:
+        allowed = "a reading of the clock, or infinity" if absolute else "0 to a hundred years, or infinity"
+        raise InvalidArgumentError("seconds", seconds, allowed)
     return seconds
 
 

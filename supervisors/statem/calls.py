@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final, overload
 
 from supervisors import behaviour
 from supervisors.addressee import Addressee, ref_of
+from supervisors.errors import InvalidTypeError
 from supervisors.typed import Request
 
 if TYPE_CHECKING:
@@ -92,7 +93,10 @@ def replace_state(
     Raises:
         ActorDeadError: it was not there, or has ended before it replied.
         WrongActorError: it is no state machine.
+        InvalidTypeError: the change is no function.
     """
+    if not callable(change):
+        raise InvalidTypeError("change", change, "a function of state and data that returns both")
     seen: tuple[Any, Any] = _machine(machine, system).ask(StateRequest(change), timeout=timeout)
     return seen
 

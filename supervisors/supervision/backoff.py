@@ -10,14 +10,17 @@ Time and chance come in as arguments.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 from supervisors.errors import InvalidArgumentError
+from supervisors.timers.service import SECONDS_MAX
 
-__all__ = ["Backoff", "RestartDelays"]
+__all__ = ["FACTOR_MAX", "Backoff", "RestartDelays"]
+
+FACTOR_MAX: Final = 1_000_000.0
+"""The largest factor of a backoff; the second wait is the longest one by then."""
 
 
 @final
@@ -46,15 +49,17 @@ class Backoff:
 
     def __post_init__(self) -> None:
         """Validate the fields and turn numbers into floats."""
-        self._check("min_seconds", lambda value: 0 < value < math.inf, "seconds, more than 0")
+        self._check("min_seconds", lambda value: 0 < value <= SECONDS_MAX, "seconds, more than 0, to a hundred years")
         self._check(
-            "max_seconds", lambda value: self.min_seconds <= value < math.inf, "seconds, not less than min_seconds"
+            "max_seconds",
+            lambda value: self.min_seconds <= value <= SECONDS_MAX,
+            "seconds, min_seconds to a hundred years",
         )
-        self._check("factor", lambda value: 1 <= value < math.inf, "a number, 1 or more")
+        self._check("factor", lambda value: 1 <= value <= FACTOR_MAX, "a number, 1 to 1,000,000")
         self._check("jitter", lambda value: 0 <= value <= 1, "a number, 0 to 1")
         if self.reset_after is None:
             object.__setattr__(self, "reset_after", self.max_seconds)
-        self._check("reset_after", lambda value: 0 <= value < math.inf, "seconds, 0 or more; None")
+        self._check("reset_after", lambda value: 0 <= value <= SECONDS_MAX, "seconds, 0 to a hundred years; None")
 
     def delay(self, restarts: int, draw: float) -> float:
         """Return how many seconds to wait.

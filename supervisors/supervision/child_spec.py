@@ -8,13 +8,13 @@ OTP's error term in `why` for programs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal, final, get_args
 
 from supervisors.errors import InvalidArgumentError, Refusal
+from supervisors.timers.service import SECONDS_MAX
 
 __all__ = [
     "AutoShutdown",
@@ -283,10 +283,13 @@ def validate_shutdown(shutdown: object) -> ShutdownBudget:
     """Return the shutdown value; numbers become float seconds."""
     if isinstance(shutdown, str) and shutdown in ("infinity", "brutal_kill"):
         return shutdown  # type: ignore[return-value]  # it is one of the literals
-    if isinstance(shutdown, (int, float)) and not isinstance(shutdown, bool) and 0 <= shutdown < math.inf:
+    if isinstance(shutdown, (int, float)) and not isinstance(shutdown, bool) and 0 <= shutdown <= SECONDS_MAX:
         return float(shutdown)
     raise InvalidChildSpec(
-        "shutdown", shutdown, "seconds, 0 or more; 'infinity'; 'brutal_kill'", ("invalid_shutdown", shutdown)
+        "shutdown",
+        shutdown,
+        "seconds, 0 to a hundred years; 'infinity'; 'brutal_kill'",
+        ("invalid_shutdown", shutdown),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, final, get_args
@@ -11,6 +10,7 @@ from supervisors.errors import InvalidArgumentError
 from supervisors.supervision.backoff import Backoff
 from supervisors.supervision.child_spec import AutoShutdown
 from supervisors.supervision.reports import ErrorReport
+from supervisors.timers.service import SECONDS_MAX
 
 __all__ = [
     "DynamicFlags",
@@ -156,9 +156,11 @@ def validate_max_restarts(max_restarts: object) -> int:
 
 def validate_max_seconds(max_seconds: object) -> float:
     """Return the length of the restart window as float seconds, more than 0."""
-    if isinstance(max_seconds, (int, float)) and not isinstance(max_seconds, bool) and 0 < max_seconds < math.inf:
+    if isinstance(max_seconds, (int, float)) and not isinstance(max_seconds, bool) and 0 < max_seconds <= SECONDS_MAX:
         return float(max_seconds)
-    raise InvalidFlags("max_seconds", max_seconds, "seconds, more than 0", ("invalid_period", max_seconds))
+    raise InvalidFlags(
+        "max_seconds", max_seconds, "seconds, more than 0, to a hundred years", ("invalid_period", max_seconds)
+    )
 
 
 def validate_auto_shutdown(auto_shutdown: object) -> AutoShutdown:

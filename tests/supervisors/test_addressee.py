@@ -271,3 +271,10 @@ def test_dynamic_supervisors_take_children_by_name(system):
     system.start(DynamicSupervisor, name="n")
     assert start_child("n", ChildSpec("any", Echo), system=system).ref.is_alive()
     assert count_children("n", system=system).active == 1
+
+
+def test_srv_27_a_change_that_is_no_function_is_refused_and_the_machine_lives(system):
+    ref = machine(system)
+    with pytest.raises(InvalidTypeError, match="change"):
+        statem.replace_state(ref, "b")
+    assert statem.get_state(ref) == ("a", 0)

@@ -176,7 +176,7 @@ def test_srv_10_any_other_return_from_a_cast_ends_the_server(system, value):
     assert isinstance(ref.exit_reason.error, BadReturnError)
 
 
-@pytest.mark.parametrize("then", ["soon", -1, math.nan, True, -math.inf, [1]])
+@pytest.mark.parametrize("then", ["soon", -1, math.nan, True, -math.inf, [1], 1e300, 10**400])
 @pytest.mark.parametrize("make", [NoReply, lambda then: Reply(1, then)])
 def test_srv_10_what_comes_next_must_be_something_that_can(system, make, then):
     ref = system.start(Log, call=returning(make(then)))

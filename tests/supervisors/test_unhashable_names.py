@@ -78,3 +78,27 @@ def test_what_is_no_watch_cannot_be_ended():
 def test_several_names_come_as_a_mapping(system):
     with pytest.raises(InvalidTypeError, match="values: a list"):
         Names().register_all(["a"], system.start(Echo))
+
+
+def test_whom_to_call_back_is_a_function(system):
+    for registry in (Names(), system.registry):
+        with pytest.raises(InvalidTypeError, match="callback"):
+            registry.when_registered("n", None)
+
+
+def test_what_groups_call_is_a_function(system):
+    groups = Groups()
+    ref = system.start(Echo)
+    with pytest.raises(InvalidTypeError, match="wanted"):
+        groups.select(None)
+    with pytest.raises(InvalidTypeError, match="function"):
+        groups.dispatch("n", None)
+    with pytest.raises(InvalidTypeError, match="function"):
+        groups.update("n", None, ref=ref)
+    with pytest.raises(InvalidTypeError, match="listener"):
+        groups.listen(None)
+
+
+def test_changes_of_a_counter_come_one_after_the_other(system):
+    with pytest.raises(InvalidTypeError, match="changes"):
+        Counters().update_all("n", None, ref=system.start(Echo))

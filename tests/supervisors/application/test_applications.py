@@ -503,3 +503,26 @@ def test_a_start_that_fails_leaves_the_code_of_the_run_before(system, house):
 def test_a_wait_that_is_no_time_is_refused(system, timeout):
     with pytest.raises((InvalidArgumentError, InvalidTypeError), match="timeout"):
         Applications(system).wait(timeout)
+
+
+def test_applications_live_in_a_system():
+    with pytest.raises(InvalidTypeError, match="system"):
+        Applications(None)
+
+
+@pytest.mark.parametrize("given", [{"known": 5}, {"config": True}, {"config": {"a": 5}}])
+def test_what_applications_are_made_of_is_looked_at(system, given):
+    with pytest.raises(InvalidTypeError, match=next(iter(given))):
+        Applications(system, **given)
+    assert system.actors() == []
+
+
+def test_app_8_a_setting_has_a_name(system, house):
+    made = Applications(system, [house.application("a")])
+    with pytest.raises(InvalidTypeError, match="key"):
+        made.get_env("a", [])
+    with pytest.raises(InvalidTypeError, match="name"):
+        made.get_env([], "key")
+    with pytest.raises(InvalidTypeError, match="key"):
+        made.set_env("a", [], 1)
+    assert made.get_env("unknown", "key", "default") == "default"

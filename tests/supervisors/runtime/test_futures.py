@@ -8,6 +8,7 @@ import pykka
 import pytest
 
 from supervisors import ActorSystem, AskTimeoutError, ScheduledFuture
+from supervisors.runtime.futures import checked_timeout
 from tests.supervisors.actors import Doer, Echo, SharedDoer, SharedEcho
 
 
@@ -272,3 +273,13 @@ def test_a_turn_that_waits_for_a_foreign_future_lets_go_of_what_it_has_sent():
 
 async def _await(future):
     return await future
+
+
+@pytest.mark.parametrize(("given", "seconds"), [(0, 0.0), (-1, 0.0), (-(10**400), 0.0), (2, 2.0), (0.5, 0.5)])
+def test_a_time_to_wait_is_seconds_of_at_least_none(given, seconds):
+    assert checked_timeout(given) == seconds
+
+
+@pytest.mark.parametrize("given", [None, float("inf"), 1e300, 10**400])
+def test_a_wait_that_nobody_lives_to_see_the_end_of_is_one_without_end(given):
+    assert checked_timeout(given) is None

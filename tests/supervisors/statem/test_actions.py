@@ -26,7 +26,7 @@ STARTERS = [event_timeout, state_timeout, lambda *args, **kwargs: named_timeout(
 
 
 @pytest.mark.parametrize("start", STARTERS)
-@pytest.mark.parametrize("seconds", [-1, -0.001, math.nan, -math.inf])
+@pytest.mark.parametrize("seconds", [-1, -0.001, math.nan, -math.inf, 1e300, 10**400, -(10**400)])
 def test_stm_35_a_time_that_cannot_be_is_refused(start, seconds):
     with pytest.raises(InvalidArgumentError) as caught:
         start(seconds)
@@ -56,6 +56,12 @@ def test_stm_35_an_unknown_option_is_refused(start):
 @pytest.mark.parametrize("seconds", [0, 0.0, 3, 2.5, math.inf])
 def test_a_time_is_taken_as_given(seconds):
     assert state_timeout(seconds, "content") == StartTimeout(STATE_TIMEOUT, seconds, "content", False)
+
+
+@pytest.mark.parametrize("reading", [math.nan, -math.inf, 1e300, 10**400, -(10**400)])
+def test_stm_34_a_point_in_time_is_one_that_the_clock_can_show(reading):
+    with pytest.raises(InvalidArgumentError, match="a reading of the clock"):
+        state_timeout(reading, absolute=True)
 
 
 def test_stm_34_a_point_in_time_may_be_negative():

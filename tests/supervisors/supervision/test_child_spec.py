@@ -64,6 +64,8 @@ def test_spec_4_a_given_shutdown_wins_over_the_default():
         ("shutdown", "soon", "invalid_shutdown"),
         ("shutdown", True, "invalid_shutdown"),
         ("shutdown", math.inf, "invalid_shutdown"),
+        ("shutdown", 1e300, "invalid_shutdown"),
+        ("shutdown", 10**400, "invalid_shutdown"),
         ("shutdown", None, "invalid_shutdown"),
         ("modules", "dy", "invalid_modules"),
         ("modules", 5, "invalid_modules"),

@@ -38,6 +38,7 @@ def test_spec_1_unknown_keys_are_ignored():
         ("max_seconds", "long", "invalid_period"),
         ("max_seconds", True, "invalid_period"),
         ("max_seconds", math.inf, "invalid_period"),
+        ("max_seconds", 10**400, "invalid_period"),
         ("auto_shutdown", True, "invalid_auto_shutdown"),
         ("auto_shutdown", "sometimes", "invalid_auto_shutdown"),
     ],
