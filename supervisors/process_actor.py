@@ -26,7 +26,7 @@ from supervisors.runtime.outcomes import StartError
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-__all__ = ["ProcessActor", "ProcessEnded", "RemoteError", "RemoteRefusal"]
+__all__ = ["ProcessActor", "ProcessEnded", "RemoteError", "RemoteRefusal", "memory_kills"]
 
 STOP_SECONDS: Final = 5.0
 """Seconds that the process has for its actor's cleanup before it is killed."""
@@ -91,7 +91,7 @@ class ProcessActor(Actor):
         self._process: subprocess.Popen[bytes] | None = None
         self._frames: Frames | None = None
         self._expected = False
-        self._killed_before = _memory_kills()
+        self._killed_before = memory_kills()
 
     @property
     def pid(self) -> int | None:
@@ -194,7 +194,7 @@ class ProcessActor(Actor):
             code = process.wait()
         if code >= 0:
             return ProcessEnded(code, None)
-        memory = -code == signal.SIGKILL and _memory_kills() > self._killed_before
+        memory = -code == signal.SIGKILL and memory_kills() > self._killed_before
         return ProcessEnded(None, signal.Signals(-code).name, memory)
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
@@ -204,7 +204,7 @@ class ProcessActor(Actor):
             self.actor_ref.exit(self._why())
 
 
-def _memory_kills() -> int:
+def memory_kills() -> int:
     """Return how often the kernel has killed a process of this group for want of memory."""
     try:
         lines = Path("/sys/fs/cgroup/memory.events").read_text(encoding="ascii").splitlines()

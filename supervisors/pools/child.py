@@ -19,6 +19,7 @@ import struct
 import sys
 import traceback
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any, Final
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "FRAME",
     "RAISED",
     "RESET",
+    "RESET_FAILED",
     "RUN",
     "SETUP",
     "SETUP_FAILED",
@@ -131,8 +133,6 @@ class _Child:
     """The loop of a worker process."""
 
     def __init__(self, tasks: int, answers: int, mark: int) -> None:
-        from time import perf_counter  # noqa: PLC0415 - see clock(); the package's clock would cost an import
-
         self._tasks = tasks
         self._answers = answers
         self._mark = memoryview(mmap.mmap(mark, mmap.PAGESIZE)).cast("Q")
@@ -142,7 +142,7 @@ class _Child:
         self._handler: Handler | None = None
         self._result_bytes_max = 1 << 31
         self._main_path: dict[str, Any] = {}
-        self._main_is_ready = False
+        self._main_is_ready = False  # only once tasks or the worker come from it
 
     def serve(self) -> None:
         while True:
@@ -152,7 +152,8 @@ class _Child:
             elif kind == RESET:
                 self._reset()
             elif kind == SETUP:
-                self._setup(body)
+                if not self._setup(body):
+                    break
             else:
                 break
         if self._handler is not None:
@@ -186,30 +187,25 @@ class _Child:
         while left:
             left = left[os.write(self._answers, left) :]
 
-    def _setup(self, body: bytes) -> None:
+    def _setup(self, body: bytes) -> bool:
+        """Come up; False: it failed, and the parent was told."""
+        facts = pickle.loads(body)  # noqa: S301 - from our own parent
+        sys.path[:] = facts["path"]
+        sys.argv[:] = facts["argv"]
+        self._main_path = facts["main"]
+        self._result_bytes_max = facts["result_bytes_max"]
         try:
-            facts = pickle.loads(body)  # noqa: S301 - from our own parent
-            sys.path[:] = facts["path"]
-            sys.argv[:] = facts["argv"]
-            self._main_path = facts["main"]
-            self._result_bytes_max = facts["result_bytes_max"]
+            worker = self._load(facts["worker"])
             if facts["warm_up"]:
-                self._load(facts["worker"])
-                return
-            self._handler = Handler(self._load(facts["worker"]))
+                return True  # what can be prepared without touching anything is
+            self._handler = Handler(worker)
             self._handler.setup()
         except BaseException as error:  # noqa: BLE001 - the parent is told, whatever it is
-            if not isinstance(error, Exception) or not self._is_warming(body):
+            if not facts["warm_up"]:
                 self._answer(SETUP_FAILED, 0, 0.0, _told(error))
-            return
+            return bool(facts["warm_up"])  # it will fail again when it counts, and be told then
         self._answer(UP, 0, 0.0, b"")
-
-    @staticmethod
-    def _is_warming(body: bytes) -> bool:
-        try:
-            return bool(pickle.loads(body)["warm_up"])  # noqa: S301 - from our own parent
-        except Exception:  # noqa: BLE001 - then it is no warm-up
-            return False
+        return True
 
     def _reset(self) -> None:
         try:

@@ -52,6 +52,10 @@ class Workers(Protocol):
         """End everything that is left, now; the pool's actor has ended."""
         ...
 
+    def join(self, timeout: float) -> bool:
+        """After `close()`, wait so many seconds until nothing is left; False if something is. May block."""
+        ...
+
 
 class PoolWorker:
     """A worker with a state of its own; subclassing this is a convenience, any class with `handle` will do.

@@ -61,6 +61,10 @@ class InlineWorkers:
     def close(self) -> None:
         self._handlers.clear()
 
+    def join(self, timeout: float) -> bool:
+        """Return True: there is nothing to wait for."""
+        return True
+
     def _later(self, act: Callable[..., None], *args: Any) -> None:
         self._door.outbox.append(functools.partial(act, *args))
 

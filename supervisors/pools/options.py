@@ -167,6 +167,9 @@ class PoolOptions:
         start_timeout: seconds that a worker has to come up.
         stop_timeout: seconds that a worker has to end in order before it is killed.
         prefetch_max: tasks that one worker may hold; the kind of worker decides.
+        warm_spares: of a process pool: processes that are started ahead of need.
+        result_bytes_max: of a process pool: what one result may hold; beyond, its
+            task fails with `TransportError`.
         on_owner_death: what happens to a worker whose borrower has died:
             `"return"` (POOL-5) or `"replace"` (NPOOL-6).
     """
@@ -187,6 +190,8 @@ class PoolOptions:
     start_timeout: float = 60.0
     stop_timeout: float = 5.0
     prefetch_max: int = 1
+    warm_spares: int = 1
+    result_bytes_max: int = 256 * 1024 * 1024
     on_owner_death: Literal["return", "replace"] = "return"
 
     def __post_init__(self) -> None:
@@ -212,6 +217,8 @@ class PoolOptions:
         checked_whole("poison_after", self.poison_after, 1, 1_000_000)
         checked_whole("start_failures_max", self.start_failures_max, 1, 1_000_000)
         checked_whole("prefetch_max", self.prefetch_max, 1, 4096)
+        checked_whole("warm_spares", self.warm_spares, 0, 64)
+        checked_whole("result_bytes_max", self.result_bytes_max, 1, 1 << 31)
         _choice("on_owner_death", self.on_owner_death, ("return", "replace"))
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, Self, final
 
 from supervisors.clock import VirtualClock
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
+from supervisors.pools import child
 from supervisors.pools.contract import Payload, Workers
 from supervisors.pools.door import Courier, Door, here
 from supervisors.pools.effects import Note
@@ -26,6 +27,7 @@ from supervisors.pools.options import (
     checked_whole,
 )
 from supervisors.pools.performer import GivenBack, PoolActor, Question
+from supervisors.pools.process_workers import ProcessWorkers, pack, unpack
 from supervisors.pools.records import WAITING, Task
 from supervisors.pools.stream import LandingFuture, Results
 from supervisors.pools.tally import PoolStatistics
@@ -39,9 +41,12 @@ __all__ = ["KINDS", "PoolReport", "ReturnedTask", "WorkerPool"]
 
 logger = logging.getLogger("supervisors.pools")
 
-KINDS: Final = ("inline", "thread")
+KINDS: Final = ("inline", "thread", "process")
 
-Kind = Literal["inline", "thread"]
+Kind = Literal["inline", "thread", "process"]
+
+PREFETCH_MAX: Final = 64
+"""Tiny tasks that one process may hold, unless it is told otherwise."""
 
 WINDOW_MAX: Final = 1024
 """Tasks that a `map()` has under way at one time, unless it is told otherwise."""
@@ -97,7 +102,9 @@ class WorkerPool:
             `setup`, `reset` and `teardown` (see `PoolWorker`), of which each worker
             makes its own instance; None: each task brings its function along.
         size: workers to keep up.
-        kind: `"thread"` (default): threads of this process. `"inline"`: no threads;
+        kind: `"thread"` (default): threads of this process. `"process"`: processes, which
+            can be killed; tasks and results travel by `pickle`, and the worker is found
+            by its module and name. `"inline"`: no threads;
             tasks run on the thread that submits them. For tests and virtual time.
         system: the actor system to live in; None: one of its own, which ends with it.
         name: the name of the pool's actor in that system, and prefix of thread names.
@@ -140,6 +147,13 @@ class WorkerPool:
         if name is not None and (not isinstance(name, str) or not name):
             raise InvalidTypeError("name", name, "a text, or None")
         self.kind = kind
+        if kind == "process":
+            if child.PREPARING[0]:
+                raise UsageError(
+                    "this program is just being imported by a worker process: make the pool in a function, "
+                    'or under `if __name__ == "__main__":`'
+                )
+            options.setdefault("prefetch_max", PREFETCH_MAX)
         self.options = PoolOptions(size=size, **self._own_options(options))
         self.drain_timeout = checked_seconds("drain_timeout", drain_timeout)
         self.name = name if name is not None else f"supervisors-pool-{next(_numbers)}"
@@ -188,6 +202,8 @@ class WorkerPool:
         workers: Workers
         if self.kind == "inline":
             workers = InlineWorkers(self._worker, self._door, clock)
+        elif self.kind == "process":
+            workers = ProcessWorkers(self._worker, self._door, clock, self.options, self.name)
         else:
             workers = ThreadWorkers(self._worker, self._door, clock, self.name)
         self._workers = workers
@@ -304,8 +320,8 @@ class WorkerPool:
 
     def quarantined(self) -> list[Payload]:
         """Return the work of tasks that have killed too many workers, the last hundred."""
-        tasks: list[Payload] = self._door.ask(Question(lambda engine: [task.payload for task in engine.quarantine]))
-        return tasks
+        payloads = self._door.ask(Question(lambda engine: [task.payload for task in engine.quarantine]))
+        return [self._unpacked(payload) for payload in payloads]
 
     def resize(self, size: int, max_overflow: int | None = None) -> None:
         """Have another number of workers from now on; those too many end when they have drained.
@@ -365,6 +381,8 @@ class WorkerPool:
         self._ref.kill()
         self._ended.settle(2.0)
         self._door.deliver(nested=True)
+        if self._workers is not None:
+            self._workers.join(2.0)
         if self._door.courier is not None:
             self._door.courier.stop(block=False)
         if self._owns_system:
@@ -439,7 +457,12 @@ class WorkerPool:
     ) -> PoolFuture[Any]:
         door = self._door
         future: PoolFuture[Any] = PoolFuture(door) if landed is None else LandingFuture(door, landed)
-        task = future.task = Task(self._packed(payload, options), future, **options)
+        packed: Any = payload
+        if self.kind == "process":
+            packed = pack(payload)
+            if not options["size_bytes"]:
+                options = {**options, "size_bytes": len(packed)}
+        task = future.task = Task(packed, future, **options)
         backlog = self.options.backlog
         patience = backlog.patience if backlog.policy == "block" else 0.0
         if patience:
@@ -453,11 +476,6 @@ class WorkerPool:
         if future.refusal is not None:
             raise future.refusal
         return future
-
-    def _packed(self, payload: Payload, options: dict[str, Any]) -> Any:
-        """Return the payload as the workers want it."""
-        del options
-        return payload
 
     def _wait_for_room(self, future: PoolFuture[Any], patience: float) -> None:
         gate, door = future.gate, self._door
@@ -541,7 +559,7 @@ class WorkerPool:
 
     def _unpacked(self, packed: Any) -> Payload:
         """Return the payload as it was submitted."""
-        payload: Payload = packed
+        payload: Payload = unpack(packed) if self.kind == "process" else packed
         return payload
 
 

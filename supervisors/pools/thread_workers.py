@@ -101,6 +101,10 @@ class ThreadWorkers:
                 member.abandoned = True
             member.inbox.put(_STOP)
 
+    def join(self, timeout: float) -> bool:
+        """Return whether all threads are done; one that is left alone is not waited for."""
+        return not self.left_alone
+
     def _claim(self, member: _Member, task: Task | None) -> bool:
         """Note what the thread is at; False: it was killed, so it must not begin.
 

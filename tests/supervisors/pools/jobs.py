@@ -1,4 +1,4 @@
-"""What the workers of the tests do. Importable, so that processes can do it too."""
+"""What the workers of the tests do. Importable, and quick to import, so that processes can do it too."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import sys
 import threading
 from pathlib import Path
 from typing import ClassVar
-
-from supervisors.pools import PoolWorker
 
 
 def same(value):
@@ -111,7 +109,7 @@ class Unreadable:
         return fail, ("cannot be read",)
 
 
-class Counter(PoolWorker):
+class Counter:
     """Counts what it has done, and notes its hooks in a list or a file."""
 
     log: ClassVar[list] = []

@@ -1,0 +1,589 @@
+"""Workers that are processes: killable, replaced from a warm spare, and never without an heir to their tasks.
+
+One thread for a pool starts the processes, reads what they answer and waits for their
+ends. Whoever performs the pool's decisions writes to them directly, without blocking;
+what a full pipe does not take, the thread writes later.
+
+The thread matters for the end too: on Linux the kernel kills a worker process when the
+*thread* that started it dies, so also when this process is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import mmap
+import os
+import pickle
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, final
+
+from supervisors.clock import Clock
+from supervisors.exits import NORMAL, Crashed
+from supervisors.pools import child
+from supervisors.pools.contract import Payload
+from supervisors.pools.door import Door
+from supervisors.pools.errors import RemoteTaskError, TransportError
+from supervisors.pools.inputs import Down, Finished, Input, Measured, StartFailed, Up
+from supervisors.pools.options import PoolOptions
+from supervisors.pools.performer import Batch
+from supervisors.pools.records import Task
+from supervisors.process_actor import ProcessEnded, memory_kills
+
+__all__ = ["TASK_BYTES_MAX", "ProcessWorkers", "pack", "unpack"]
+
+logger = logging.getLogger("supervisors.pools")
+
+TASK_BYTES_MAX: Final = 1 << 31
+"""What one task may hold, bytes."""
+
+READ_BYTES: Final = 1 << 18
+
+RSS_SECONDS: Final = 0.5
+"""How often the memory of the processes is looked at, where that decides anything."""
+
+STOPPED_SECONDS: Final = 0.001
+"""How often it is looked whether a process has stopped that is to be looked at."""
+
+STOPPED_TRIES: Final = 1000
+
+
+def pack(payload: Payload) -> bytes:
+    """Return a task as it travels.
+
+    Raises:
+        TransportError: it cannot be pickled, or is too large.
+    """
+    try:
+        packed = pickle.dumps(payload, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        raise TransportError("task", f"{type(error).__name__}: {error}") from error
+    if len(packed) > TASK_BYTES_MAX:
+        raise TransportError("task", f"it has {len(packed)} bytes, more than {TASK_BYTES_MAX}")
+    return packed
+
+
+def unpack(packed: bytes) -> Payload:
+    """Return what `pack()` was given, or what equals it."""
+    payload: Payload = pickle.loads(packed)  # noqa: S301 - our own submitter has pickled it
+    return payload
+
+
+@final
+class _Process:
+    """One worker process, or a spare."""
+
+    __slots__ = (
+        "answers",
+        "batch",
+        "buffer",
+        "doom",
+        "in_flight",
+        "is_asked_to_stop",
+        "is_up",
+        "lock",
+        "mark",
+        "memory",
+        "outgoing",
+        "pidfd",
+        "popen",
+        "reason",
+        "tasks",
+        "tries",
+        "worker",
+    )
+
+    def __init__(self, popen: subprocess.Popen[bytes], tasks: int, answers: int, memory: mmap.mmap) -> None:
+        self.popen = popen
+        self.tasks = tasks  # the pipe to it
+        self.answers = answers  # the pipe from it
+        self.memory = memory
+        self.mark = memoryview(memory).cast("Q")
+        self.pidfd = -1
+        self.worker: int | None = None  # None: it is a spare, or nobody wants to hear of it any more
+        self.is_up = False
+        self.is_asked_to_stop = False
+        self.reason: object = None  # said before it ended
+        self.in_flight: dict[int, Task] = {}
+        self.batch: list[bytes] = []  # frames of this turn of the pool
+        self.lock = threading.Lock()  # guards `outgoing`, and the order of writes
+        self.outgoing = bytearray()  # what the pipe has not taken yet
+        self.buffer = bytearray()  # what was read and is not a whole frame yet
+        self.doom: Task | None = None  # for whose sake it is to be killed, while it is looked at
+        self.tries = 0
+
+
+@final
+class ProcessWorkers:
+    """Runs tasks in processes.
+
+    Args:
+        worker: what the pool was given; importable by its module and name.
+        door: of the pool.
+        clock: decides when memory is looked at.
+        options: `warm_spares`, `result_bytes_max`, `prefetch_max`, `recycle`.
+        name: of the thread.
+
+    Raises:
+        TransportError: the worker cannot travel to another process.
+    """
+
+    def __init__(
+        self, worker: Callable[..., Any] | None, door: Door, clock: Clock, options: PoolOptions, name: str
+    ) -> None:
+        self.prefetch_max = options.prefetch_max
+        self._door = door
+        self._now = clock.monotonic
+        self._spares_wanted = options.warm_spares
+        self._measures = options.recycle.rss_bytes is not None
+        self._facts = {
+            "path": list(sys.path),
+            "argv": list(sys.argv),
+            "main": _main_facts(),
+            "worker": pack_worker(worker),
+            "result_bytes_max": options.result_bytes_max,
+        }
+        self._by_worker: dict[int, _Process] = {}
+        self._dirty: list[_Process] = []
+        self._number = 0
+        self._commands: deque[Callable[[], None]] = deque()
+        self._processes: set[_Process] = set()  # this and all below: the thread's own
+        self._spares: deque[_Process] = deque()
+        self._judged: list[_Process] = []  # stopped, to see what they are at
+        self._events: list[Input] = []
+        self._memory_kills = memory_kills()
+        self._measure_at = 0.0
+        self._is_closed = False
+        self._selector = selectors.DefaultSelector()
+        self._wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(self._wake_reader, False)
+        os.set_blocking(self._wake_writer, False)
+        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._woken)
+        self._thread = threading.Thread(target=self._loop, name=f"{name}-processes", daemon=True)
+        self._thread.start()
+
+    # -- what the performer calls ------------------------------------------------
+
+    def start(self, worker: int) -> None:
+        self._command(lambda: self._start(worker))
+
+    def send(self, worker: int, task: Task) -> None:
+        process = self._by_worker.get(worker)
+        if process is None:
+            return  # it has ended, and the pool will hear of it
+        self._number = number = self._number + 1
+        process.in_flight[number] = task
+        self._put(process, child.FRAME.pack(child.RUN, number, len(task.payload)) + task.payload)
+
+    def flush(self) -> None:
+        dirty = self._dirty
+        if dirty:
+            self._dirty = []
+            for process in dirty:
+                self._write(process)
+
+    def reset(self, worker: int) -> None:
+        process = self._by_worker.get(worker)
+        if process is not None:
+            self._put(process, child.FRAME.pack(child.RESET, 0, 0))
+
+    def stop(self, worker: int) -> None:
+        # A worker that is not there yet is stopped by the thread, in order.
+        self._command(lambda: self._stop(worker))
+
+    def kill(self, worker: int, task: Task | None) -> None:
+        self._command(lambda: self._kill(worker, task))
+
+    def close(self) -> None:
+        self._command(self._close)
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the end of the thread; False when the time is up."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _put(self, process: _Process, frame: bytes) -> None:
+        if not process.batch:
+            self._dirty.append(process)
+        process.batch.append(frame)
+
+    def _write(self, process: _Process) -> None:
+        data = process.batch[0] if len(process.batch) == 1 else b"".join(process.batch)
+        process.batch = []
+        with process.lock:
+            if process.outgoing:
+                process.outgoing += data
+                return
+            written = _write_some(process.tasks, data)
+            if written == len(data):
+                return
+            process.outgoing += memoryview(data)[written:]
+        self._command(lambda: self._watch(process))
+
+    def _command(self, act: Callable[[], None]) -> None:
+        self._commands.append(act)
+        with contextlib.suppress(BlockingIOError, OSError):  # full: it will wake; closed: it has ended
+            os.write(self._wake_writer, b"\0")
+
+    # -- the thread -----------------------------------------------------------------
+
+    def _loop(self) -> None:
+        try:
+            while not (self._is_closed and not self._processes):
+                for key, mask in self._selector.select(self._timeout()):
+                    if mask:
+                        key.data()
+                while self._commands:
+                    self._commands.popleft()()
+                if self._judged:
+                    self._judge()
+                if self._measures:
+                    self._measure()
+                self._tell()
+                if not self._is_closed and len(self._spares) < self._spares_wanted and not self._commands:
+                    self._add_spare()
+        except BaseException:
+            logger.exception("the thread of a process pool has failed; its pool is ended")
+            for process in list(self._processes):
+                process.popen.kill()
+            if self._door.ref is not None:
+                self._door.ref.exit("processes_lost")
+        finally:
+            self._selector.close()
+            os.close(self._wake_reader)
+            os.close(self._wake_writer)
+
+    def _timeout(self) -> float | None:
+        if self._judged:
+            return STOPPED_SECONDS
+        if not self._is_closed and len(self._spares) < self._spares_wanted:
+            return 0.0
+        return RSS_SECONDS if self._measures else None
+
+    def _tell(self) -> None:
+        events = self._events
+        if events:
+            self._events = []
+            self._door.tell(Batch(events))
+
+    def _woken(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._wake_reader, 4096):
+                pass
+
+    # -- starting --------------------------------------------------------------------
+
+    def _start(self, worker: int) -> None:
+        if self._is_closed:
+            return
+        try:
+            process = self._spares.popleft() if self._spares else self._spawn()
+        except OSError as error:
+            self._events.append(StartFailed(worker, error))
+            return
+        process.worker = worker
+        self._by_worker[worker] = process
+        self._send_setup(process, warm_up=False)
+
+    def _add_spare(self) -> None:
+        try:
+            spare = self._spawn()
+        except OSError:
+            self._spares_wanted = 0  # whoever is needed is started without one
+            return
+        self._spares.append(spare)
+        self._send_setup(spare, warm_up=True)
+
+    def _send_setup(self, process: _Process, *, warm_up: bool) -> None:
+        body = pickle.dumps({**self._facts, "warm_up": warm_up}, pickle.HIGHEST_PROTOCOL)
+        data = child.FRAME.pack(child.SETUP, 0, len(body)) + body
+        with process.lock:
+            if not process.outgoing:
+                data = data[_write_some(process.tasks, data) :]
+            process.outgoing += data
+        if data:
+            self._watch(process)
+
+    def _spawn(self) -> _Process:
+        tasks_reader, tasks_writer = os.pipe()
+        answers_reader, answers_writer = os.pipe()
+        mark = _memory_file()
+        try:
+            memory = mmap.mmap(mark, mmap.PAGESIZE)
+            theirs = (tasks_reader, answers_writer, mark)
+            popen = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-P", child.__file__, *map(str, theirs), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=theirs,
+            )
+        except BaseException:
+            os.close(tasks_writer)
+            os.close(answers_reader)
+            raise
+        finally:
+            os.close(tasks_reader)
+            os.close(answers_writer)
+            os.close(mark)
+        os.set_blocking(tasks_writer, False)
+        os.set_blocking(answers_reader, False)
+        process = _Process(popen, tasks_writer, answers_reader, memory)
+        self._processes.add(process)
+        self._selector.register(answers_reader, selectors.EVENT_READ, lambda: self._read(process))
+        if hasattr(os, "pidfd_open"):
+            # The pipe alone would not do: what a worker has started may keep it open.
+            with contextlib.suppress(OSError):
+                process.pidfd = os.pidfd_open(popen.pid)
+                self._selector.register(process.pidfd, selectors.EVENT_READ, lambda: self._ended(process))
+        return process
+
+    # -- talking ------------------------------------------------------------------------
+
+    def _watch(self, process: _Process) -> None:
+        """Have the selector say when the pipe to a process takes more."""
+        if process not in self._processes:
+            return
+        with contextlib.suppress(KeyError):  # it is watched already
+            self._selector.get_key(process.tasks)
+            return
+        self._selector.register(process.tasks, selectors.EVENT_WRITE, lambda: self._write_more(process))
+
+    def _write_more(self, process: _Process) -> None:
+        with process.lock:
+            written = _write_some(process.tasks, process.outgoing)
+            del process.outgoing[:written]
+            if process.outgoing:
+                return
+        self._selector.unregister(process.tasks)
+
+    def _read(self, process: _Process) -> bool:
+        """Take in what a process has answered; False when there was nothing."""
+        try:
+            data = os.read(process.answers, READ_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(process.answers)
+            if process.pidfd < 0 and process in self._processes:
+                self._ended(process)
+            return False
+        buffer = process.buffer
+        buffer += data
+        position, end, head = 0, len(buffer), child.ANSWER.size
+        while end - position >= head:
+            kind, number, seconds, length = child.ANSWER.unpack_from(buffer, position)
+            if end - position - head < length:
+                break
+            position += head
+            body = bytes(buffer[position : position + length])
+            position += length
+            self._answered(process, kind, number, seconds, body)
+        del buffer[:position]
+        return True
+
+    def _answered(self, process: _Process, kind: int, number: int, seconds: float, body: bytes) -> None:
+        worker = process.worker
+        if kind == child.UP:
+            process.is_up = True
+            if worker is not None:
+                self._events.append(Up(worker))
+        elif kind == child.SETUP_FAILED:
+            if worker is not None:
+                self._forget(process)
+                self._events.append(StartFailed(worker, _error_of(body)))
+        elif kind == child.RESET_FAILED:
+            process.reason = Crashed(_error_of(body))
+        else:
+            task = process.in_flight.pop(number, None)
+            if task is not None and worker is not None:
+                value, error = _outcome(kind, body)
+                self._events.append(Finished(worker, task, value, error, seconds))
+
+    # -- ending --------------------------------------------------------------------------
+
+    def _stop(self, worker: int) -> None:
+        process = self._by_worker.get(worker)
+        if process is not None:
+            self._ask_to_stop(process)
+
+    def _ask_to_stop(self, process: _Process) -> None:
+        process.is_asked_to_stop = True
+        frame = child.FRAME.pack(child.STOP, 0, 0)
+        with process.lock:
+            if process.outgoing or _write_some(process.tasks, frame) < len(frame):
+                process.outgoing += frame
+        if process.outgoing:
+            self._watch(process)
+
+    def _kill(self, worker: int, task: Task | None) -> None:
+        process = self._by_worker.get(worker)
+        if process is None:
+            return
+        if task is None or len(process.in_flight) <= 1:
+            process.popen.kill()
+        elif process.doom is None:
+            # It has been given tasks ahead of time. It may be at another one by now, which
+            # must not die for this one; so it is stopped before it is looked at.
+            process.doom = task
+            process.tries = 0
+            process.popen.send_signal(signal.SIGSTOP)
+            self._judged.append(process)
+
+    def _judge(self) -> None:
+        judged, self._judged = self._judged, []
+        for process in judged:
+            if process not in self._processes:
+                continue
+            state = os.waitid(os.P_PID, process.popen.pid, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            process.tries += 1
+            if state is None and process.tries < STOPPED_TRIES:
+                self._judged.append(process)
+                continue
+            task, process.doom = process.doom, None
+            while self._read(process):
+                pass
+            at = process.in_flight.get(process.mark[0])
+            if at is None or at is task or state is None:
+                process.popen.kill()
+            else:
+                process.popen.send_signal(signal.SIGCONT)
+                self._ask_to_stop(process)  # after what it has
+
+    def _ended(self, process: _Process) -> None:
+        """See to a process that is no more."""
+        self._processes.discard(process)
+        while self._read(process):
+            pass
+        code = process.popen.wait()
+        begun = process.in_flight.get(process.mark[0])
+        worker = process.worker
+        self._forget(process)
+        for descriptor in (process.tasks, process.answers, process.pidfd):
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
+        process.mark.release()
+        process.memory.close()
+        with contextlib.suppress(ValueError):
+            self._spares.remove(process)
+        if worker is None:
+            return
+        reason = self._reason(process, code)
+        if process.is_up:
+            self._events.append(Down(worker, reason, begun))
+        else:
+            self._events.append(StartFailed(worker, reason))
+
+    def _forget(self, process: _Process) -> None:
+        if process.worker is not None:
+            self._by_worker.pop(process.worker, None)
+            process.worker = None
+
+    def _reason(self, process: _Process, code: int) -> object:
+        if process.reason is not None:
+            return process.reason
+        if code == 0 and process.is_asked_to_stop:
+            return NORMAL
+        if code >= 0:
+            return ProcessEnded(code, None)
+        kills = memory_kills()
+        out_of_memory = -code == signal.SIGKILL and kills > self._memory_kills
+        self._memory_kills = kills
+        return ProcessEnded(None, signal.Signals(-code).name, out_of_memory)
+
+    def _close(self) -> None:
+        self._is_closed = True
+        for process in self._processes:
+            process.popen.kill()
+
+    # -- memory ----------------------------------------------------------------------------
+
+    def _measure(self) -> None:
+        now = self._now()
+        if now < self._measure_at:
+            return
+        self._measure_at = now + RSS_SECONDS
+        import psutil  # noqa: PLC0415 - only where memory decides anything
+
+        for worker, process in list(self._by_worker.items()):
+            with contextlib.suppress(psutil.Error):
+                self._events.append(Measured(worker, psutil.Process(process.popen.pid).memory_info().rss))
+
+
+def pack_worker(worker: Callable[..., Any] | None) -> bytes:
+    """Return what a pool was given as its worker as it travels."""
+    try:
+        return pickle.dumps(worker, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        raise TransportError("task", f"the worker of the pool: {type(error).__name__}: {error}") from error
+
+
+def _outcome(kind: int, body: bytes) -> tuple[Any, BaseException | None]:
+    """Return the value or the error of an answer."""
+    if kind == child.DONE:
+        try:
+            return pickle.loads(body), None  # noqa: S301 - from our own worker
+        except Exception as error:  # noqa: BLE001 - its submitter gets it
+            return None, TransportError("result", f"it cannot be unpickled: {type(error).__name__}: {error}")
+    if kind == child.RAISED:
+        return None, _error_of(body)
+    if kind == child.TOO_LARGE:
+        return None, TransportError("result", f"it has {body.decode()} bytes, more than result_bytes_max")
+    _, name, said, trace = pickle.loads(body)  # noqa: S301 - from our own worker
+    failure = TransportError("task" if kind == child.UNREADABLE else "result", f"{name}: {said}")
+    failure.add_note(f"in the worker process:\n{trace}")
+    return None, failure
+
+
+def _error_of(body: bytes) -> BaseException:
+    """Return the exception that was raised in a process, or what can be told of it."""
+    packed, name, said, trace = pickle.loads(body)  # noqa: S301 - from our own worker
+    error: Any = None
+    if packed:
+        with contextlib.suppress(Exception):
+            error = pickle.loads(packed)  # noqa: S301 - from our own worker
+    if not isinstance(error, BaseException):
+        return RemoteTaskError(name, said, trace)
+    error.add_note(f"in the worker process:\n{trace}")
+    return error
+
+
+def _write_some(descriptor: int, data: bytes | bytearray) -> int:
+    """Write what a pipe takes; what the dead do not read counts as written."""
+    try:
+        return os.write(descriptor, data)
+    except BlockingIOError:
+        return 0
+    except OSError:
+        return len(data)
+
+
+def _memory_file() -> int:
+    """Return a descriptor of a page of memory that two processes can share."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("supervisors-pool")
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    os.ftruncate(descriptor, mmap.PAGESIZE)
+    return descriptor
+
+
+def _main_facts() -> dict[str, Any]:
+    """Return how a worker process finds our main program, for `multiprocessing.spawn.prepare()`."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return {"init_main_from_name": spec.name}
+    path = getattr(main, "__file__", None)
+    return {} if path is None else {"init_main_from_path": os.path.abspath(path)}  # noqa: PTH100 - as multiprocessing
