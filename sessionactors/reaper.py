@@ -380,7 +380,10 @@ class Reaper(Actor):
             if job.reply is not None:
                 job.reply.set(job.ended)
         if self._jobs:
-            self._actor_ref.send(CONTINUE)
+            # Not a message to itself: this thread would go on at once and hold the
+            # interpreter until it is taken away, five milliseconds at a time. The
+            # timer comes from another thread, and whoever has waited goes first.
+            self._around.timers.send_at(self._around.now(), self._actor_ref, CONTINUE)
 
     def _look_at(self, candidates: list[tuple[str, ActorRef[Any]]], policy: ReapPolicy, *, keep: bool) -> int:
         """End those of the candidates that have to go, and return how many have ended.
