@@ -19,7 +19,7 @@ from tests.supervisors.actors import Recorder
 NAMES = ("a", "b", "c")
 
 names = st.sampled_from(NAMES)
-actors = st.integers(0, 3)
+actors = st.integers(0, 3)  # counted from the latest: mostly living ones, and one or the other that was one
 values = st.integers(0, 9)
 modes = st.sampled_from(["once", "standby", "follow"])
 
@@ -115,12 +115,16 @@ class NamesAgainstModel(RuleBasedStateMachine):
         self.system = ActorSystem(clock=VirtualClock())
         self.names = Names()
         self.model = Model()
-        self.refs: list[ActorRef[Recorder]] = [self.system.start(Recorder) for _ in range(4)]
+        self.refs: list[ActorRef[Recorder]] = [self.system.start(Recorder) for _ in range(3)]
         self.watches: list[NameWatch] = []
         self.seen = 0
 
     def teardown(self) -> None:
         self.system.stop()
+
+    def actor(self, number: int) -> int:
+        """Return the actor that a number stands for."""
+        return len(self.refs) - 1 - number % len(self.refs)
 
     def outcome(self, call: Any, *given: Any) -> str:
         try:
@@ -151,18 +155,20 @@ class NamesAgainstModel(RuleBasedStateMachine):
 
     @rule(who=actors, name=names, value=values)
     def register(self, who, name, value):
+        who = self.actor(who)
         expected = self.model.register(who, {name: value})
         assert self.outcome(self.names.register, name, self.refs[who], value) == expected
 
     @rule(who=actors, given=st.dictionaries(names, values, max_size=3))
-    @precondition(lambda self: len(self.model.dead) < 2)
     def register_all(self, who, given):
+        who = self.actor(who)
         if not given and who in self.model.dead:
             return
         assert self.outcome(self.names.register_all, given, self.refs[who]) == self.model.register(who, given)
 
     @rule(who=actors, name=names, value=values)
     def ensure(self, who, name, value):
+        who = self.actor(who)
         expected = self.model.ensure(who, name, value)
         assert self.outcome(self.names.ensure, name, value, self.refs[who]) == expected
 
@@ -172,6 +178,7 @@ class NamesAgainstModel(RuleBasedStateMachine):
 
     @rule(name=names, to=actors)
     def give_away(self, name, to):
+        to = self.actor(to)
         expected = self.model.give_away(name, to)
         if expected == "invalid":
             assert self.outcome(self.names.give_away, name, self.refs[to]) == expected
@@ -180,6 +187,9 @@ class NamesAgainstModel(RuleBasedStateMachine):
 
     @rule(name=names, who=actors, mode=modes)
     def watch(self, name, who, mode):
+        self.watch_one(name, self.actor(who), mode)
+
+    def watch_one(self, name: str, who: int, mode: Any) -> None:
         if who in self.model.dead:
             assert self.outcome(self.names.watch, name, mode, self.refs[who]) == "dead"
             return
@@ -194,11 +204,24 @@ class NamesAgainstModel(RuleBasedStateMachine):
         assert self.names.unwatch(self.watches[number]) == (self.model.watches.pop(number, None) is not None)
 
     @rule(who=actors)
-    @precondition(lambda self: len(self.model.dead) < 3)
     def end(self, who):
+        self.end_one(self.actor(who))
+
+    def end_one(self, who: int) -> None:
         if who not in self.model.dead:
             self.model.end(who)
             self.refs[who].kill()
+            self.refs.append(self.system.start(Recorder))
+
+    @rule(name=names, heirs=st.lists(actors, min_size=1, max_size=2), follower=actors)
+    @precondition(lambda self: self.model.held)
+    def end_a_holder_who_has_heirs(self, name, heirs, follower):
+        """Do what chance alone would seldom put together."""
+        for who in heirs:
+            self.watch_one(name, self.actor(who), "standby")
+        self.watch_one(name, self.actor(follower), "follow")
+        if name in self.model.held:
+            self.end_one(self.model.held[name][0])
 
     @invariant()
     def both_agree(self):
