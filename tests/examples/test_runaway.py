@@ -1,0 +1,43 @@
+"""What the table in `examples/runaway.py` promises is what happens."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "runaway.py"
+
+ENDED = ["soft_limit_warning", "hard_limit_violation", "enforcement_taken", "session_destroyed"]
+
+
+@pytest.fixture(scope="module")
+def runaway():
+    spec = importlib.util.spec_from_file_location("runaway", SCRIPT)
+    module = sys.modules["runaway"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["runaway"]
+
+
+@pytest.fixture(scope="module")
+def outcome(runaway):
+    runaway.Hanger.seconds = 0.5
+    return runaway.run(quiet=1000)
+
+
+@pytest.mark.parametrize("name", ["hoarder", "spinner", "flooder", "hanger"])
+def test_a_runaway_is_warned_and_ended(outcome, name):
+    assert outcome.states[name] == "terminated"
+    # Between two looks it may fall below the soft limit and rise again.
+    told = [each for each in outcome.events[name] if each != "soft_limit_cleared"]
+    assert list(dict.fromkeys(told)) == ENDED
+
+
+def test_the_others_live_and_answer(outcome):
+    assert outcome.quiet_alive == 1000
+    assert 0.0 < outcome.p50 <= outcome.p99
+
+
+def test_a_call_that_does_not_return_is_waited_for(outcome):
+    assert outcome.seconds >= 0.5
