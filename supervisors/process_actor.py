@@ -40,7 +40,8 @@ class ProcessEnded:
         exit_code: what it returned; None if a signal has ended it.
         signal_name: such as `"SIGSEGV"`; None if it has returned.
         out_of_memory: the kernel killed a process for want of memory meanwhile,
-            and this one got the signal that it uses.
+            and this one got the signal that it uses. Without the kernel, a process that
+            gets no more memory raises `MemoryError`, which is a crash like any other.
     """
 
     exit_code: int | None
@@ -205,9 +206,13 @@ class ProcessActor(Actor):
 
 
 def memory_kills() -> int:
-    """Return how often the kernel has killed a process of this group for want of memory."""
-    try:
-        lines = Path("/sys/fs/cgroup/memory.events").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0  # another system, or another kind of group: then nobody can tell
-    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+    """Return how often the kernel has killed a process of this machine, or of this group, for want of memory."""
+    for counts in (Path("/proc/vmstat"), Path("/sys/fs/cgroup/memory.events")):
+        try:
+            lines = counts.read_text(encoding="ascii").splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0  # another system: then nobody can tell

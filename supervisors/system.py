@@ -17,10 +17,10 @@ from supervisors.entropy import Entropy
 from supervisors.errors import IgnoreStart, InvalidArgumentError, NameTakenError, UsageError
 from supervisors.exits import NOPROC, SHUTDOWN, Crashed, describe
 from supervisors.registry import Registry, checked_name, wait_for_name
-from supervisors.runtime.bounded import BoundedRef, checked_bound
+from supervisors.runtime.bounded import MAILBOX_BOUNDS, BoundedPinnedRef, BoundedRef, checked_bound
 from supervisors.runtime.cell import INLINE, PINNED, SHARED, TOKEN, Cell
 from supervisors.runtime.dead_letters import DeadLetters
-from supervisors.runtime.dump import dump
+from supervisors.runtime.dump import dump, dump_on_signal
 from supervisors.runtime.fence import refuse_fenced
 from supervisors.runtime.forks import FORKED, poison_in_children
 from supervisors.runtime.outcomes import ForkedError, StartError
@@ -255,7 +255,12 @@ class ActorSystem:
             raise InvalidArgumentError("dispatch", PROCESS, "another kind: a process does not live in virtual time")
         from supervisors.process_actor import ProcessActor  # noqa: PLC0415 - few need it, and it needs msgpack
 
-        ref = self.spawn(ProcessActor, (actor_class, args, kwargs or {}), **options)
+        checked_bound(actor_class)
+        bounds = {name: getattr(actor_class, name) for name in MAILBOX_BOUNDS}
+        stand_in: type[Actor] = type(
+            ProcessActor.__name__, (ProcessActor,), {**bounds, "__module__": ProcessActor.__module__}
+        )
+        ref: ActorRef[Any] = self.spawn(stand_in, (actor_class, args, kwargs or {}), **options)
         ref.actor_class = actor_class
         return cast("ActorRef[A]", ref)
 
@@ -265,9 +270,7 @@ class ActorSystem:
             return self._stepped.ref_class(bounded=bounded)
         if kind != PINNED or isinstance(self.scheduler, ManualScheduler):
             return BoundedRef if bounded else ActorRef
-        if bounded:
-            raise InvalidArgumentError("dispatch", kind, "another kind for an actor with a mailbox_capacity")
-        return PinnedRef
+        return BoundedPinnedRef if bounded else PinnedRef
 
     def _next_number(self) -> int:
         if self.forked:
@@ -457,6 +460,25 @@ class ActorSystem:
             longest: mailboxes to show, the longest first.
         """
         return dump(self, longest)
+
+    def dump_on_signal(
+        self, number: int | None = None, write: Callable[[str], object] | None = None
+    ) -> Callable[[], None]:
+        """Write a dump whenever the process gets a signal, for the operator of a daemon.
+
+        Args:
+            number: of the signal; None is `SIGUSR1`.
+            write: gets the text, on a thread of its own, because the thread that was
+                interrupted may hold any lock; by default it goes to standard error.
+
+        Returns:
+            A function that puts back what the signal did before.
+
+        Raises:
+            UsageError: this is not the main thread, where alone Python handles signals.
+            InvalidArgumentError, InvalidTypeError: there is no such signal, or nothing can be done about it.
+        """
+        return dump_on_signal(self, number, write)
 
     def statistics(self) -> dict[str, int]:
         """Return counts of the system, by name; a snapshot."""

@@ -23,14 +23,14 @@ from supervisors.runtime.fence import Fenced
 from supervisors.runtime.futures import ScheduledFuture, refuse_cycle
 from supervisors.runtime.outcomes import ActorDeadError, MailboxFullError
 from supervisors.runtime.pykka_adapter import StopMessage
-from supervisors.runtime.ref import ActorRef, copy_outcome
+from supervisors.runtime.ref import ActorRef, OnOwnThread, copy_outcome
 from supervisors.runtime.signals import Ask
 from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
     from supervisors.runtime.contract import Runtime
 
-__all__ = ["CAPACITY_MAX", "BoundedRef", "MailboxPolicy", "checked_bound"]
+__all__ = ["CAPACITY_MAX", "MAILBOX_BOUNDS", "BoundedPinnedRef", "BoundedRef", "MailboxPolicy", "checked_bound"]
 
 A = TypeVar("A", bound="pykka.Actor")
 
@@ -38,6 +38,9 @@ MailboxPolicy = Literal["reject", "drop_newest", "drop_oldest", "block"]
 """What happens to one message too many; see `supervisors.actor.Actor`."""
 
 CAPACITY_MAX: Final = 1_000_000_000
+
+MAILBOX_BOUNDS: Final = ("mailbox_capacity", "mailbox_policy", "mailbox_patience")
+"""The attributes of an actor class that say how its mailbox is bounded."""
 
 
 class BoundedRef(ActorRef[A]):
@@ -166,6 +169,12 @@ class BoundedRef(ActorRef[A]):
             self._outer.append(TICKET)
             room.offer()
         return item
+
+
+class BoundedPinnedRef(OnOwnThread[A], BoundedRef[A]):
+    """Reference to an actor that has a thread of its own and a mailbox with a bound."""
+
+    __slots__ = ("_thread",)
 
 
 def checked_bound(actor_class: Any) -> bool:

@@ -569,14 +569,12 @@ class Cell:
                 raise ActorDeadError.of(self, error.reason) from None
             self._end(error.reason, last=(future, ActorDeadError.of(self, error.reason)))
             return
-        if isinstance(error, Refusal) or actor is None:
-            if future is not None:
-                future.offer(error=error)
-            return
-        if isinstance(error, Exception) and not actor.crash_on_ask_error:
-            actor.ask_failed(error)
-            if future is not None:
-                future.offer(error=error)
+        is_refusal = isinstance(error, Refusal) or actor is None
+        if is_refusal or (isinstance(error, Exception) and not actor.crash_on_ask_error):
+            if not is_refusal:
+                actor.ask_failed(error)
+            if future is not None and not future.offer(error=error):
+                self.system.dead_letter(self, error)  # the asker has given up, as for a late reply
             return
         # The asker gets the error after the actor is gone: whoever asks again
         # must not find a half-dead actor.
@@ -752,7 +750,10 @@ class Reply:
         refuse_fenced()
         # dict.pop of one key is atomic, so any thread may do this.
         self.ref.settle_reply(self)
-        return self.future.offer(value, error)
+        if self.future.offer(value, error):
+            return True
+        self.ref.system.dead_letter(self.ref, value if error is None else error)
+        return False
 
     def __repr__(self) -> str:
         return f"<Reply owed by {self.ref}>"

@@ -2,22 +2,60 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
 from supervisors.runtime.turn import all_turns
 from supervisors.runtime.watchdog import stack_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
-__all__ = ["dump"]
+__all__ = ["dump", "dump_on_signal"]
+
+
+MAILBOXES_SHOWN: Final = 20
+"""Mailboxes in a dump that nobody has asked for in person."""
 
 
 def dump(system: Any, longest: int) -> str:
     """Describe busy actors with their stacks, waits-for edges and mailboxes."""
     return "\n".join(_lines(system, longest)) + "\n"
+
+
+def dump_on_signal(system: Any, number: int | None, write: Callable[[str], object] | None) -> Callable[[], None]:
+    """See `ActorSystem.dump_on_signal()`."""
+    if write is not None and not callable(write):
+        raise InvalidTypeError("write", write, "a function of the text, or None")
+    chosen = getattr(signal, "SIGUSR1", None) if number is None else number
+    if isinstance(chosen, bool) or not isinstance(chosen, int):
+        raise InvalidTypeError("number", number, "the number of a signal, or None for SIGUSR1 where there is one")
+    if chosen not in signal.valid_signals():
+        raise InvalidArgumentError("number", number, "one of signal.valid_signals()")
+    if threading.current_thread() is not threading.main_thread():
+        raise UsageError("signals are handled in the main thread alone; call dump_on_signal() there")
+    tell = sys.stderr.write if write is None else write
+
+    def show() -> None:
+        tell(dump(system, MAILBOXES_SHOWN))
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        threading.Thread(target=show, name="supervisors-dump", daemon=True).start()
+
+    try:
+        before = signal.signal(chosen, on_signal)
+    except OSError as error:
+        raise InvalidArgumentError("number", number, "a signal that can be handled") from error
+
+    def end() -> None:
+        if signal.getsignal(chosen) is on_signal:
+            signal.signal(chosen, before)
+
+    return end
 
 
 def _lines(system: Any, longest: int) -> Iterator[str]:

@@ -25,7 +25,7 @@ from supervisors.typed import Request
 if TYPE_CHECKING:
     from supervisors.runtime.contract import Runner
 
-__all__ = ["ASK_TIMEOUT", "ActorRef", "Inbox", "PinnedRef", "Reply", "Stopped", "copy_outcome"]
+__all__ = ["ASK_TIMEOUT", "ActorRef", "Inbox", "OnOwnThread", "PinnedRef", "Reply", "Stopped", "copy_outcome"]
 
 A = TypeVar("A", bound="pykka.Actor")
 R = TypeVar("R")
@@ -425,10 +425,12 @@ class ActorRef(Cell, pykka.ActorRef[A]):
         self._wake(thread_turn.turn)
 
 
-class PinnedRef(ActorRef[A]):
-    """Reference to an actor that has a thread of its own."""
+class OnOwnThread(ActorRef[A]):
+    """What a ref does differently when its actor has a thread of its own; subclasses have the slot `_thread`."""
 
-    __slots__ = ("_thread",)
+    __slots__ = ()
+
+    _thread: PinnedThread
 
     def __init__(self, actor: Any, system: Any, number: int, dispatch: str) -> None:
         super().__init__(actor, system, number, dispatch)
@@ -445,6 +447,12 @@ class PinnedRef(ActorRef[A]):
     def _end_fenced(self, fence: Fence) -> None:
         self._thread.close()
         super()._end_fenced(fence)
+
+
+class PinnedRef(OnOwnThread[A]):
+    """Reference to an actor that has a thread of its own."""
+
+    __slots__ = ("_thread",)
 
 
 class Inbox:

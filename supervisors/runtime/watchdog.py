@@ -129,8 +129,8 @@ class Watchdog:
         found, seen = [], {}
         for turn in all_turns():
             ref = turn.current
-            if ref is None or not self._owns(ref):
-                continue
+            if ref is None or not self._owns(ref) or ref.dispatch not in self._limits:
+                continue  # who has a thread of its own may take its time
             key, count = turn.thread_id, ref.messages_handled
             before = self._seen.get(key)
             if before is None or before[0] is not ref or before[1] != count or ref.waits_for is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -71,6 +72,18 @@ class Worker(Actor):
     def die(self):
         os.kill(os.getpid(), signal.SIGSEGV)
 
+    def devour(self, group):
+        """Join a control group with little memory, and take more."""
+        (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
+        taken = []
+        while True:
+            taken.append(bytearray(1 << 20))
+
+    def starve(self):
+        """Take more memory than the process may have by its own limit."""
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+        return len(bytearray(2 << 30))
+
     def hang(self):
         while True:
             signal.pause()
@@ -87,3 +100,7 @@ class FailingStart(Worker):
 class Declining(Worker):
     def on_start(self):
         raise IgnoreStart
+
+
+class Narrow(Worker):
+    mailbox_capacity = 1

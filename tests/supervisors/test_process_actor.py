@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
-from supervisors import Actor, ActorDeadError, Crashed, Down, IgnoreStart, StartError
+from supervisors import Actor, ActorDeadError, Crashed, Down, IgnoreStart, MailboxFullError, StartError
 from supervisors.process_actor import ProcessEnded, RemoteError, RemoteRefusal
 from tests.supervisors.actors import SharedDoer
-from tests.supervisors.process_workers import Declining, FailingStart, Point, Worker
+from tests.supervisors.process_workers import Declining, FailingStart, Narrow, Point, Worker
 
 
 @pytest.fixture
@@ -138,3 +139,57 @@ def test_a_class_that_cannot_be_imported_is_refused(real):
 def test_there_are_no_processes_in_virtual_time(system):
     with pytest.raises(ValueError, match="virtual time"):
         system.start(Worker)
+
+
+@pytest.fixture
+def little_memory():
+    """A control group with 64 MiB, of version 1 or 2."""
+    for root, limit in (
+        (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+        (Path("/sys/fs/cgroup"), "memory.max"),
+    ):
+        group = root / f"supervisors-test-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / limit).write_text(str(64 << 20))
+        except OSError:
+            group.rmdir()
+            continue
+        yield group
+        group.rmdir()
+        return
+    pytest.skip("needs the right to make a control group with a limit of memory")
+
+
+def test_a_process_that_the_kernel_kills_for_its_memory_is_told_apart(worker, little_memory):
+    with pytest.raises(ActorDeadError) as caught:
+        worker.ask(["devour", str(little_memory)], timeout=60)
+    assert caught.value.reason == ProcessEnded(None, "SIGKILL", out_of_memory=True)
+
+
+def test_a_process_that_somebody_kills_was_not_out_of_memory(worker):
+    os.kill(worker.ask("pid"), signal.SIGKILL)
+    assert worker.join(timeout=10) == ProcessEnded(None, "SIGKILL", out_of_memory=False)
+
+
+def test_memory_that_a_limit_refuses_is_a_crash_that_says_so(worker):
+    with pytest.raises(ActorDeadError) as caught:
+        worker.ask("starve", timeout=60)
+    assert isinstance(caught.value.reason, Crashed)
+    assert caught.value.reason.error.kind == "MemoryError"
+
+
+def test_a_mailbox_in_front_of_a_process_has_its_bound(real):
+    narrow = real.start(Narrow)
+    hanging = narrow.ask("hang", block=False)
+    while narrow.mailbox_length:
+        pass
+    narrow.tell(1)
+    with pytest.raises(MailboxFullError):
+        narrow.tell(2)
+    narrow.kill()
+    with pytest.raises(ActorDeadError):
+        hanging.get(timeout=10)

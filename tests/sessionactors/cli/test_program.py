@@ -33,7 +33,7 @@ def test_help_imports_no_command():
         "print([name for name in sys.modules if name.startswith(('sessionactors.cli.', 'sessionactors.replay'))])"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
-    assert shown.splitlines()[-1] == "['sessionactors.cli.program']"
+    assert shown.splitlines()[-1] == "['sessionactors.cli.entry', 'sessionactors.cli.program']"
 
 
 @pytest.mark.parametrize("command", ["audit", "replay"])

@@ -233,3 +233,39 @@ def test_a_wrong_bound_is_refused_at_the_start(system, field, value):
     with pytest.raises((TypeError, ValueError)) as caught:
         system.start(wrong)
     assert caught.value.field == field
+
+
+class PinnedBounded(SharedDoer):
+    dispatch = "pinned"
+    mailbox_capacity = 2
+
+
+def test_an_actor_with_a_thread_of_its_own_can_have_a_bound(real):
+    ref, entered, gate = real.start(PinnedBounded), threading.Event(), threading.Event()
+
+    def work(_):
+        entered.set()
+        return threading.current_thread().name if gate.wait(10) else None
+
+    future = ref.ask(work, block=False)
+    assert entered.wait(10)
+    ref.tell(1)
+    ref.tell(2)
+    with pytest.raises(MailboxFullError):
+        ref.tell(3)
+    gate.set()
+    assert future.get(timeout=10).startswith("supervisors-pinned-")
+    assert ref.ask("seen") == [1, 2]
+    assert (ref.dispatch, ref.mailbox_capacity) == ("pinned", 2)
+
+
+def test_a_bounded_actor_that_is_killed_on_its_own_thread_answers_everybody(real):
+    ref, entered, gate = real.start(PinnedBounded), threading.Event(), threading.Event()
+    asked = [ref.ask(lambda _: entered.set() or gate.wait(10), block=False)]
+    assert entered.wait(10)
+    asked += [ref.ask("seen", block=False), ref.ask("seen", block=False)]
+    ref.kill()
+    for future in asked:
+        with pytest.raises(ActorDeadError):
+            future.get(timeout=10)
+    gate.set()

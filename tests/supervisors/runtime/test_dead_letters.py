@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from supervisors import VirtualClock
+from supervisors import Refusal, VirtualClock
 from supervisors.runtime.dead_letters import LOG_INTERVAL, DeadLetters
 from tests.supervisors.actors import Doer, Echo
 
@@ -65,6 +65,35 @@ def test_a_late_reply_is_a_dead_letter_of_who_replied(system):
         ref.ask("late", timeout=1.0)
     ref.resume()
     assert heard == [(ref, "late")]
+
+
+class Grumpy(Doer):
+    crash_on_ask_error = False
+
+    def on_receive(self, message):
+        raise message
+
+
+@pytest.mark.parametrize("error", [ValueError("too late"), Refusal("too late")])
+def test_a_late_exception_is_a_dead_letter_too(system, error):
+    heard = []
+    system.on_dead_letter(lambda ref, message: heard.append((ref, message)))
+    ref = system.start(Grumpy)
+    ref.suspend()
+    with pytest.raises(TimeoutError):
+        ref.ask(error, timeout=1.0)
+    ref.resume()
+    assert heard == [(ref, error)]
+
+
+def test_a_deferred_reply_that_comes_too_late_is_a_dead_letter_too(system):
+    heard, owed = [], []
+    system.on_dead_letter(lambda ref, message: heard.append((ref, message)))
+    ref = system.start(Doer)
+    with pytest.raises(TimeoutError):
+        ref.ask(lambda self: owed.append(self.defer_reply()), timeout=1.0)
+    assert owed[0].set("too late") is False
+    assert heard == [(ref, "too late")]
 
 
 def test_unread_news_of_other_ends_are_no_dead_letters(system):

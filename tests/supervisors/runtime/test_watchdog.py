@@ -66,6 +66,25 @@ def test_an_inline_actor_that_is_very_slow_again_and_again_goes_to_the_pool(watc
     assert caplog.text.count("goes on") == 1  # the log is told of the first one only
 
 
+def test_an_actor_on_a_thread_of_its_own_may_take_its_time(watched):
+    class Pinned(SharedDoer):
+        dispatch = "pinned"
+
+    entered, gate = threading.Event(), threading.Event()
+
+    def work(_):
+        entered.set()
+        return gate.wait(10)
+
+    pinned, ref = watched.start(Pinned), watched.start(SharedDoer)
+    future = pinned.ask(work, block=False)
+    assert entered.wait(10)
+    assert slowly(watched, ref).actor is ref  # and the others are watched all the same
+    assert watched.statistics()["slow_turns"] == 1
+    gate.set()
+    assert future.get(timeout=10)
+
+
 def test_actors_of_other_systems_are_not_its_business(watched):
     with ActorSystem(workers=1, slow_inline_turn=None) as other:
         ref, gate = other.start(Doer), threading.Event()
