@@ -7,6 +7,7 @@ is a thread's own and runs only while that thread does.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import Protocol, final, runtime_checkable
@@ -63,7 +64,7 @@ class VirtualClock:
     __slots__ = ("_lock", "_monotonic", "_offset")
 
     def __init__(self, monotonic: float = 0.0, wall: float = 0.0) -> None:
-        self._lock = threading.Lock()  # guards the check-then-set in move_to()
+        self._lock = threading.Lock()  # guards the check-then-set of what moves it
         self._monotonic = float(monotonic)
         self._offset = float(wall) - float(monotonic)
 
@@ -83,6 +84,17 @@ class VirtualClock:
             if not monotonic >= self._monotonic:  # NaN compares false as well
                 raise InvalidArgumentError("monotonic", monotonic, f"at least {self._monotonic}")
             self._monotonic = monotonic
+
+    def jump_wall(self, seconds: float) -> None:
+        """Move the wall clock alone, as somebody who sets it does.
+
+        Args:
+            seconds: forward, or back if negative.
+        """
+        if not math.isfinite(seconds):
+            raise InvalidArgumentError("seconds", seconds, "a finite number of seconds")
+        with self._lock:
+            self._offset += seconds
 
     def __repr__(self) -> str:
         return f"<VirtualClock at {self._monotonic:.6f} s>"

@@ -59,9 +59,38 @@ FAULT_KINDS: Final[Mapping[str, FaultKind]] = MappingProxyType(
         "timer_late": FaultKind("timer", 0.05, True, "a timer's message comes up to 10 seconds late"),
         "drop_message": FaultKind("send", 0.005, False, "a message is lost"),
         "duplicate_message": FaultKind("send", 0.005, False, "a message that is no ask comes twice"),
+        "crash_in_init": FaultKind("init", 0.02, True, "the constructor raises"),
+        "slow_start": FaultKind("start", 0.02, True, "on_start begins up to 10 seconds late"),
+        "slow_cleanup": FaultKind("cleanup", 0.05, True, "on_stop or on_failure begins up to 10 seconds late"),
+        "slow_reply": FaultKind("turn", 0.005, True, "a handler has done everything and takes up to 10 seconds more"),
+        "kill_waiting": FaultKind("step", 0.001, True, "an actor is killed while its turn waits"),
+        "kill_supervisor": FaultKind("step", 0.0005, True, "a supervisor is killed"),
+        "exit_signal": FaultKind("step", 0.001, True, "an exit signal comes from nowhere"),
+        "poison_message": FaultKind("step", 0.001, True, "an actor gets a message that nobody knows"),
+        "partition": FaultKind("step", 0.0005, True, "two groups of actors hear each other up to 10 seconds late"),
+        "clock_jump": FaultKind("step", 0.001, True, "the wall clock jumps by up to an hour, back or forth"),
+        "mailbox_full": FaultKind("send", 0.01, True, "a bounded mailbox has no room"),
+        "hang": FaultKind("turn", 0.001, False, "a turn takes an hour, unless it is killed or faults are over"),
+        "restart_storm": FaultKind("step", 0.0005, False, "an actor ends, and up to 8 starts under its parent crash"),
+        "reorder_message": FaultKind("send", 0.01, False, "a message comes before all that wait already"),
+        "lose_reply": FaultKind("turn", 0.005, False, "an ask is handled, and its reply is lost"),
+        "registry_loss": FaultKind("step", 0.0005, False, "a name is free while its owner lives"),
+        "timer_early": FaultKind("step", 0.001, False, "a timer's message comes up to 10 seconds early"),
+        "timer_lost": FaultKind("timer", 0.02, False, "a timer's message never comes"),
+        "netsplit": FaultKind("step", 0.0005, False, "messages between two groups of actors are lost for 10 seconds"),
+        "store_error": FaultKind("store", 0.01, True, "the store refuses an operation, and nothing has been done"),
+        "store_error_after": FaultKind("store", 0.01, True, "the store has done an operation, and says that it failed"),
+        "store_slow": FaultKind("store", 0.01, True, "an operation of the store takes up to 10 seconds"),
+        "store_full": FaultKind("store", 0.005, True, "the store has no space left for a write"),
+        "fsync_error": FaultKind("fsync", 0.01, True, "what was written cannot be made durable, and is gone"),
+        "torn_write": FaultKind("fsync", 0.005, False, "a crash leaves a part of what was written"),
+        "lost_write": FaultKind("fsync", 0.005, False, "what was said to be durable is gone"),
     }
 )
-"""Every kind, by name."""
+"""Every kind, by name.
+
+Those at `store` and `fsync` are thrown by a simulated disk, see `Simulation.strikes()`.
+"""
 
 ALL_WITHIN_CONTRACT: Final = tuple(name for name, kind in FAULT_KINDS.items() if kind.within_contract)
 """The kinds that any program must stand."""
@@ -120,6 +149,10 @@ class FaultPlan:
         if fires:
             self.fired.append((kind, number))
         return fires
+
+    def missed(self) -> None:
+        """Forget the fault that has just fired: there was nobody whom it could hit."""
+        self.fired.pop()
 
     def draw(self, kind: str) -> float:
         """Return a number from 0 to 1 that belongs to the throw that has just fired."""

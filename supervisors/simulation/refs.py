@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, final
 
 import pykka
 
+from supervisors.exits import Crashed
 from supervisors.runtime.bounded import BoundedRef
 from supervisors.runtime.cell import SHARED, TICKET
 from supervisors.runtime.fence import refuse_fenced
 from supervisors.runtime.futures import ScheduledFuture
+from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.ref import ActorRef
+from supervisors.runtime.signals import Ask, MonitorRef
+from supervisors.runtime.small_set import without_item
+from supervisors.simulation.disturbances import Wrapping, is_stop
 from supervisors.simulation.faults import InjectedFaultError
 from supervisors.simulation.transcript import label_of, message_in_words, reason_in_words
 
@@ -58,10 +63,10 @@ class Mailbox(list[Any]):
             scheduler.refuse_thread(self.label)
         disturbed = scheduler.faults.active
         if disturbed:
-            scheduler.crash_sender(item)
+            scheduler.disturbances.crash_sender(item)
         for watch in scheduler.sent:
             watch(self.ref, item)
-        if not disturbed or not scheduler.intercepts(self, item):
+        if not disturbed or not scheduler.disturbances.intercepts(self, item):
             list.append(self, item)
 
 
@@ -90,43 +95,51 @@ class SimulatedRef(ActorRef[A]):
         scheduler.note(mailbox.label, "handles " + message_in_words(item))
         for watch in scheduler.handled:
             watch(self, item)
-        faults = scheduler.faults
-        if faults.active and not scheduler.spares(self):
-            pause = faults.delay("slow_turn") if faults.fires("slow_turn") else 0.0
-            crash_before, crash_after = faults.fires("crash_before"), faults.fires("crash_after")
-            if pause or crash_before or crash_after:
-
-                def before() -> None:
-                    if pause:
-                        scheduler.note(mailbox.label, f"FAULT slow_turn, {pause:.6f} s")
-                        scheduler.sleep(pause)
-                        refuse_fenced()
-                    if crash_before:
-                        self._fail("crash_before")
-
-                def after() -> None:
-                    if crash_after:
-                        self._fail("crash_after")
-
-                with self._around(("receive_ask", "receive_tell"), before, after):
+        if scheduler.faults.active:
+            disturbances = scheduler.disturbances
+            if item.__class__ is Ask and disturbances.loses_reply(self):
+                item = Ask(item.message, ScheduledFuture())
+            wrapping = disturbances.of_turn(self)
+            if wrapping is not None:
+                with self._around(("receive_ask", "receive_tell"), wrapping):
                     super()._handle(item)
                 return
         super()._handle(item)
+
+    def prepare(self) -> ScheduledFuture[None]:
+        scheduler = cast("Mailbox", self._outer).scheduler
+        if scheduler.faults.active and scheduler.disturbances.of_init(self):
+            # As if the constructor had raised: nobody has been linked, nobody watches.
+            self._disconnect()
+            raise StartError(Crashed(InjectedFaultError("crash_in_init")), self.actor_class.__name__)
+        return super().prepare()
+
+    def _disconnect(self) -> None:
+        parent = self.parent
+        if parent is not None:
+            parent.links = without_item(parent.links, self)
+            self.links = None
+        for monitor in self.watchers or ():
+            if isinstance(monitor, MonitorRef) and monitor.owner is not None:
+                monitor.owner.monitors = without_item(monitor.owner.monitors, monitor)
+        self.watchers = None
 
     def _first_turn(self, started: ScheduledFuture[Any]) -> None:
         mailbox = cast("Mailbox", self._outer)
         scheduler = mailbox.scheduler
         scheduler.note(mailbox.label, "starts")
-        if scheduler.faults.active and not scheduler.spares(self) and scheduler.faults.fires("crash_in_start"):
-            with self._around(("starting",), lambda: self._fail("crash_in_start"), _nothing):
+        wrapping = scheduler.disturbances.of_start(self) if scheduler.faults.active else None
+        if wrapping is not None:
+            with self._around(("starting",), wrapping):
                 super()._first_turn(started)
             return
         super()._first_turn(started)
 
     def _clean_up(self, reason: object, *, crash: bool, by_signal: bool) -> tuple[object, BaseException | None]:
         scheduler = cast("Mailbox", self._outer).scheduler
-        if scheduler.faults.active and not scheduler.spares(self) and scheduler.faults.fires("crash_in_cleanup"):
-            with self._around(("ending",), _nothing, lambda: self._fail("crash_in_cleanup")):
+        wrapping = scheduler.disturbances.of_cleanup(self) if scheduler.faults.active else None
+        if wrapping is not None:
+            with self._around(("ending",), wrapping):
                 return super()._clean_up(reason, crash=crash, by_signal=by_signal)
         return super()._clean_up(reason, crash=crash, by_signal=by_signal)
 
@@ -137,14 +150,10 @@ class SimulatedRef(ActorRef[A]):
             watch(self, reason)
         super()._announce(reason)
 
-    def _fail(self, kind: str) -> None:
-        mailbox = cast("Mailbox", self._outer)
-        mailbox.scheduler.note(mailbox.label, f"FAULT {kind}")
-        raise InjectedFaultError(kind)
-
     @contextmanager
-    def _around(self, names: tuple[str, ...], before: Callable[[], None], after: Callable[[], None]) -> Iterator[None]:
+    def _around(self, names: tuple[str, ...], wrapping: Wrapping) -> Iterator[None]:
         """Have the actor's own methods do something before and after, for as long as this lasts."""
+        before, after = wrapping
         actor: Any = self._actor_weakref()
 
         def wrapped(name: str) -> Callable[..., Any]:
@@ -172,6 +181,12 @@ class SimulatedBoundedRef(SimulatedRef[A], BoundedRef[A]):
 
     __slots__ = ()
 
-
-def _nothing() -> None:
-    """Do nothing."""
+    def _put(self, item: Any, *, may_block: bool = True) -> bool:
+        mailbox = cast("Mailbox", self._outer)
+        scheduler = mailbox.scheduler
+        # Who drops the oldest is never full for the newest; and the way out is always open.
+        if scheduler.faults.active and self._policy != "drop_oldest" and not is_stop(item):
+            refuse_fenced()
+            if scheduler.disturbances.refuses(mailbox):
+                return False
+        return super()._put(item, may_block=may_block)

@@ -19,21 +19,17 @@ import heapq
 import logging
 import threading
 import traceback
-from collections import deque
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, final
 
 from supervisors.clock import VirtualClock
 from supervisors.errors import InvalidArgumentError, UsageError
-from supervisors.runtime.cell import TICKET
 from supervisors.runtime.fence import Fenced
 from supervisors.runtime.futures import ScheduledFuture
-from supervisors.runtime.pykka_adapter import StopMessage
-from supervisors.runtime.signals import Ask, Signal
 from supervisors.runtime.turn import thread_turn
-from supervisors.simulation.faults import InjectedFaultError
+from supervisors.simulation.disturbances import Disturbances
 from supervisors.simulation.refs import SimulatedBoundedRef, SimulatedRef
-from supervisors.simulation.transcript import label_of, message_in_words
+from supervisors.simulation.transcript import label_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +38,6 @@ if TYPE_CHECKING:
     from supervisors.runtime.ref import ActorRef
     from supervisors.runtime.turn import Turn
     from supervisors.simulation.faults import FaultPlan
-    from supervisors.simulation.refs import Mailbox
     from supervisors.simulation.schedules import Schedule
     from supervisors.simulation.transcript import Transcript
     from supervisors.system import ActorSystem
@@ -119,6 +114,8 @@ class SimulatedScheduler:
         choices: what has been chosen whenever there was a choice.
         steps: units run so far.
         fired: timers and other moments that came.
+        is_firing: a timer's message is being sent.
+        disturbances: perform the faults.
         running: the thread that has the baton.
         sent, handled, ended: who wants to know of each event, for checkers.
     """
@@ -140,23 +137,22 @@ class SimulatedScheduler:
         self._choose_index = schedule.choose
         self._transcript = transcript
         self._steps_max = steps_max
-        self._spare = spare
         self._ready: list[Any] = []
         self.enqueue: Callable[[Cell], None] = self._ready.append
         self._time = _Time()
         self._alarms: list[tuple[float, int, Any]] = []  # heap of waits that end and of messages held back
         self._alarm_count = 0
-        self._held: dict[tuple[int, ...], deque[Any]] = {}
         self._idle: list[_Carrier] = []
         self._carriers: list[_Carrier] = []
         self._parked: dict[_Waiter, None] = {}
         self._main: _Waiter | None = None
-        self._is_firing = False
+        self.is_firing = False
         self._is_looking = False
         self._interrupted = False
         self._closed = False
         self.foreign: str | None = None
         self.faults = faults
+        self.disturbances = Disturbances(self, system, faults, spare)
         self.choices: list[int] = []
         self.steps = 0
         self.fired = 0
@@ -237,19 +233,21 @@ class SimulatedScheduler:
         """Write a line of the transcript."""
         self._transcript.add(self.steps, self._clock.monotonic(), who, what)
 
-    def spares(self, ref: ActorRef[Any]) -> bool:
-        """Tell whether faults leave an actor alone."""
-        return self._spare(ref)
-
     def waiting(self) -> list[str]:
         """Return the names of the actors whose turns wait now."""
-        return [label_of(waiter.ref) for waiter in self._parked if waiter.ref is not None]
+        return [label_of(ref) for ref in self.waiting_refs()]
+
+    def waiting_refs(self) -> list[Cell]:
+        """Return the actors whose turns wait now."""
+        return [waiter.ref for waiter in self._parked if waiter.ref is not None]
+
+    def later(self, seconds: float, do: Callable[[], None]) -> None:
+        """Call a function in so many virtual seconds, or when the run calms down."""
+        self._alarm(self._clock.monotonic() + seconds, do)
 
     def calm(self) -> None:
         """Let nothing go wrong from now on; what has been held back is delivered."""
-        self.faults.active = False
-        for key in list(self._held):
-            self._release(key)
+        self.disturbances.calm()
         for _, _, what in sorted(self._alarms, key=lambda each: each[:2]):
             if not isinstance(what, _Waiter):
                 what()
@@ -268,46 +266,6 @@ class SimulatedScheduler:
         for carrier in self._carriers:
             carrier.thread.join()
         self.running = get_ident()
-
-    def crash_sender(self, item: Any) -> None:
-        """Have a handler fail at the point where it sends a message, or not."""
-        sender = thread_turn.turn.current
-        if sender is None or isinstance(item, Signal) or item is TICKET or _is_stop(item):
-            return  # signals are the runtime's own; it does not raise half way through
-        if not self._spare(sender) and self.faults.fires("crash_inside"):  # type: ignore[arg-type]  # refs are cells
-            self.note(label_of(sender), "FAULT crash_inside")
-            raise InjectedFaultError("crash_inside")
-
-    def intercepts(self, mailbox: Mailbox, item: Any) -> bool:
-        """Decide whether a message is lost, or held back; True: it must not go in now."""
-        faults = self.faults
-        sender = thread_turn.turn.current
-        if sender is None:
-            if self._is_firing and faults.fires("timer_late"):
-                seconds = faults.delay("timer_late")
-                self.note(mailbox.label, f"FAULT timer_late, {seconds:.6f} s")
-                self._hold((0, mailbox.ref.id, self._alarm_count), mailbox, item, seconds)
-                return True
-            return False
-        key = (sender.id, mailbox.ref.id)
-        held = self._held.get(key)
-        if held is not None:
-            held.append(item)  # what one actor sends another stays in order
-            return True
-        if isinstance(item, Signal) or item is TICKET or _is_stop(item):
-            return False
-        if faults.fires("drop_message"):
-            self.note(mailbox.label, f"FAULT drop_message {message_in_words(item)} of {label_of(sender)}")
-            return True
-        if item.__class__ is not Ask and faults.fires("duplicate_message"):
-            self.note(mailbox.label, f"FAULT duplicate_message {message_in_words(item)} of {label_of(sender)}")
-            list.append(mailbox, item)
-        if faults.fires("delay_message"):
-            seconds = faults.delay("delay_message")
-            self.note(mailbox.label, f"FAULT delay_message of {label_of(sender)}, {seconds:.6f} s")
-            self._hold(key, mailbox, item, seconds)
-            return True
-        return False
 
     def report(self, violation: Exception) -> None:
         """End the run after this step; for checkers, which must not raise into the runtime's own code."""
@@ -459,7 +417,7 @@ class SimulatedScheduler:
                 continue
             unit = ready.pop(index)
             if self.faults.active:
-                self._disturb()
+                self.disturbances.between_steps()
             return unit
 
     def _back_to(self, main: _Waiter | None, error: BaseException | None) -> _Waiter:
@@ -473,20 +431,6 @@ class SimulatedScheduler:
     def _stuck(self) -> str:
         waiting = ", ".join(self.waiting()) or "no actor"
         return f"nothing is ready and no timer is due: what is waited for can never come; {waiting} waits as well"
-
-    def _disturb(self) -> None:
-        """Throw the dice that lie between two steps."""
-        faults = self.faults
-        if faults.fires("pause"):
-            seconds = faults.delay("pause")
-            self.note("simulation", f"FAULT pause, {seconds:.6f} s")
-            self._clock.move_to(self._clock.monotonic() + seconds)
-        if faults.fires("kill"):
-            victims = [ref for ref in self._system.actors() if not self._spare(ref)]
-            if victims:
-                victim = victims[int(faults.draw("kill") * len(victims))]
-                self.note(label_of(victim), "FAULT kill")
-                victim.kill()
 
     # -- time --------------------------------------------------------------
 
@@ -505,11 +449,11 @@ class SimulatedScheduler:
         timer = self._system.timers.next_deadline()
         self.fired += 1
         if timer is not None and (not self._alarms or timer <= self._alarms[0][0]):
-            self._is_firing = True
+            self.is_firing = True
             try:
                 self._system.timers.fire_next(None)
             finally:
-                self._is_firing = False
+                self.is_firing = False
             return
         moment, _, what = heapq.heappop(self._alarms)
         self._clock.move_to(max(moment, self._clock.monotonic()))
@@ -526,24 +470,3 @@ class SimulatedScheduler:
         if not waiter.over:
             waiter.over = True
             self._ready.append(waiter)
-
-    # -- messages held back ------------------------------------------------
-
-    def _hold(self, key: Any, mailbox: Mailbox, item: Any, seconds: float) -> None:
-        self._held[key] = deque((mailbox, item))
-        self._alarm(self._clock.monotonic() + seconds, lambda: self._release(key))
-
-    def _release(self, key: Any) -> None:
-        held = self._held.pop(key, None)
-        if held is None:
-            return
-        mailbox: Mailbox = held.popleft()
-        for item in held:
-            list.append(mailbox, item)
-        ref = mailbox.ref
-        ref._urgent = True  # noqa: SLF001 - as after every signal
-        ref.look_again()
-
-
-def _is_stop(item: Any) -> bool:
-    return item.__class__ is Ask and item.message.__class__ is StopMessage

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self, final
 from supervisors.actor import Actor
 from supervisors.clock import VirtualClock
 from supervisors.entropy import Entropy
-from supervisors.errors import InvalidTypeError, UsageError
+from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
 from supervisors.exits import SHUTDOWN
 from supervisors.simulation.checkers import STOCK_CHECKERS
-from supervisors.simulation.faults import FaultPlan
+from supervisors.simulation.faults import FAULT_KINDS, FaultPlan
 from supervisors.simulation.options import SimulationOptions
 from supervisors.simulation.scheduler import NoProgressError, SimulatedScheduler
 from supervisors.simulation.schedules import Replay
@@ -163,6 +163,23 @@ class Simulation:
     def note(self, what: str) -> None:
         """Write a line of the workload's own into the transcript."""
         self._scheduler.note("workload", what)
+
+    def strikes(self, kind: str) -> float | None:
+        """Throw the die of a fault kind at a point of the workload's own, such as a simulated disk.
+
+        Args:
+            kind: of `FAULT_KINDS`; those at the points `store` and `fsync` fire only here.
+
+        Returns:
+            None: it does not fire. Otherwise a number from 0 to below 1 that belongs to
+            this fault, for how long, how much or whom.
+        """
+        if kind not in FAULT_KINDS:
+            raise InvalidArgumentError("kind", kind, ", ".join(FAULT_KINDS))
+        if not self._faults.fires(kind):
+            return None
+        self._scheduler.note("workload", f"FAULT {kind}")
+        return self._faults.draw(kind)
 
     def invariant(self, name: str, holds: Callable[[], object]) -> None:
         """Demand that something holds after every step.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisors.actor import Actor
 from supervisors.errors import Exit, SupervisorsError
-from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError, DeadlockError
+from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError, DeadlockError, MailboxFullError
 from supervisors.runtime.signals import Down, Exited, MonitorRef
 from supervisors.simulation.faults import ALL_WITHIN_CONTRACT, FAULT_KINDS, InjectedFaultError
 from supervisors.simulation.options import SimulationOptions
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from supervisors.runtime.ref import ActorRef
     from supervisors.simulation.simulation import Simulation
 
-__all__ = ["Node", "Watcher", "Worker", "linked_actors", "supervised_workers"]
+__all__ = ["Node", "SmallWorker", "Watcher", "Worker", "linked_actors", "supervised_workers"]
 
 OFTEN = {kind: FAULT_KINDS[kind].chance * 5 for kind in ALL_WITHIN_CONTRACT}
 VERBS = ("link", "link", "unlink", "monitor", "monitor", "demonitor", "trap", "exit")
@@ -60,6 +60,12 @@ class Worker(Actor):
         return self._count
 
 
+class SmallWorker(Worker):
+    """One whose mailbox has a bound."""
+
+    mailbox_capacity = 4
+
+
 class Watcher(Actor):
     """Monitors whom it is told to, and notes how they end."""
 
@@ -83,7 +89,7 @@ def supervised_workers(simulation: Simulation) -> None:
     strategy = STRATEGIES[int(random.random() * 3)]
 
     def branch(some: list[str]) -> ChildSpec:
-        specs = [ChildSpec(name, Worker, (name,)) for name in some]
+        specs = [ChildSpec(name, SmallWorker if name == names[0] else Worker, (name,)) for name in some]
         inner = {"strategy": strategy, **FLAGS}
         return ChildSpec(f"branch of {some[0]}", Supervisor, (specs,), inner, type="supervisor")
 
@@ -134,7 +140,7 @@ def _use(simulation: Simulation, watcher: ActorRef[Any], names: list[str], numbe
 
 
 def _ask(worker: ActorRef[Any], message: tuple[str, Any]) -> None:
-    with suppress(ActorDeadError, AskTimeoutError, DeadlockError, InjectedFaultError):
+    with suppress(ActorDeadError, AskTimeoutError, DeadlockError, InjectedFaultError, MailboxFullError):
         worker.ask(message)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisors import Clock, SystemClock, VirtualClock
+from supervisors import Clock, InvalidArgumentError, SystemClock, VirtualClock
 
 
 @pytest.mark.parametrize("clock", [SystemClock(), VirtualClock()])
@@ -29,3 +29,15 @@ def test_virtual_time_does_not_go_back(reading):
         clock.move_to(reading)
     assert caught.value.field == "monotonic"
     assert clock.monotonic() == 5.0
+
+
+def test_the_wall_clock_can_be_set_alone():
+    clock = VirtualClock(monotonic=5.0, wall=100.0)
+    clock.jump_wall(-30.0)
+    assert (clock.monotonic(), clock.time()) == (5.0, 70.0)
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf")])
+def test_a_jump_has_a_length(seconds):
+    with pytest.raises(InvalidArgumentError, match="seconds"):
+        VirtualClock().jump_wall(seconds)
