@@ -26,7 +26,7 @@ from supervisors.via import Via
 if TYPE_CHECKING:
     from supervisors.system import ActorSystem
 
-__all__ = ["Addressee", "WrongActorError", "find", "ref_of"]
+__all__ = ["Addressee", "WrongActorError", "check_kind", "find", "ref_of"]
 
 Addressee: TypeAlias = ActorRef[Any] | Via | Hashable
 """A ref, a registered name, or a `Via`."""
@@ -55,6 +55,7 @@ def ref_of(
     *,
     field: str,
     system: ActorSystem | None = None,
+    is_plain: bool = False,
 ) -> ActorRef[Any]:
     """Return the living actor that is meant.
 
@@ -65,6 +66,7 @@ def ref_of(
         allowed: what kind of actor that is, in words.
         field: the argument, for errors.
         system: where a name is looked up; None: in the system of the running actor.
+        is_plain: what will be sent is the caller's own message, and not one of that kind.
 
     Raises:
         ActorDeadError: nobody is there, or nobody any more; the reason is `"noproc"` (SRV-2).
@@ -78,11 +80,21 @@ def ref_of(
     if ref is None:
         name = whom.name if isinstance(whom, Via) else whom
         raise ActorDeadError(f"nobody has the name {name!r}", NOPROC)
-    if message is not None and message not in ref.actor_class.client_messages:
-        raise WrongActorError(field, ref, allowed)
+    if message is not None:
+        check_kind(ref, message, allowed, field=field, is_plain=is_plain)
     if not ref.is_alive():
         raise ActorDeadError.of(ref, NOPROC)
     return ref
+
+
+def check_kind(ref: ActorRef[Any], message: type, allowed: str, *, field: str, is_plain: bool = False) -> None:
+    """Raise `WrongActorError` if an actor does not know a kind of message, or it cannot reach it."""
+    if message not in ref.actor_class.client_messages:
+        raise WrongActorError(field, ref, allowed)
+    if not is_plain and ref.actor_class.dispatch == "process":
+        raise WrongActorError(
+            field, ref, f"{allowed} in this process; it lives in another, where only asks and tells go"
+        )
 
 
 def find(whom: Addressee, *, field: str, system: ActorSystem | None = None) -> ActorRef[Any] | None:

@@ -15,7 +15,7 @@ import logging
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, final, overload
 
 from supervisors.actor import Actor
-from supervisors.addressee import Addressee, WrongActorError, find, ref_of
+from supervisors.addressee import Addressee, check_kind, find, ref_of
 from supervisors.callbacks import UndefinedCallbackError
 from supervisors.errors import Exit, InvalidTypeError
 from supervisors.exits import NORMAL, Crashed, describe, is_abnormal
@@ -135,7 +135,8 @@ def call(
 
     Thread: any.
     """
-    return ref_of(server, Cast, _ALLOWED, field="server", system=system).ask(request, timeout=timeout)
+    ref = ref_of(server, Cast, _ALLOWED, field="server", system=system, is_plain=True)
+    return ref.ask(request, timeout=timeout)
 
 
 def cast(server: Addressee, message: Any, *, system: ActorSystem | None = None) -> None:
@@ -157,8 +158,7 @@ def cast(server: Addressee, message: Any, *, system: ActorSystem | None = None) 
     ref = server if isinstance(server, ActorRef) else find(server, field="server", system=system)
     if ref is None:
         return
-    if Cast not in ref.actor_class.client_messages:
-        raise WrongActorError("server", ref, _ALLOWED)
+    check_kind(ref, Cast, _ALLOWED, field="server")
     ref.send(Cast(message))
 
 

@@ -278,3 +278,15 @@ def test_srv_27_a_change_that_is_no_function_is_refused_and_the_machine_lives(sy
     with pytest.raises(InvalidTypeError, match="change"):
         statem.replace_state(ref, "b")
     assert statem.get_state(ref) == ("a", 0)
+
+
+@pytest.mark.parametrize("function", [SERVER[1], SERVER[2]])
+def test_what_cannot_travel_to_another_process_is_refused_and_disturbs_nobody(system, function):
+    class Elsewhere(Log):
+        dispatch = "process"
+
+    # As with a process of its own: it runs somewhere else than its class says.
+    ref = system.spawn(Elsewhere, link=False, report=True, dispatch="inline")
+    with pytest.raises(WrongActorError, match="only asks and tells go"):
+        function(ref)
+    assert call(ref, "question") == "question"
