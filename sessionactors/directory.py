@@ -87,6 +87,13 @@ class Directory:
             del self._live[session_id]
             return True
 
+    def withdraw(self, session_id: str, ref: ActorRef[Any]) -> None:
+        """Take a session out that was entered and does not start after all: it never was one."""
+        with self._lock:
+            if self._live.get(session_id) is ref:
+                del self._live[session_id]
+                self.started -= 1
+
     def give_up(self, session_id: str) -> None:
         """Enter that a session does not come back after all."""
         with self._lock:

@@ -6,6 +6,7 @@ A decision returns a tuple of effects. The actor performs them in order:
 `Transition`    audit a `state_transition` (the history has it already)
 `Audit`         audit something else
 `Notify`        tell the subscribers
+`Identify`      enter the session with another user
 `Wake`          send the session's one timer message at a time, instead of any other
 `Verify`        ask the authenticator, and bring the answer back as a `Verdict`
 `Persist`       store a snapshot, answer when it is durable
@@ -33,6 +34,7 @@ __all__ = [
     "AuditType",
     "Effect",
     "Effects",
+    "Identify",
     "Migrate",
     "Notify",
     "Persist",
@@ -82,6 +84,17 @@ class Notify:
 
     event: str
     detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """The session belongs to another user than before; always the last one.
+
+    Attributes:
+        previous: whose it was.
+    """
+
+    previous: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +162,7 @@ class Refuse:
     error: SessionRefusal
 
 
-Effect: TypeAlias = Transition | Audit | Notify | Wake | Verify | Persist | Migrate | Terminate | Refuse
+Effect: TypeAlias = Transition | Audit | Notify | Identify | Wake | Verify | Persist | Migrate | Terminate | Refuse
 Effects: TypeAlias = tuple[Effect, ...]
 
 NOTHING: Final[Effects] = ()

@@ -16,6 +16,7 @@ from sessionactors.effects import (
     Audit,
     Effect,
     Effects,
+    Identify,
     Migrate,
     Notify,
     Persist,
@@ -35,6 +36,7 @@ from sessionactors.errors import (
     PersistFailed,
     SessionExists,
     SessionTerminated,
+    TooManySessions,
     UnknownRequest,
 )
 from sessionactors.expiry import entry_of
@@ -56,6 +58,7 @@ from sessionactors.states import TERMINATED
 from sessionactors.storage.codec import encode
 from sessionactors.subscribers import LimiterEvent, check_subscriber
 from sessionactors.surroundings import ISOLATION, RATE_LIMITER, REAPER, RECOVERY, RESTART
+from sessionactors.users import ANONYMOUS, TOO_MANY_SESSIONS
 from supervisors.actor import Actor
 from supervisors.errors import Refusal, UsageError
 from supervisors.exits import NORMAL, SHUTDOWN, Crashed, Shutdown, describe
@@ -162,6 +165,8 @@ class Session(Actor):
         if options.persistent and options.backend is not None and around.saves is not None:
             self._is_stored = True
         self.data = SessionData(session_id, options, around.now(), around.wall_offset)
+        if restored is not None:
+            self.data.user_id = restored.user_id
         self._around = around
         self._timer: Timer | None = None
         self._subscribers: dict[object, MonitorRef | None] | None = None
@@ -175,8 +180,11 @@ class Session(Actor):
         restored = self._restored
         try:
             around.directory.add(data.session_id, self._actor_ref, returns=restored is not None)
-        except SessionExists as error:
+            if data.user_id != ANONYMOUS:
+                self._enter_user(counts=restored is None)
+        except (SessionExists, TooManySessions) as error:
             self._is_accounted_for = True  # it never was a session
+            around.directory.withdraw(data.session_id, self._actor_ref)
             raise StartError(error, self) from error
         if restored is None:
             self._perform(start(data), data.created_at)
@@ -305,6 +313,38 @@ class Session(Actor):
             if asked is not None:
                 asked.set(state)
 
+    def apply(self, effects: Effects) -> None:
+        """Perform what an errand in the session's own turn wants, and store what it changed.
+
+        Thread: the session's own turn.
+        """
+        self._perform(effects, self._around.now())
+        if self._is_stored:
+            self._save()
+
+    def _enter_user(self, *, counts: bool = True) -> None:
+        """Enter the session with its user, and end what is too many for that because of it.
+
+        Raises:
+            TooManySessions: this one is.
+        """
+        data = self.data
+        for oldest in self._around.users.enter(data.user_id, data.session_id, self._actor_ref, counts=counts):
+            oldest.send((TERMINATE, TOO_MANY_SESSIONS))
+
+    def _identify(self, identify: Identify) -> None:
+        """Enter the session with the user that it turned out to belong to."""
+        around, data = self._around, self.data
+        around.users.leave(identify.previous, data.session_id, self._actor_ref)
+        if data.user_id == ANONYMOUS:
+            return
+        try:
+            self._enter_user()
+        except TooManySessions:
+            now = around.now()
+            self._perform(decide(data, TERMINATE, now, TOO_MANY_SESSIONS), now)
+            raise
+
     def _terminate(self, end: Terminate) -> None:
         """Release everything, once; the state is `terminated` already."""
         around, data = self._around, self.data
@@ -318,6 +358,8 @@ class Session(Actor):
         if end.reason != REAPED:  # whom it has ended itself it looks for no more
             around.send(REAPER, forget)
         self._subscribers = None
+        if data.user_id != ANONYMOUS:
+            around.users.leave(data.user_id, data.session_id, self._actor_ref)
         if self._is_stored:
             self._leave_store()
         # After that: whoever has the id next is stored behind it.
@@ -499,6 +541,7 @@ def _migrate(session: Session, migrate: Migrate) -> None:
 
 _PERFORM: Final[Mapping[type, Callable[[Session, Any], None]]] = {
     Wake: Session._wake_at,  # noqa: SLF001 - our own methods
+    Identify: Session._identify,  # noqa: SLF001
     Refuse: Session._refuse,  # noqa: SLF001
     Terminate: Session._terminate,  # noqa: SLF001
     Verify: Session._verify,  # noqa: SLF001

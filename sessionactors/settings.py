@@ -16,7 +16,15 @@ from functools import cache
 from typing import Any, Final, Self, cast
 
 from sessionactors import bounds
-from sessionactors.errors import InvalidBackend, InvalidKind, InvalidLimit, InvalidOption, InvalidQuota, InvalidValue
+from sessionactors.errors import (
+    InvalidAction,
+    InvalidBackend,
+    InvalidKind,
+    InvalidLimit,
+    InvalidOption,
+    InvalidQuota,
+    InvalidValue,
+)
 from sessionactors.metadata import NO_METADATA, check_metadata
 
 __all__ = [
@@ -31,11 +39,13 @@ __all__ = [
     "SessionOptions",
     "Settings",
     "StoreSettings",
+    "UserSettings",
 ]
 
 MIB: Final = 1024 * 1024
 BACKENDS: Final = ("default", "memory", "sqlite")
 DURABILITIES: Final = ("each", "group", "os")
+USER_ACTIONS: Final = ("reject", "end_oldest")
 REAP_POLICIES: Final = ("idle_timeout", "expired", "orphaned", "all", "custom")
 _MICRO_MAX: Final = 1e15  # the largest capacity and rate for which integer bucket arithmetic stays small
 
@@ -219,6 +229,12 @@ class SessionOptions(Settings):
         self._keep("capabilities", check_metadata("capabilities", self.capabilities))
         bounds.count("max_history_size", self.max_history_size, least=0, most=100_000)
         bounds.count("audit_requests_every", self.audit_requests_every, least=0)
+
+    def updated(self, mapping: Mapping[str, object]) -> Self:
+        """Return a copy with some options changed; metadata may name the user if nobody did so before."""
+        if isinstance(mapping, Mapping) and "metadata" in mapping and self.user_id == "anonymous":
+            mapping = {"user_id": "", **mapping}
+        return Settings.updated(self, mapping)
 
     def _whose(self) -> str:
         if self.user_id != "":
@@ -415,6 +431,24 @@ class AuditSettings(Settings):
         self._keep("verify_interval", bounds.seconds_or_none("verify_interval", self.verify_interval))
         if self.batch_max > self.queue_max:
             raise InvalidValue("batch_max", self.batch_max, f"at most queue_max ({self.queue_max})")
+
+
+@dataclass(frozen=True, slots=True)
+class UserSettings(Settings):
+    """How many sessions one user may have at the same time; "anonymous" is nobody, and has no limit.
+
+    Attributes:
+        max_sessions: live sessions of one user; None is unlimited.
+        action: what happens when there would be one more: `reject`, which refuses the
+            new one (code `too_many_sessions`), or `end_oldest`.
+    """
+
+    max_sessions: int | None = None
+    action: str = "reject"
+
+    def __post_init__(self) -> None:
+        bounds.count_or_none("max_sessions", self.max_sessions, refuse=InvalidLimit)
+        bounds.choice("action", self.action, USER_ACTIONS, refuse=InvalidAction)
 
 
 @dataclass(frozen=True, slots=True)

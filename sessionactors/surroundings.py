@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, final
 
+from sessionactors.settings import UserSettings
+from sessionactors.users import Users
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,6 +28,7 @@ __all__ = [
     "SERVICES",
     "SESSIONS",
     "STORE",
+    "UPDATES",
     "Surroundings",
 ]
 
@@ -36,6 +40,7 @@ ISOLATION: Final = "isolation"
 REAPER: Final = "reaper"
 SESSIONS: Final = "sessions"
 RECOVERY: Final = "recovery"
+UPDATES: Final = "updates"
 
 SERVICES: Final = (AUDIT, STORE, RATE_LIMITER, ISOLATION, RECOVERY, REAPER)
 """The registered names of the singleton actors, in order of their start."""
@@ -55,12 +60,13 @@ class Surroundings:
         directory: the live sessions.
         timers: the timer service.
         saves: where snapshots of persistent sessions go; None stores nothing.
+        users: the sessions of each user.
         verifier: has the authenticator asked; None is the default one, which trusts
             the embedding program.
         whereis: finds a service by its name; None while it is being restarted.
     """
 
-    __slots__ = ("audit", "directory", "now", "saves", "timers", "verifier", "wall_offset", "whereis")
+    __slots__ = ("audit", "directory", "now", "saves", "timers", "users", "verifier", "wall_offset", "whereis")
 
     def __init__(
         self,
@@ -73,6 +79,7 @@ class Surroundings:
         whereis: Callable[[object], ActorRef[Any] | None],
         verifier: Verifier | TurnVerifier | None = None,
         saves: StoreIntake | None = None,
+        users: Users | None = None,
     ) -> None:
         self.now = now
         self.wall_offset = wall_offset
@@ -82,6 +89,7 @@ class Surroundings:
         self.whereis = whereis
         self.verifier = verifier
         self.saves = saves
+        self.users = Users(UserSettings()) if users is None else users
 
     def send(self, name: str, message: object) -> None:
         """Send a message to a service; while it is being restarted nobody gets it."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
-from sessionactors import identifiers
+from sessionactors import bounds, identifiers
 from sessionactors.audit.errors import AuditError
 from sessionactors.audit.intake import COMMIT, Intake
 from sessionactors.audit.service import AuditCounts, AuditLedger, logged, open_log
@@ -25,8 +25,8 @@ from sessionactors.errors import (
     InvalidValue,
     LoadFailed,
     NotFound,
-    OperationFailed,
     SessionExists,
+    SessionRefusal,
     SessionTerminated,
 )
 from sessionactors.isolation_ledger import IsolationLedger
@@ -51,9 +51,9 @@ from sessionactors.lifecycle import (
     Override,
 )
 from sessionactors.limiter_table import LimiterTable
+from sessionactors.manager import BatchResult, ManagerCalls, named, several
 from sessionactors.reaper import ReaperLedger
 from sessionactors.recovery import DONE, RecoveryLedger, RecoveryReport
-from sessionactors.service_calls import ServiceCalls
 from sessionactors.session import SUBSCRIBE, UNSUBSCRIBE, Session
 from sessionactors.settings import (
     AuditSettings,
@@ -64,16 +64,17 @@ from sessionactors.settings import (
     SessionOptions,
     Settings,
     StoreSettings,
+    UserSettings,
 )
 from sessionactors.states import TERMINATED
 from sessionactors.storage.contract import SessionStore
 from sessionactors.storage.errors import StoreError
 from sessionactors.storage.intake import StoreIntake
-from sessionactors.storage.service import COMMIT as COMMIT_STORE
 from sessionactors.storage.service import StoreLedger, open_store
 from sessionactors.surroundings import AUDIT, RECOVERY, ROOT, SESSIONS, STORE, Surroundings
 from sessionactors.templates import Templates
 from sessionactors.tree import Parts, start_tree
+from sessionactors.users import Users
 from sessionactors.verification import TurnVerifier, Verifier
 from supervisors.clock import VirtualClock, thread_seconds
 from supervisors.errors import UsageError
@@ -98,9 +99,11 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionSystem"]
 
+_BATCH_MAX: Final = 10_000_000
+
 
 @final
-class SessionSystem(ServiceCalls):
+class SessionSystem(ManagerCalls):
     """Sessions and the services around them, supervised.
 
     Args:
@@ -112,6 +115,7 @@ class SessionSystem(ServiceCalls):
         store: a store that is open already, in place of `path`; the system closes it.
         storage: settings of the store.
         session_classes: classes that stored sessions may be of; `Session` always is.
+        users: how many sessions one user may have at the same time.
         session: defaults of sessions; these and the next four are settings, or a
             mapping of option names to values.
         limiter: settings of the rate limiter.
@@ -151,6 +155,7 @@ class SessionSystem(ServiceCalls):
         store: SessionStore | None = None,
         storage: StoreSettings | Mapping[str, object] | None = None,
         session_classes: Iterable[type[Session]] = (),
+        users: UserSettings | Mapping[str, object] | None = None,
         session: SessionOptions | Mapping[str, object] | None = None,
         limiter: LimiterSettings | Mapping[str, object] | None = None,
         isolation: IsolationSettings | Mapping[str, object] | None = None,
@@ -181,6 +186,7 @@ class SessionSystem(ServiceCalls):
             raise InvalidValue("path", path, "None, where there is a store already")
         store_settings = _settings("storage", storage, StoreSettings)
         self._templates = Templates(session_classes)
+        self.users = Users(_settings("users", users, UserSettings))
         self.actors = ActorSystem(
             clock=clock, entropy=entropy, workers=workers, shutdown_timeout=shutdown_timeout, name="sessionactors"
         )
@@ -208,6 +214,7 @@ class SessionSystem(ServiceCalls):
             whereis=self.actors.registry.whereis,
             verifier=self._verifier,
             saves=self._saves,
+            users=self.users,
         )
         self._ledger = AuditLedger(log, self._intake, audit_settings, self.actors.clock)
         self._reaper = ReaperLedger(reaper_settings, now)
@@ -258,6 +265,7 @@ class SessionSystem(ServiceCalls):
 
         Raises:
             SessionExists: a live session has this id.
+            TooManySessions: the user has as many sessions as may be.
             LoadFailed: a stored session has it that could not come back.
             InvalidBackend: the system has another store than the options want.
             NotFound: the system stops, or has been stopped.
@@ -267,7 +275,8 @@ class SessionSystem(ServiceCalls):
         given = self.options if options is None else options
         if not isinstance(given, SessionOptions):
             given = self.options.updated(given)
-        if self.directory.get(checked) is not None:
+        taken = self.directory.get(checked)
+        if taken is not None and not self._gives_way(taken, checked):
             raise SessionExists(checked)
         if given.persistent:
             self._check_store(checked, given)
@@ -282,9 +291,43 @@ class SessionSystem(ServiceCalls):
         except ActorDeadError as dead:
             raise NotFound(SESSIONS, "running service") from dead
         except ChildStartFailed as failed:
-            # Somebody was faster with the same id.
-            raise (failed.reason if isinstance(failed.reason, SessionExists) else failed) from None
+            # Somebody was faster with the same id, or the user has too many.
+            raise (failed.reason if isinstance(failed.reason, SessionRefusal) else failed) from None
         return checked
+
+    def start_sessions(
+        self,
+        session_ids: Iterable[str | bytes] | int,
+        options: SessionOptions | Mapping[str, object] | None = None,
+        *,
+        session_class: type[Session] = Session,
+    ) -> BatchResult:
+        """Start several sessions with the same options.
+
+        Args:
+            session_ids: their ids, or how many to start under generated ones.
+            options: as of `start_session`, checked once for all.
+            session_class: likewise.
+
+        Returns:
+            Those that have started, and why others have not.
+        """
+        wanted: Iterable[str | bytes | None]
+        if isinstance(session_ids, int):
+            wanted = [None] * bounds.count("session_ids", session_ids, least=0, most=_BATCH_MAX)
+        else:
+            wanted = several(session_ids)
+        given = self.options if options is None else options
+        if not isinstance(given, SessionOptions):
+            given = self.options.updated(given)
+        done: list[str] = []
+        refused: dict[str, SessionRefusal] = {}
+        for session_id in wanted:
+            try:
+                done.append(self.start_session(session_id, given, session_class=session_class))
+            except SessionRefusal as refusal:
+                refused[named(session_id)] = refusal
+        return BatchResult(tuple(done), refused)
 
     def init_session(self, session_id: str, metadata: Mapping[str, object] | None = None) -> str:
         """Add metadata to a new session; new keys win. Returns the state, `new`."""
@@ -340,7 +383,7 @@ class SessionSystem(ServiceCalls):
         """
         self._do(session_id, TERMINATE, reason)
         if self._saves.leaving:
-            self._see_off(session_id)
+            self._see_off([identifiers.parse(session_id)])
 
     def persist(self, session_id: str) -> None:
         """Store a session as it is now; it is durable when this returns.
@@ -447,7 +490,7 @@ class SessionSystem(ServiceCalls):
         """End a session; audited as `security`."""
         self._do(session_id, FORCE_TERMINATE, Override(admin, reason))
         if self._saves.leaving:
-            self._see_off(session_id)
+            self._see_off([identifiers.parse(session_id)])
 
     def lock(self, session_id: str, *, admin: str, reason: str = "") -> None:
         """Block authentication until `unlock`; audited as `security`."""
@@ -495,13 +538,6 @@ class SessionSystem(ServiceCalls):
         reason = self._recovery.refused.get(session_id)
         if reason is not None:
             raise LoadFailed(reason)
-
-    def _see_off(self, session_id: str | bytes) -> None:
-        """Wait until the stored copy of a session that has ended is deleted."""
-        if identifiers.parse(session_id) in self._saves.leaving:
-            failed = self._ask(STORE, COMMIT_STORE)
-            if isinstance(failed, StoreError):
-                raise OperationFailed(f"the session has ended, but its stored copy is still there ({failed.problem})")
 
     # -- the audit log -----------------------------------------------------------------
 

@@ -7,7 +7,8 @@
     ├── services (one_for_one)
     │   ├── store
     │   ├── rate_limiter
-    │   └── isolation
+    │   ├── isolation
+    │   └── updates (dynamic): functions that update sessions
     ├── sessions (dynamic): one actor per session
     ├── recovery
     └── reaper
@@ -42,6 +43,7 @@ from sessionactors.surroundings import (
     ROOT,
     SESSIONS,
     STORE,
+    UPDATES,
     Surroundings,
 )
 from supervisors.exits import describe
@@ -52,6 +54,7 @@ from supervisors.supervision.performer import SupervisorActor
 from supervisors.supervision.reports import ErrorReport, Report
 from supervisors.supervision.starting import start_named
 from supervisors.supervision.supervisor import Supervisor
+from supervisors.tasks.task import TaskSupervisor
 
 if TYPE_CHECKING:
     from supervisors.runtime.ref import ActorRef
@@ -99,6 +102,7 @@ def start_tree(system: ActorSystem, parts: Parts) -> ActorRef[Any]:
         ChildSpec(STORE, start_named, (STORE, StoreService, parts.store, around)),
         ChildSpec(RATE_LIMITER, start_named, (RATE_LIMITER, RateLimiter, parts.limiter, around)),
         ChildSpec(ISOLATION, start_named, (ISOLATION, Isolation, parts.isolation, around)),
+        ChildSpec(UPDATES, start_named, (UPDATES, TaskSupervisor), type="supervisor"),
     ]
     children = [
         ChildSpec(AUDIT, start_named, (AUDIT, AuditService, parts.audit, around)),

@@ -17,7 +17,18 @@ from typing import Final, TypeAlias
 from sessionactors import bounds
 from sessionactors.decisions.activity import become_active
 from sessionactors.decisions.moves import MAX_ATTEMPTS, REQUESTED, end, move, wake_by
-from sessionactors.effects import NOTHING, Audit, Effects, Notify, Refuse, Severity, Transition, Verdict, Verify
+from sessionactors.effects import (
+    NOTHING,
+    Audit,
+    Effects,
+    Identify,
+    Notify,
+    Refuse,
+    Severity,
+    Transition,
+    Verdict,
+    Verify,
+)
 from sessionactors.errors import (
     AuthBlocked,
     AuthenticationFailed,
@@ -61,11 +72,12 @@ def init_session(data: SessionData, now: float, given: object) -> Effects:
     """Merge metadata; new keys win."""
     checked = NO_METADATA if given is None else check_metadata("metadata", given)
     merged = merge_metadata(data.metadata, checked)
+    previous = data.user_id
     if "user_id" in checked:
         data.user_id = bounds.text("metadata.user_id", checked["user_id"])
     data.metadata = merged
     data.last_activity = now
-    return _INITIALIZED
+    return _INITIALIZED if data.user_id == previous else (*_INITIALIZED, Identify(previous))
 
 
 def authenticate(data: SessionData, now: float, context: object) -> Effects:
@@ -136,6 +148,7 @@ def verdict(data: SessionData, now: float, said: object) -> Effects:
 
 
 def _accepted(data: SessionData, now: float, question: Verify, user_id: object) -> Effects:
+    previous = data.user_id
     if user_id is None and isinstance(question.context, Mapping):
         user_id = question.context.get("user_id")
     if user_id is not None:
@@ -152,7 +165,8 @@ def _accepted(data: SessionData, now: float, question: Verify, user_id: object) 
     # The authentication's timer would fire early, long before an idle one is due:
     # setting it anew, once in a session's life, costs less than that.
     data.wake_at = inf
-    return wake_by(data, (succeeded, _AUTHENTICATED, _ACTIVATED), deadline(data))
+    effects = wake_by(data, (succeeded, _AUTHENTICATED, _ACTIVATED), deadline(data))
+    return effects if data.user_id == previous else (*effects, Identify(previous))
 
 
 @lru_cache(maxsize=1024)

@@ -95,6 +95,8 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "subscribers",
             "surroundings",
             "templates",
+            "updates",
+            "users",
             "verification",
             "waiting_room",
             "writer",

@@ -16,9 +16,20 @@ from sessionactors.settings import (
     Quota,
     ReaperSettings,
     SessionOptions,
+    StoreSettings,
+    UserSettings,
 )
 
-ALL = [AuditSettings, IsolationSettings, LimiterSettings, Quota, ReaperSettings, SessionOptions]
+ALL = [
+    AuditSettings,
+    IsolationSettings,
+    LimiterSettings,
+    Quota,
+    ReaperSettings,
+    SessionOptions,
+    StoreSettings,
+    UserSettings,
+]
 
 
 @pytest.mark.parametrize(
@@ -320,3 +331,31 @@ def test_equal_settings_can_be_looked_up():
 
 def test_sizes_are_bytes():
     assert MIB == 1024 * 1024
+
+
+def test_metadata_name_the_user_of_changed_options_too():
+    assert SessionOptions().updated({"metadata": {"user_id": "ada"}}).user_id == "ada"
+    assert SessionOptions().updated({"metadata": {"user_id": "ada"}, "user_id": "eve"}).user_id == "eve"
+    assert SessionOptions(user_id="eve").updated({"metadata": {"user_id": "ada"}}).user_id == "eve"
+
+
+@pytest.mark.parametrize(
+    ("settings", "option", "bad", "error"),
+    [
+        (StoreSettings, "durability", "never", InvalidValue),
+        (StoreSettings, "durability", None, InvalidKind),
+        (StoreSettings, "queue_max", 0, InvalidValue),
+        (StoreSettings, "batch_max", True, InvalidKind),
+        (StoreSettings, "batch_delay", float("nan"), InvalidValue),
+        (StoreSettings, "busy_timeout", 0.0, InvalidValue),
+        (StoreSettings, "max_restarts", -1, InvalidValue),
+        (StoreSettings, "max_seconds", float("inf"), InvalidValue),
+        (UserSettings, "max_sessions", 0, InvalidValue),
+        (UserSettings, "max_sessions", 1.5, InvalidValue),
+        (UserSettings, "action", "shout", InvalidValue),
+        (SessionOptions, "backend", "leveldb", InvalidValue),
+    ],
+)
+def test_settings_of_storage_and_users_have_bounds(settings, option, bad, error):
+    with pytest.raises(error, match=option):
+        settings.from_mapping({option: bad})

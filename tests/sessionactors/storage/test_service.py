@@ -225,7 +225,7 @@ class TestTheEnd:
         start_active(system, "a")
         system.persist("a")
         disk.fail(1, "ENOSPC", times=1000)
-        with pytest.raises(OperationFailed, match="has ended, but its stored copy is still there"):
+        with pytest.raises(OperationFailed, match="it has ended, but its stored copy is still there"):
             system.terminate("a")
         assert system.state_of("a") == "terminated"
         disk.heal()

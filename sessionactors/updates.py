@@ -1,0 +1,78 @@
+"""What the manager has done in a session's own turn: replacing metadata, changing the ttl."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from sessionactors.effects import Audit
+from sessionactors.errands import Errand
+from sessionactors.errors import SessionTerminated
+from sessionactors.lifecycle import TOUCH, UPDATE_CONFIG
+from sessionactors.states import TERMINATED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ReplaceMetadata", "SetTtl", "TellMetadata"]
+
+
+@final
+class TellMetadata(Errand):
+    """Answer with the session's metadata, which nobody changes in place."""
+
+    __slots__ = ()
+
+    def run(self, session: Any) -> Mapping[str, object]:
+        """Return the mapping itself: its identity is its version."""
+        _check_live(session)
+        metadata: Mapping[str, object] = session.data.metadata
+        return metadata
+
+
+@final
+class ReplaceMetadata(Errand):
+    """Put metadata in the place of what they were made from; this is activity.
+
+    Args:
+        old: what the session had when the new ones were made, the very mapping.
+        new: checked metadata.
+    """
+
+    __slots__ = ("_new", "_old")
+
+    def __init__(self, old: Mapping[str, object], new: Mapping[str, object]) -> None:
+        self._old = old
+        self._new = new
+
+    def run(self, session: Any) -> bool:
+        """Replace them; False when somebody else was faster."""
+        _check_live(session)
+        if session.data.metadata is not self._old:
+            return False
+        session.data.metadata = self._new
+        session.apply((Audit("lifecycle", "metadata_updated", "debug"),))
+        session.receive_ask((TOUCH, None))
+        return True
+
+
+@final
+class SetTtl(Errand):
+    """Change after which time without activity the session counts as expired; this is no activity.
+
+    Args:
+        ttl: seconds, or None for never.
+    """
+
+    __slots__ = ("_ttl",)
+
+    def __init__(self, ttl: float | None) -> None:
+        self._ttl = ttl
+
+    def run(self, session: Any) -> None:
+        """Give the session options of its own."""
+        session.receive_ask((UPDATE_CONFIG, session.data.options.updated({"ttl": self._ttl})))
+
+
+def _check_live(session: Any) -> None:
+    if session.data.state == TERMINATED:
+        raise SessionTerminated(session.data.session_id)
