@@ -17,6 +17,7 @@ from supervisors.pools.errors import (
     TransportError,
     WorkerDiedError,
 )
+from supervisors.pools.executor import PoolExecutor
 from supervisors.pools.future import PoolFuture
 from supervisors.pools.options import Backlog, PoolOptions, Recycle, Retry, Sizing
 from supervisors.pools.pool import PoolReport, ReturnedTask, WorkerPool
@@ -29,6 +30,7 @@ __all__ = [
     "LeaseOverError",
     "PoisonTaskError",
     "PoolError",
+    "PoolExecutor",
     "PoolFailedError",
     "PoolFullError",
     "PoolFuture",

@@ -38,6 +38,7 @@ __all__ = [
     "UNSENDABLE",
     "UP",
     "Handler",
+    "Prepared",
     "main",
 ]
 
@@ -66,6 +67,18 @@ RESET_FAILED: Final = 8
 READ_BYTES: Final = 1 << 16
 
 
+class Prepared:
+    """What an executor with an initializer has in place of a worker: tasks bring their functions along."""
+
+    def __init__(self, initializer: Callable[..., object], initargs: tuple[Any, ...]) -> None:
+        self.initializer = initializer
+        self.initargs = initargs
+
+    def setup(self) -> None:
+        """Call the initializer."""
+        self.initializer(*self.initargs)
+
+
 class Handler:
     """One worker's own copy of what the pool was given.
 
@@ -76,9 +89,16 @@ class Handler:
 
     __slots__ = ("call", "has_reset", "instance")
 
-    def __init__(self, worker: Callable[..., Any] | type | None) -> None:
-        self.instance: Any = worker() if isinstance(worker, type) and hasattr(worker, "handle") else None
-        self.call: Callable[..., Any] | None = worker if self.instance is None else self.instance.handle
+    def __init__(self, worker: Callable[..., Any] | type | Prepared | None) -> None:
+        self.instance: Any = None
+        self.call: Callable[..., Any] | None = None
+        if isinstance(worker, Prepared):
+            self.instance = worker
+        elif isinstance(worker, type) and hasattr(worker, "handle"):
+            self.instance = worker()
+            self.call = self.instance.handle
+        else:
+            self.call = worker
         self.has_reset = hasattr(self.instance, "reset")
 
     def setup(self) -> None:

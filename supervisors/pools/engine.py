@@ -67,7 +67,7 @@ from supervisors.pools.records import (
     Worker,
 )
 from supervisors.pools.routing import KeyLine, least_loaded, place_of
-from supervisors.pools.tally import PoolStatistics
+from supervisors.pools.tally import SETTLE_MAX, PoolStatistics
 
 __all__ = ["GRACE_SECONDS", "PREFETCH_SECONDS", "QUARANTINE_MAX", "PoolEngine"]
 
@@ -127,7 +127,8 @@ class PoolEngine(Lending):
             now: a reading of the monotonic clock, seconds, not before the last one.
         """
         self._now = now
-        out = self._out = []
+        out: list[Effect] = []
+        self._out = out
         self._acts[event.__class__](event)
         while self._expired:
             late = self._expired.pop()
@@ -135,11 +136,12 @@ class PoolEngine(Lending):
                 self._expire(late, was_running=False)
         if self._room_line:
             self._let_in()
+        self._out = []  # what has been decided is the caller's now, values of tasks included
         return out
 
     def next_due(self) -> float | None:
         """Return when the engine wants a `Tick`, a reading of the clock; None: not by itself."""
-        return self._dues.next_deadline()
+        return self._dues.next_deadline() if self._dues else None
 
     # -- tasks come in -------------------------------------------------------------
 
@@ -397,7 +399,11 @@ class PoolEngine(Lending):
         if flight:
             self._first_in_flight(worker, flight[0])
         seconds = event.seconds
-        self.tally.runs.add(seconds)
+        tally = self.tally
+        tally.runs.add(seconds)
+        if not tally.done % SETTLE_MAX:
+            tally.runs.settle()
+            tally.waits.settle()
         mean = worker.mean_seconds
         worker.mean_seconds = seconds if mean is None or seconds > mean else mean + (seconds - mean) * 0.125
         worker.tasks_done += 1
@@ -701,6 +707,6 @@ class PoolEngine(Lending):
             run_mean=tally.runs.mean,
             run_p50=tally.runs.quantile(0.5),
             run_p99=tally.runs.quantile(0.99),
-            wait_histogram=tuple(tally.waits.counts),
-            run_histogram=tuple(tally.runs.counts),
+            wait_histogram=tally.waits.counts,
+            run_histogram=tally.runs.counts,
         )

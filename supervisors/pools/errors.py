@@ -5,8 +5,8 @@
     SupervisorsError
     └── PoolError
         ├── PoolFullError           the backlog is at its bound
-        ├── PoolStoppedError        the pool takes nothing (any more)
-        ├── PoolFailedError         no worker comes up; the reason is attached
+        ├── PoolStoppedError        (RuntimeError) the pool takes nothing (any more)
+        ├── PoolFailedError         (BrokenExecutor) no worker comes up; the reason is attached
         ├── CheckoutTimeoutError    (TimeoutError) no worker became free in time
         ├── LeaseOverError          the checked-out worker is not yours (any more)
         └── TaskError               one task has not been done
@@ -23,6 +23,8 @@ cancelled raises `concurrent.futures.CancelledError`.
 """
 
 from __future__ import annotations
+
+from concurrent.futures import BrokenExecutor
 
 from supervisors.errors import SupervisorsError
 
@@ -62,14 +64,14 @@ class PoolFullError(PoolError):
         super().__init__(f"the backlog is full: {count} tasks with {size_bytes} bytes wait")
 
 
-class PoolStoppedError(PoolError):
+class PoolStoppedError(PoolError, RuntimeError):
     """The pool is stopping or has ended; it takes nothing in."""
 
     def __init__(self, message: str = "the pool has been stopped and takes nothing in") -> None:
         super().__init__(message)
 
 
-class PoolFailedError(PoolError):
+class PoolFailedError(PoolError, BrokenExecutor):
     """Workers fail to start, again and again; the pool goes on trying, ever more rarely.
 
     Attributes:

@@ -109,10 +109,14 @@ class PoolFuture(Future[T], Generic[T]):
 
     def complete(self, value: Any) -> None:
         """Set the value."""
+        task = self.task
+        task.payload = None  # nobody needs its arguments any more
+        task.client = None
         self.set_result(value)
 
     def fail(self, error: BaseException | None) -> None:
         """Set the error; None: it was cancelled."""
+        self.task.client = None
         if error is None:
             super().cancel()
             self.set_running_or_notify_cancel()

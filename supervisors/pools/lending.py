@@ -14,6 +14,7 @@ from supervisors.pools.inputs import CheckIn, CheckOut, OwnerDown
 from supervisors.pools.options import PoolOptions
 from supervisors.pools.records import LENT, NEW, OVER, QUEUED, STARTING, UP, WAITING, Task, Ticket, Worker
 from supervisors.pools.staffing import Staffing
+from supervisors.pools.tally import SETTLE_MAX
 
 __all__ = ["Lending"]
 
@@ -79,6 +80,8 @@ class Lending(Staffing):
         self.lent += 1
         self.tally.lent += 1
         self.tally.waits.add(self._now - ticket.since)
+        if not self.tally.lent % SETTLE_MAX:
+            self.tally.waits.settle()
         self._out.append(Lend(ticket, worker.id))
 
     def _checkout_late(self, ticket: Ticket) -> None:

@@ -29,7 +29,7 @@ from supervisors.pools.effects import (
     StopWorker,
 )
 from supervisors.pools.engine import PoolEngine
-from supervisors.pools.inputs import Begin, CheckOut, Input, OwnerDown, Stop, Tick, Waits
+from supervisors.pools.inputs import Begin, CheckOut, Finished, Input, OwnerDown, Stop, Submit, Tick, Waits
 from supervisors.pools.options import PoolOptions
 from supervisors.pools.records import Task
 from supervisors.runtime.futures import ScheduledFuture
@@ -145,6 +145,11 @@ class PoolActor(Actor):
         self._look_outside()
 
     def receive_ask(self, message: Any) -> Any:
+        if message.__class__ is Submit:
+            self._decide(message)
+            if self._door.outbox:
+                self._look_outside()
+            return None
         if message.__class__ in PYKKA_MESSAGES:
             return perform(self, message)
         if message.__class__ is Question:
@@ -159,7 +164,9 @@ class PoolActor(Actor):
         return None
 
     def receive_tell(self, message: Any) -> None:
-        if message.__class__ is Batch:
+        if message.__class__ is Finished:
+            self._decide(message)
+        elif message.__class__ is Batch:
             for event in message.events:
                 self._decide(event, flush=False)
             self._kind.flush()
@@ -214,7 +221,7 @@ class PoolActor(Actor):
                 outbox.append(functools.partial(effect.task.client.fail, effect.error))
             else:
                 self._rare[effect.__class__](effect)
-        if flush:
+        if flush and effects:
             workers.flush()
         due = engine.next_due()
         if due is not None and (self._timer is None or due < self._timer.deadline):

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Literal, Self, final
+from typing import Any, Final, Literal, Self, TypeAlias, final
 
 from supervisors.clock import VirtualClock
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
@@ -50,6 +50,9 @@ PREFETCH_MAX: Final = 64
 
 WINDOW_MAX: Final = 1024
 """Tasks that a `map()` has under way at one time, unless it is told otherwise."""
+
+TaskOptions: TypeAlias = tuple[Retry, int, Hashable, int, float | None, float | None]
+"""What one task is submitted with, checked: retry, priority, key, bytes, timeout, deadline."""
 
 _numbers = itertools.count(1)
 
@@ -140,6 +143,7 @@ class WorkerPool:
         **options: Any,
     ) -> None:
         self._worker = _checked_worker(worker)
+        self._brings_functions = worker is None or isinstance(worker, child.Prepared)
         if kind not in KINDS:
             raise InvalidArgumentError("kind", kind, ", ".join(repr(each) for each in KINDS))
         if system is not None and not isinstance(system, ActorSystem):
@@ -163,18 +167,21 @@ class WorkerPool:
             )
         self._owns_system = system is None
         self._system = system if system is not None else ActorSystem(slow_inline_turn=None)
-        self._door = Door()
+        self.door = Door()
         self._returned: list[GivenBack] = []
         self._ended: ScheduledFuture[None] = ScheduledFuture(self._system.scheduler)
         self._listeners: tuple[Callable[[str, dict[str, Any]], None], ...] = ()
         self._report: PoolReport | None = None
         self._workers: Workers | None = None
+        backlog = self.options.backlog
+        self._defaults = self._task_options(0, None, None, None, None, 0)
+        self._patience = backlog.patience if backlog.policy == "block" else 0.0
         try:
-            self._door.courier = self._system.start(Courier)
+            self.door.courier = self._system.start(Courier)
             self._ref: ActorRef[PoolActor] = self._system.start(
                 PoolActor,
                 self.options,
-                self._door,
+                self.door,
                 self._make_workers,
                 self._returned,
                 self._ended,
@@ -182,12 +189,12 @@ class WorkerPool:
                 name=name,
             )
         except BaseException:
-            if self._door.courier is not None:
-                self._door.courier.exit("shutdown")
+            if self.door.courier is not None:
+                self.door.courier.exit("shutdown")
             if self._owns_system:
                 self._system.stop()
             raise
-        self._door.deliver()
+        self.door.deliver()
 
     @staticmethod
     def _own_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -201,11 +208,11 @@ class WorkerPool:
         clock = self._system.clock
         workers: Workers
         if self.kind == "inline":
-            workers = InlineWorkers(self._worker, self._door, clock)
+            workers = InlineWorkers(self._worker, self.door, clock)
         elif self.kind == "process":
-            workers = ProcessWorkers(self._worker, self._door, clock, self.options, self.name)
+            workers = ProcessWorkers(self._worker, self.door, clock, self.options, self.name)
         else:
-            workers = ThreadWorkers(self._worker, self._door, clock, self.name)
+            workers = ThreadWorkers(self._worker, self.door, clock, self.name)
         self._workers = workers
         return workers
 
@@ -247,10 +254,23 @@ class WorkerPool:
         Thread: any. Blocks: only with the policy `"block"`, for its patience.
         """
         function: Callable[..., Any] | None = None
-        if self._worker is None:
+        if self._brings_functions:
             function, args = self._split(args)
         options = self._task_options(priority, key, timeout, deadline, retry, size_bytes)
         return self._submit((function, args, {}), options, None)
+
+    def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> PoolFuture[Any]:
+        """Have a worker call any function; `submit()` has options, this has keyword arguments.
+
+        Raises:
+            InvalidTypeError: it is no function.
+            PoolFullError: there is no room, and the policy is to say so.
+            PoolStoppedError: the pool is stopping or has ended.
+            PoolFailedError: no worker comes up.
+        """
+        if not callable(function):
+            raise InvalidTypeError("function", function, "a function")
+        return self._submit((function, args, kwargs), self._defaults, None)
 
     def map(
         self,
@@ -294,11 +314,11 @@ class WorkerPool:
             One future for each place, in order.
         """
         function: Callable[..., Any] | None = None
-        if self._worker is None:
+        if self._brings_functions:
             function, args = self._split(args)
         options = self._task_options(0, None, timeout, None, None, 0)
-        size = self._door.ask(Question(lambda engine: engine.size))
-        return [self._submit((function, args, {}), {**options, "place": place}, None) for place in range(size)]
+        size = self.door.ask(Question(lambda engine: engine.size))
+        return [self._submit((function, args, {}), options, None, place) for place in range(size)]
 
     # -- the pool itself -------------------------------------------------------------
 
@@ -311,16 +331,16 @@ class WorkerPool:
         """Return a snapshot; of a pool that has ended, the last one."""
         clock = self._system.clock
         try:
-            facts: PoolStatistics = self._door.ask(Question(lambda engine: engine.statistics(clock.monotonic())))
+            facts: PoolStatistics = self.door.ask(Question(lambda engine: engine.statistics(clock.monotonic())))
         except ActorDeadError:
-            if self._door.last is None:
+            if self.door.last is None:
                 raise PoolStoppedError("the pool has ended, and nobody has kept its figures") from None
-            return self._door.last
+            return self.door.last
         return facts
 
     def quarantined(self) -> list[Payload]:
         """Return the work of tasks that have killed too many workers, the last hundred."""
-        payloads = self._door.ask(Question(lambda engine: [task.payload for task in engine.quarantine]))
+        payloads = self.door.ask(Question(lambda engine: [task.payload for task in engine.quarantine]))
         return [self._unpacked(payload) for payload in payloads]
 
     def resize(self, size: int, max_overflow: int | None = None) -> None:
@@ -332,7 +352,7 @@ class WorkerPool:
         """
         checked_whole("size", size, 1, 4096)
         if max_overflow is None:
-            max_overflow = self._door.ask(Question(lambda engine: engine.max_overflow))
+            max_overflow = self.door.ask(Question(lambda engine: engine.max_overflow))
         checked_whole("max_overflow", max_overflow, 0, 4096)
         self._ask_open(Resize(size, max_overflow))
 
@@ -368,23 +388,23 @@ class WorkerPool:
 
         Blocks: at most for the drain and `stop_timeout`, and two seconds beyond.
         """
-        if here.door is self._door:
+        if here.door is self.door:
             raise UsageError("a worker cannot wait for the end of its own pool; close it from outside")
         drain = self.drain_timeout if drain_timeout is None else checked_seconds("drain_timeout", drain_timeout)
         if self._report is not None:
             return self._report
         try:
-            self._door.ask(Stop(drain))
+            self.door.ask(Stop(drain))
             self._ended.settle(drain + self.options.stop_timeout + 2.0)
         except ActorDeadError:
             pass  # somebody has ended its actor; what it had was given back then
         self._ref.kill()
         self._ended.settle(2.0)
-        self._door.deliver(nested=True)
+        self.door.deliver(nested=True)
         if self._workers is not None:
             self._workers.join(2.0)
-        if self._door.courier is not None:
-            self._door.courier.stop(block=False)
+        if self.door.courier is not None:
+            self.door.courier.stop(block=False)
         if self._owns_system:
             self._system.stop()
         self._report = self._make_report()
@@ -421,7 +441,7 @@ class WorkerPool:
         deadline: float | None,
         retry: Retry | None,
         size_bytes: int,
-    ) -> dict[str, Any]:
+    ) -> TaskOptions:
         """Check what one task is submitted with; only what is not the default costs anything."""
         own = self.options
         if priority:
@@ -437,14 +457,14 @@ class WorkerPool:
             checked_whole("size_bytes", size_bytes, 0, 1 << 50)
         if retry is not None and not isinstance(retry, Retry):
             raise InvalidTypeError("retry", retry, "a Retry, or None")
-        return {
-            "retry": own.retry if retry is None else retry,
-            "priority": priority,
-            "key": key,
-            "size_bytes": size_bytes,
-            "timeout": own.timeout if timeout is None else checked_seconds("timeout", timeout, above_zero=True),
-            "deadline": own.deadline if deadline is None else checked_seconds("deadline", deadline, above_zero=True),
-        }
+        return (
+            own.retry if retry is None else retry,
+            priority,
+            key,
+            size_bytes,
+            own.timeout if timeout is None else checked_seconds("timeout", timeout, above_zero=True),
+            own.deadline if deadline is None else checked_seconds("deadline", deadline, above_zero=True),
+        )
 
     @staticmethod
     def _split(args: tuple[Any, ...]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -453,18 +473,22 @@ class WorkerPool:
         return args[0], args[1:]
 
     def _submit(
-        self, payload: Payload, options: dict[str, Any], landed: Callable[[PoolFuture[Any]], None] | None
+        self,
+        payload: Payload,
+        options: TaskOptions,
+        landed: Callable[[PoolFuture[Any]], None] | None,
+        place: int | None = None,
     ) -> PoolFuture[Any]:
-        door = self._door
+        door = self.door
         future: PoolFuture[Any] = PoolFuture(door) if landed is None else LandingFuture(door, landed)
         packed: Any = payload
         if self.kind == "process":
             packed = pack(payload)
-            if not options["size_bytes"]:
-                options = {**options, "size_bytes": len(packed)}
-        task = future.task = Task(packed, future, **options)
-        backlog = self.options.backlog
-        patience = backlog.patience if backlog.policy == "block" else 0.0
+        retry, priority, key, size_bytes, timeout, deadline = options
+        if packed.__class__ is bytes and not size_bytes:
+            size_bytes = len(packed)
+        task = future.task = Task(packed, future, retry, priority, key, size_bytes, timeout, deadline, place)
+        patience = self._patience
         if patience:
             future.gate = ScheduledFuture(self._system.scheduler)
         try:
@@ -478,7 +502,7 @@ class WorkerPool:
         return future
 
     def _wait_for_room(self, future: PoolFuture[Any], patience: float) -> None:
-        gate, door = future.gate, self._door
+        gate, door = future.gate, self.door
         assert gate is not None
         is_worker = here.door is door
         if is_worker:
@@ -503,8 +527,8 @@ class WorkerPool:
     ) -> Results[Any]:
         if not isinstance(items, Iterable):
             raise InvalidTypeError("items", items, "an iterable")
-        if (function is None) is (self._worker is None):
-            allowed = "a function" if self._worker is None else "None: the pool has a worker of its own"
+        if (function is None) is self._brings_functions:
+            allowed = "a function" if self._brings_functions else "None: the pool has a worker of its own"
             raise InvalidTypeError("function", function, allowed)
         given = {"priority": 0, "key": None, "timeout": None, "deadline": None, "retry": None, "size_bytes": 0}
         for name in options:
@@ -528,7 +552,7 @@ class WorkerPool:
 
     def _ask_open(self, event: Any) -> Any:
         try:
-            return self._door.ask(event)
+            return self.door.ask(event)
         except ActorDeadError:
             raise PoolStoppedError from None
 
@@ -540,7 +564,7 @@ class WorkerPool:
                 logger.exception("a listener raised; it stays subscribed")
 
     def _make_report(self) -> PoolReport:
-        facts = self._door.last
+        facts = self.door.last
         returned = tuple(
             ReturnedTask(
                 args=payload[1],
@@ -566,6 +590,8 @@ class WorkerPool:
 def _checked_worker(worker: Any) -> Any:
     """Return what a pool can use as its worker, or raise what names the field."""
     if worker is None:
+        return worker
+    if isinstance(worker, child.Prepared):
         return worker
     if isinstance(worker, type) and not callable(getattr(worker, "handle", None)):
         # Such a class is a function like any other, as int is, unless it was clearly meant otherwise.

@@ -63,7 +63,7 @@ def pack(payload: Payload) -> bytes:
     """
     try:
         packed = pickle.dumps(payload, pickle.HIGHEST_PROTOCOL)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TransportError("task", f"{type(error).__name__}: {error}") from error
     if len(packed) > TASK_BYTES_MAX:
         raise TransportError("task", f"it has {len(packed)} bytes, more than {TASK_BYTES_MAX}")
@@ -147,7 +147,7 @@ class ProcessWorkers:
             "path": list(sys.path),
             "argv": list(sys.argv),
             "main": _main_facts(),
-            "worker": pack_worker(worker),
+            "worker": _pack_worker(worker),
             "result_bytes_max": options.result_bytes_max,
         }
         self._by_worker: dict[int, _Process] = {}
@@ -520,7 +520,7 @@ class ProcessWorkers:
                 self._events.append(Measured(worker, psutil.Process(process.popen.pid).memory_info().rss))
 
 
-def pack_worker(worker: Callable[..., Any] | None) -> bytes:
+def _pack_worker(worker: Callable[..., Any] | None) -> bytes:
     """Return what a pool was given as its worker as it travels."""
     try:
         return pickle.dumps(worker, pickle.HIGHEST_PROTOCOL)
@@ -533,7 +533,7 @@ def _outcome(kind: int, body: bytes) -> tuple[Any, BaseException | None]:
     if kind == child.DONE:
         try:
             return pickle.loads(body), None  # noqa: S301 - from our own worker
-        except Exception as error:  # noqa: BLE001 - its submitter gets it
+        except BaseException as error:  # noqa: BLE001 - its submitter gets it, whatever it is
             return None, TransportError("result", f"it cannot be unpickled: {type(error).__name__}: {error}")
     if kind == child.RAISED:
         return None, _error_of(body)
@@ -550,7 +550,7 @@ def _error_of(body: bytes) -> BaseException:
     packed, name, said, trace = pickle.loads(body)  # noqa: S301 - from our own worker
     error: Any = None
     if packed:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(BaseException):
             error = pickle.loads(packed)  # noqa: S301 - from our own worker
     if not isinstance(error, BaseException):
         return RemoteTaskError(name, said, trace)

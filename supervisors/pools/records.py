@@ -116,12 +116,11 @@ class Task:
         "worker",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - one for each option of a task; keywords would cost half a microsecond
         self,
         payload: Any,
         client: Any,
         retry: Retry,
-        *,
         priority: int = 0,
         key: Hashable = None,
         size_bytes: int = 0,
