@@ -365,6 +365,7 @@ def compare(world: World, graph: Graph) -> None:
     for number, (ref, node) in enumerate(zip(world.refs, graph.nodes, strict=True)):
         assert ref.is_alive() == node.lives
         assert {world.number_of(other) for other in links_of(ref)} == node.links
+        assert len(ref.watchers or ()) == sum(watched == number for _, watched in graph.monitors.values())
         if node.lives:
             assert Counter(world.told.get(number, ())) == Counter(node.told)
         else:

@@ -154,8 +154,11 @@ class SupervisorMachine(RuleBasedStateMachine):
 
     @rule(child=ids, outcomes=st.lists(st.sampled_from(["fail", "fail", "ignore", "ok"]), max_size=3))
     @precondition(lambda self: self.model.lives)
-    def plan(self, child, outcomes):
+    def plan_starts(self, child, outcomes):
         """Choose what the next starts of a child come to."""
+        self.plan(child, outcomes)
+
+    def plan(self, child: str, outcomes: list[str]) -> None:
         self.plans[child] = list(outcomes)
         self.model.plans[child] = list(outcomes)
 
@@ -168,6 +171,14 @@ class SupervisorMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.lives and self.model.running)
     def crash_badly_after_a_while(self, number, seconds):
         self.system.advance(seconds)
+        self.crash_one(number, "boom")
+
+    @rule(number=st.integers(0, 4), failing=st.integers(0, 4), times=st.integers(1, 2))
+    @precondition(lambda self: self.model.lives and self.model.running)
+    def crash_while_another_does_not_start(self, number, failing, times):
+        """Have a group restart fail at a child (SUP-28), which chance alone would seldom bring about."""
+        known = list(self.model.types)
+        self.plan(known[failing % len(known)], ["fail"] * times)
         self.crash_one(number, "boom")
 
     def crash_one(self, number: int, reason: str) -> None:
