@@ -143,6 +143,28 @@ def tell_many(ref: pykka.ActorRef[Any], count: int) -> None:
     ref.ask("done")
 
 
+def pass_many(count: int) -> None:
+    """Pass the turn to another thread and back so many times, by two bare locks.
+
+    Nothing that has a caller wait for another thread can be faster than this.
+    """
+    there, back = threading.Lock(), threading.Lock()
+    there.acquire()
+    back.acquire()
+
+    def answer() -> None:
+        for _ in range(count):
+            there.acquire()
+            back.release()
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    for _ in range(count):
+        there.release()
+        back.acquire()
+    thread.join()
+
+
 def ask_from_threads(refs: Sequence[pykka.ActorRef[Any]], callers: int, count: int) -> None:
     """Have threads ask the actors in turn, each so many times."""
 
@@ -174,6 +196,7 @@ def ask(effort: Effort) -> Mapping[str, Figure]:
                     "inline": lambda: rate(count, lambda: ask_many(inline, count)),
                     "shared": lambda: rate(few, lambda: ask_many(shared, few)),
                     "pykka": lambda: rate(few, lambda: ask_many(stock, few)),
+                    "locks": lambda: rate(few, lambda: pass_many(few)),
                     "beam": beam.calls_per_second if beam is not None else None,
                 }
             )
@@ -186,6 +209,7 @@ def ask(effort: Effort) -> Mapping[str, Figure]:
         "ask_inline_vs_pykka": found.ratio("inline", "pykka"),
         "ask_inline_vs_beam": found.ratio("inline", "beam"),
         "ask_shared_vs_pykka": found.ratio("shared", "pykka"),
+        "thread_round_trip_vs_pykka": found.ratio("locks", "pykka"),
     }
 
 

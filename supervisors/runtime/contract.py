@@ -6,7 +6,7 @@ simulator brings another scheduler behind the same contract.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,13 @@ class Runner(Protocol):
 
 
 class Scheduler(Runner, Protocol):
-    """Decides which mailbox runs next, and on which thread."""
+    """Decides which mailbox runs next, and on which thread.
+
+    Attributes:
+        is_threaded: workers run the mailboxes, so that another thread may simply block.
+    """
+
+    is_threaded: ClassVar[bool]
 
     def submit(self, ref: Cell) -> None:
         """Take over a mailbox together with its ownership, and run it soon."""

@@ -177,6 +177,13 @@ class ScheduledFuture(pykka.Future[T]):
         if callbacks is not None:
             _call_all(callbacks)
 
+    def gate(self) -> _thread.LockType:
+        """Return a closed lock that the outcome opens; for a new future that nobody else has yet."""
+        gate = _thread.allocate_lock()
+        gate.acquire()
+        self._callbacks = [gate.release]
+        return gate
+
     def wait_blocking(self, timeout: float | None) -> bool:
         """Block this thread until there is an outcome; False when the time is up."""
         gate = _thread.allocate_lock()

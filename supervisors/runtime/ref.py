@@ -7,14 +7,15 @@ thread switch. See `cell.py` for the protocol and for why this is safe.
 
 from __future__ import annotations
 
+from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, final, overload
 
 import pykka
 
 from supervisors.exits import KILLED, NORMAL
-from supervisors.runtime.cell import NOBODY, PINNED, TOKEN, Cell, Reply, drain
+from supervisors.runtime.cell import NOBODY, PINNED, TOKEN, Cell, Reply, drain, hand_over
 from supervisors.runtime.fence import Fence, Fenced
-from supervisors.runtime.futures import ScheduledFuture, refuse_cycle
+from supervisors.runtime.futures import ScheduledFuture, checked_timeout, refuse_cycle
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
 from supervisors.runtime.pinned import PinnedThread
 from supervisors.runtime.pykka_adapter import StopMessage, StopNow
@@ -149,12 +150,15 @@ class ActorRef(Cell, pykka.ActorRef[A]):
     def _ask_queued(self, message: Any, block: bool, timeout: float | _Default | None) -> Any:
         """Ask through the mailbox: the way of everything but an idle inline actor."""
         turn = thread_turn.turn
+        scheduler = self.system.scheduler
         if turn.current is not None:
             if turn.current.fenced:
                 raise Fenced
             if block:
                 refuse_cycle(turn.current, self)
-        future: ScheduledFuture[Any] = ScheduledFuture(self.system.scheduler, self)
+        elif block and not self._inline and turn.worker is None and scheduler.is_threaded:
+            return self._ask_blocking(message, timeout, turn)
+        future: ScheduledFuture[Any] = ScheduledFuture(scheduler, self)
         try:
             self._outer.append(Ask(message, future))
             self._wake(turn)
@@ -162,6 +166,26 @@ class ActorRef(Cell, pykka.ActorRef[A]):
             self.look_again()
             raise
         return self._get(future, timeout) if block else future
+
+    def _ask_blocking(self, message: Any, timeout: float | _Default | None, turn: Turn) -> Any:
+        """Ask from a thread that is no actor's: it sets up its wait first, and then has nothing to do but block."""
+        seconds = self.system.ask_timeout if isinstance(timeout, _Default) else checked_timeout(timeout)
+        future: ScheduledFuture[Any] = ScheduledFuture(self.system.scheduler, self)
+        gate = future.gate()
+        try:
+            self._outer.append(Ask(message, future))
+            self._wake(turn)
+        except BaseException:
+            self.look_again()
+            raise
+        if turn.ready:
+            hand_over(turn)
+        if not gate.acquire(True, -1 if seconds is None else min(seconds, TIMEOUT_MAX)):
+            assert seconds is not None, "a wait without end has none"
+            late = AskTimeoutError(seconds, self)
+            if future.offer(error=late):
+                raise late
+        return future.get()
 
     def _get(self, future: ScheduledFuture[Any], timeout: float | _Default | None) -> Any:
         try:

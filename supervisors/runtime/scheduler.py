@@ -15,7 +15,7 @@ import logging
 import queue
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Literal, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, final
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
 from supervisors.runtime.cell import hand_over
@@ -73,6 +73,8 @@ class ThreadScheduler:
         "workers",
         "workers_max",
     )
+
+    is_threaded: ClassVar[bool] = True
 
     def __init__(self, workers: int, clock: Clock, workers_max: int | None = None, name: str = "supervisors") -> None:
         self.workers = checked_count("workers", workers, 256)
@@ -331,6 +333,8 @@ class ManualScheduler:
 
     Thread: one at a time.
     """
+
+    is_threaded: ClassVar[bool] = False
 
     __slots__ = ("_jump", "_next_timer", "_now", "_ready", "enqueue")
 

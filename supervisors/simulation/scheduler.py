@@ -20,7 +20,7 @@ import logging
 import threading
 import traceback
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, final
 
 from supervisors.clock import VirtualClock
 from supervisors.errors import InvalidArgumentError, UsageError
@@ -119,6 +119,8 @@ class SimulatedScheduler:
         running: the thread that has the baton.
         sent, handled, ended: who wants to know of each event, for checkers.
     """
+
+    is_threaded: ClassVar[bool] = False
 
     def __init__(
         self,
