@@ -19,6 +19,7 @@ from supervisors.pools.errors import (
 )
 from supervisors.pools.executor import PoolExecutor
 from supervisors.pools.future import PoolFuture
+from supervisors.pools.lease import Lease
 from supervisors.pools.options import Backlog, PoolOptions, Recycle, Retry, Sizing
 from supervisors.pools.pool import PoolReport, ReturnedTask, WorkerPool
 from supervisors.pools.stream import Results
@@ -27,6 +28,7 @@ from supervisors.pools.tally import PoolStatistics
 __all__ = [
     "Backlog",
     "CheckoutTimeoutError",
+    "Lease",
     "LeaseOverError",
     "PoisonTaskError",
     "PoolError",

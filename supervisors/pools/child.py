@@ -101,20 +101,17 @@ class Handler:
             self.call = worker
         self.has_reset = hasattr(self.instance, "reset")
 
-    def setup(self) -> None:
-        """Call the setup hook."""
-        if hasattr(self.instance, "setup"):
-            self.instance.setup()
+    def setup(self) -> Any:
+        """Call the setup hook; what it returns matters only if it can be awaited."""
+        return self.instance.setup() if hasattr(self.instance, "setup") else None
 
-    def reset(self) -> None:
+    def reset(self) -> Any:
         """Call the reset hook: a task has failed, or a borrower has gone."""
-        if self.has_reset:
-            self.instance.reset()
+        return self.instance.reset() if self.has_reset else None
 
-    def teardown(self) -> None:
+    def teardown(self) -> Any:
         """Call the teardown hook."""
-        if hasattr(self.instance, "teardown"):
-            self.instance.teardown()
+        return self.instance.teardown() if hasattr(self.instance, "teardown") else None
 
     def run(self, payload: tuple[Callable[..., Any] | None, tuple[Any, ...], dict[str, Any]]) -> Any:
         """Do a task."""

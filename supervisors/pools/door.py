@@ -17,6 +17,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, final
 
 from supervisors.actor import Actor
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from supervisors.pools.tally import PoolStatistics
     from supervisors.runtime.ref import ActorRef
 
-__all__ = ["ASK_SECONDS", "Courier", "Door", "Here", "here"]
+__all__ = ["ASK_SECONDS", "Courier", "Door", "Here", "at_work", "here"]
 
 logger = logging.getLogger("supervisors.pools")
 
@@ -58,6 +59,9 @@ class Here(threading.local):
 
 
 here = Here()
+
+at_work: ContextVar[tuple[Door, int, Task] | None] = ContextVar("at_work", default=None)
+"""The same for coroutines, many of which share a thread: pool, worker, task."""
 
 
 @final

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-from supervisors.pools.door import Door, here
+from supervisors.pools.door import Door, at_work, here
 from supervisors.pools.errors import TaskReturnedError
 from supervisors.pools.inputs import Cancel, Resumes, Waits
 from supervisors.pools.records import RUNNING, SETTLED, Task
@@ -72,6 +72,7 @@ class PoolFuture(Future[T], Generic[T]):
                 before it in the line of their common key, or too many wait.
             Exception: what the function raised, or a `TaskError`.
         """
+        self._refuse_in_loop()
         if here.door is self._door and not self.done():
             value: T = self._as_worker(super().result, timeout)
             return value
@@ -79,6 +80,7 @@ class PoolFuture(Future[T], Generic[T]):
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return the exception or None, waiting for the outcome if need be; otherwise as `result()`."""
+        self._refuse_in_loop()
         if here.door is self._door and not self.done():
             error: BaseException | None = self._as_worker(super().exception, timeout)
             return error
@@ -92,8 +94,23 @@ class PoolFuture(Future[T], Generic[T]):
             super().add_done_callback(lambda future: self._door.call_elsewhere(functools.partial(fn, future)))
 
     def __await__(self) -> Generator[Any, None, T]:
-        """Wait in asyncio; cancelling the awaiting task cancels this one."""
-        return asyncio.wrap_future(self).__await__()
+        """Wait in asyncio; cancelling the awaiting task cancels this one.
+
+        In a coroutine of the same pool another worker stands in meanwhile, as in `result()`.
+        """
+        mine = at_work.get()
+        if mine is None or mine[0] is not self._door or self.done():
+            value: T = yield from asyncio.wrap_future(self).__await__()
+            return value
+        door, worker, task = mine
+        self._refuse_own_key(task)
+        if not door.ask(Waits(worker)):
+            raise DeadlockError([f"worker {worker}", self.task])
+        try:
+            value = yield from asyncio.wrap_future(self).__await__()
+            return value
+        finally:
+            door.tell(Resumes(worker))
 
     # -- what the performer calls ------------------------------------------------
 
@@ -129,15 +146,23 @@ class PoolFuture(Future[T], Generic[T]):
 
     # -- inside --------------------------------------------------------------------
 
+    def _refuse_in_loop(self) -> None:
+        mine = at_work.get()
+        if mine is not None and mine[0] is self._door and not self.done():
+            raise DeadlockError(["a coroutine of the pool, which must await this and not block its loop", self.task])
+
     def _wait_settled(self, timeout: float) -> None:
         waiting: ScheduledFuture[None] = ScheduledFuture()
         super().add_done_callback(lambda _: waiting.offer())
         waiting.wait_blocking(timeout)
 
-    def _as_worker(self, wait: Callable[[float | None], Any], timeout: float | None) -> Any:
-        mine = here.task
-        if mine is not None and mine.key is not None and mine.key == self.task.key:
+    def _refuse_own_key(self, mine: Task) -> None:
+        if mine.key is not None and mine.key == self.task.key:
             raise DeadlockError([mine, self.task, mine])
+
+    def _as_worker(self, wait: Callable[[float | None], Any], timeout: float | None) -> Any:
+        if here.task is not None:
+            self._refuse_own_key(here.task)
         door, worker = self._door, here.worker
         if not door.ask(Waits(worker)):
             raise DeadlockError([f"worker {worker}", self.task])

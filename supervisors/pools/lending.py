@@ -145,6 +145,8 @@ class Lending(Staffing):
         for ticket in list(self._by_owner.get(event.owner, ())):
             if ticket.state is WAITING:
                 self._drop(ticket)
+                # A thread that was left alone with it may still stand there.
+                self._out.append(Deny(ticket, LeaseOverError("whoever asked for the worker has ended")))
             elif ticket.worker is not None:
                 self._give_back(ticket.worker, broken=self.options.on_owner_death == "replace")
 

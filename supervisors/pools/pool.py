@@ -7,18 +7,20 @@ import logging
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeAlias, final
+from typing import Any, Final, Literal, Self, TypeAlias, TypeVar, final
 
 from supervisors.clock import VirtualClock
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
 from supervisors.pools import child
+from supervisors.pools.asyncio_workers import AsyncioWorkers
 from supervisors.pools.contract import Payload, Workers
-from supervisors.pools.door import Courier, Door, here
+from supervisors.pools.door import Courier, Door, at_work, here
 from supervisors.pools.effects import Note
 from supervisors.pools.errors import PoolStoppedError
 from supervisors.pools.future import PoolFuture
 from supervisors.pools.inline_workers import InlineWorkers
 from supervisors.pools.inputs import Cancel, Resize, Resumes, Stop, Submit, Waits
+from supervisors.pools.lease import CHECKOUT_SECONDS, Lease, borrow
 from supervisors.pools.options import (
     PRIORITY_MAX,
     PoolOptions,
@@ -28,7 +30,7 @@ from supervisors.pools.options import (
 )
 from supervisors.pools.performer import GivenBack, PoolActor, Question
 from supervisors.pools.process_workers import ProcessWorkers, pack, unpack
-from supervisors.pools.records import WAITING, Task
+from supervisors.pools.records import WAITING, Task, Ticket
 from supervisors.pools.stream import LandingFuture, Results
 from supervisors.pools.tally import PoolStatistics
 from supervisors.pools.thread_workers import ThreadWorkers
@@ -41,12 +43,14 @@ __all__ = ["KINDS", "PoolReport", "ReturnedTask", "WorkerPool"]
 
 logger = logging.getLogger("supervisors.pools")
 
-KINDS: Final = ("inline", "thread", "process")
+KINDS: Final = ("inline", "thread", "process", "asyncio")
 
-Kind = Literal["inline", "thread", "process"]
+Kind = Literal["inline", "thread", "process", "asyncio"]
 
 PREFETCH_MAX: Final = 64
 """Tiny tasks that one process may hold, unless it is told otherwise."""
+
+T = TypeVar("T")
 
 WINDOW_MAX: Final = 1024
 """Tasks that a `map()` has under way at one time, unless it is told otherwise."""
@@ -107,7 +111,8 @@ class WorkerPool:
         size: workers to keep up.
         kind: `"thread"` (default): threads of this process. `"process"`: processes, which
             can be killed; tasks and results travel by `pickle`, and the worker is found
-            by its module and name. `"inline"`: no threads;
+            by its module and name. `"asyncio"`: coroutines, in an event loop on a thread
+            of the pool's own. `"inline"`: no threads;
             tasks run on the thread that submits them. For tests and virtual time.
         system: the actor system to live in; None: one of its own, which ends with it.
         name: the name of the pool's actor in that system, and prefix of thread names.
@@ -211,6 +216,8 @@ class WorkerPool:
             workers = InlineWorkers(self._worker, self.door, clock)
         elif self.kind == "process":
             workers = ProcessWorkers(self._worker, self.door, clock, self.options, self.name)
+        elif self.kind == "asyncio":
+            workers = AsyncioWorkers(self._worker, self.door, clock, self.name)
         else:
             workers = ThreadWorkers(self._worker, self.door, clock, self.name)
         self._workers = workers
@@ -320,6 +327,40 @@ class WorkerPool:
         size = self.door.ask(Question(lambda engine: engine.size))
         return [self._submit((function, args, {}), options, None, place) for place in range(size)]
 
+    # -- workers of one's own --------------------------------------------------------
+
+    def checkout(self, timeout: float = CHECKOUT_SECONDS) -> Lease:
+        """Have a worker for oneself until it is given back (POOL-2).
+
+        Args:
+            timeout: seconds to stand in line; 0: only for one that is free, or that
+                can be started.
+
+        Raises:
+            CheckoutTimeoutError: none became free in time (POOL-3).
+            PoolFullError: none is free, and the timeout is 0.
+            PoolStoppedError: the pool is stopping or has ended.
+            PoolFailedError: no worker comes up.
+
+        Order: first come, first served, together with tasks.
+        """
+        seconds = checked_seconds("timeout", timeout)
+        return borrow(self.door, self._system.scheduler, seconds, self._submit_lent)
+
+    def transaction(self, function: Callable[[Lease], T], timeout: float = CHECKOUT_SECONDS) -> T:
+        """Call a function with a worker, and give that back in any case (POOL-8).
+
+        Returns:
+            What the function returns; what it raises is raised.
+        """
+        with self.checkout(timeout) as lease:
+            return function(lease)
+
+    def status(self) -> tuple[str, int, int, int]:
+        """Return poolboy's status: `"ready"`, `"overflow"` or `"full"`; free, overflow and lent workers (POOL-9)."""
+        status: tuple[str, int, int, int] = self._ask_open(Question(lambda engine: engine.status()))
+        return status
+
     # -- the pool itself -------------------------------------------------------------
 
     @property
@@ -374,7 +415,7 @@ class WorkerPool:
         return end
 
     def close(self, drain_timeout: float | None = None) -> PoolReport:
-        """Take nothing in any more, finish what is there, and end.
+        """Take nothing in any more, finish what is there, and end the workers (POOL-10).
 
         Args:
             drain_timeout: seconds for what is there; 0: what waits is given back and
@@ -388,7 +429,8 @@ class WorkerPool:
 
         Blocks: at most for the drain and `stop_timeout`, and two seconds beyond.
         """
-        if here.door is self.door:
+        mine = at_work.get()
+        if here.door is self.door or (mine is not None and mine[0] is self.door):
             raise UsageError("a worker cannot wait for the end of its own pool; close it from outside")
         drain = self.drain_timeout if drain_timeout is None else checked_seconds("drain_timeout", drain_timeout)
         if self._report is not None:
@@ -478,6 +520,7 @@ class WorkerPool:
         options: TaskOptions,
         landed: Callable[[PoolFuture[Any]], None] | None,
         place: int | None = None,
+        ticket: Ticket | None = None,
     ) -> PoolFuture[Any]:
         door = self.door
         future: PoolFuture[Any] = PoolFuture(door) if landed is None else LandingFuture(door, landed)
@@ -487,7 +530,7 @@ class WorkerPool:
         retry, priority, key, size_bytes, timeout, deadline = options
         if packed.__class__ is bytes and not size_bytes:
             size_bytes = len(packed)
-        task = future.task = Task(packed, future, retry, priority, key, size_bytes, timeout, deadline, place)
+        task = future.task = Task(packed, future, retry, priority, key, size_bytes, timeout, deadline, place, ticket)
         patience = self._patience
         if patience:
             future.gate = ScheduledFuture(self._system.scheduler)
@@ -500,6 +543,14 @@ class WorkerPool:
         if future.refusal is not None:
             raise future.refusal
         return future
+
+    def _submit_lent(self, ticket: Ticket, args: tuple[Any, ...], timeout: float | None) -> PoolFuture[Any]:
+        """Submit a task for a worker that is lent."""
+        function: Callable[..., Any] | None = None
+        if self._brings_functions:
+            function, args = self._split(args)
+        options = self._task_options(0, None, timeout, None, None, 0)
+        return self._submit((function, args, {}), options, None, ticket=ticket)
 
     def _wait_for_room(self, future: PoolFuture[Any], patience: float) -> None:
         gate, door = future.gate, self.door
