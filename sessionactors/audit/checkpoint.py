@@ -41,7 +41,10 @@ __all__ = [
     "Verifier",
     "is_origin",
     "open_checkpoint",
+    "open_note",
+    "parse_body",
     "sign_checkpoint",
+    "sign_note",
     "signatures_of",
 ]
 
@@ -175,6 +178,10 @@ class Signer:
         """Return the signature of a message, 64 bytes; the same message gives the same signature."""
         return self._key.sign(message)
 
+    def renamed(self, name: str) -> Signer:
+        """Return the same key under another name: a log that follows a sealed one has a name of its own."""
+        return Signer(name, self._seed)
+
     def secret_text(self) -> str:
         """Return the private key as it is kept in a file."""
         key_id = self.verifier.key_id.hex()
@@ -189,11 +196,37 @@ def is_origin(name: object) -> bool:
     return isinstance(name, str) and name.isprintable() and _NAME.fullmatch(name) is not None
 
 
+def sign_note(body: str, *signers: Signer) -> bytes:
+    """Return a text, which ends with a newline, as a note with a signature of each signer under it."""
+    raw = body.encode()
+    lines = [
+        f"{_SIGNATURE_LINE}{signer.verifier.name} {_base64(signer.verifier.key_id + signer.sign(raw))}\n"
+        for signer in signers
+    ]
+    return f"{body}\n{''.join(lines)}".encode()
+
+
+def open_note(note: bytes, verifier: Verifier) -> str:
+    """Return the text of a note that a key has signed; signatures of others are passed over.
+
+    Raises:
+        InvalidArgumentError: it is no such note, or the key has not signed it;
+            `allowed` says what is missing.
+    """
+    body, signatures = signatures_of(note)
+    signature = next(
+        (raw for name, key_id, raw in signatures if (name, key_id) == (verifier.name, verifier.key_id)), None
+    )
+    if signature is None:
+        raise InvalidArgumentError("checkpoint", note, f"a note signed by {verifier.name}+{verifier.key_id.hex()}")
+    if len(signature) != _SIGNATURE_SIZE or not verifier.is_valid(body.encode(), signature):
+        raise InvalidArgumentError("checkpoint", note, "a note whose signature is right")
+    return body
+
+
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
     """Return a checkpoint as a signed note, ready to be stored or sent."""
-    body = checkpoint.body()
-    signature = _base64(signer.verifier.key_id + signer.sign(body.encode()))
-    return f"{body}\n{_SIGNATURE_LINE}{signer.verifier.name} {signature}\n".encode()
+    return sign_note(checkpoint.body(), signer)
 
 
 def open_checkpoint(note: bytes, verifier: Verifier) -> Checkpoint:
@@ -206,15 +239,7 @@ def open_checkpoint(note: bytes, verifier: Verifier) -> Checkpoint:
         InvalidArgumentError: it is no such note, speaks about another log, or
             the key has not signed it; `allowed` says what is missing.
     """
-    body, signatures = signatures_of(note)
-    signature = next(
-        (raw for name, key_id, raw in signatures if (name, key_id) == (verifier.name, verifier.key_id)), None
-    )
-    if signature is None:
-        raise InvalidArgumentError("checkpoint", note, f"a note signed by {verifier.name}+{verifier.key_id.hex()}")
-    if len(signature) != _SIGNATURE_SIZE or not verifier.is_valid(body.encode(), signature):
-        raise InvalidArgumentError("checkpoint", note, "a note whose signature is right")
-    checkpoint = _parse_body(note, body)
+    checkpoint = parse_body(note, open_note(note, verifier))
     if checkpoint.origin != verifier.name:
         raise InvalidArgumentError("checkpoint", note, f"one of the log {verifier.name}")
     return checkpoint
@@ -248,7 +273,12 @@ def _parse_signature(note: bytes, line: str) -> tuple[str, bytes, bytes]:
     return name, raw[:_KEY_ID_SIZE], raw[_KEY_ID_SIZE:]
 
 
-def _parse_body(note: bytes, body: str) -> Checkpoint:
+def parse_body(note: bytes, body: str) -> Checkpoint:
+    """Return the checkpoint that the text of a note is; `note` is for the error.
+
+    Raises:
+        InvalidArgumentError: it is none.
+    """
     lines = body.removesuffix("\n").split("\n")
     if len(lines) < 3 or not all(lines):
         raise InvalidArgumentError("checkpoint", note, "at least three lines, none empty")

@@ -41,6 +41,7 @@ __all__ = [
     "pack_counts",
     "reported",
     "schema_fault",
+    "set_patience",
     "transaction",
     "unpack_counts",
 ]
@@ -99,6 +100,11 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
             connection.close()
             raise
         return connection
+
+
+def set_patience(connection: sqlite3.Connection) -> None:
+    """Have statements wait for other programs as they do after opening."""
+    connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_TIMEOUT * 1000)}")
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:

@@ -6,6 +6,10 @@
 `checkpoints`   the signed heads again, one after the other, as text
 `audit.pub`     the public key, as text
 `audit.key`     the private key, unless it is kept elsewhere
+`handovers`     how the logs before this one passed on to it, if there were any
+`archive`       those logs, see `sessionactors.audit.archives`
+`next`          a log that is to follow this one, while that is being sealed
+`sealing`       there while the two change places, see `sessionactors.audit.sealing`
 ==============  ==================================================================
 
 The database is committed first and the two files follow. So they are never
@@ -36,34 +40,70 @@ class LogPaths:
 
     Attributes:
         directory: the log.
+        overlay: a directory whose files count in place of those in the log, or None.
     """
 
     directory: Path
+    overlay: Path | None = None
+
+    @classmethod
+    def for_reading(cls, directory: Path) -> LogPaths:
+        """Return where the parts are for somebody who may change nothing.
+
+        Where a seal was interrupted, the next log is complete, but some of its
+        files are still in the directory in which it was made.
+        """
+        paths = cls(directory)
+        return cls(directory, paths.draft) if paths.sealing.exists() else paths
+
+    def part(self, name: str) -> Path:
+        """Return where a file of the log is."""
+        if self.overlay is not None and (self.overlay / name).exists():
+            return self.overlay / name
+        return self.directory / name
 
     @property
     def database(self) -> Path:
-        return self.directory / "audit.db"
+        return self.part("audit.db")
 
     @property
     def write_ahead_log(self) -> Path:
         """Where SQLite keeps what is on its way into the database; there while a writer is, or after it crashed."""
-        return self.directory / "audit.db-wal"
+        return self.part("audit.db-wal")
 
     @property
     def hashes(self) -> Path:
-        return self.directory / "hashes"
+        return self.part("hashes")
 
     @property
     def checkpoints(self) -> Path:
-        return self.directory / "checkpoints"
+        return self.part("checkpoints")
 
     @property
     def public_key(self) -> Path:
-        return self.directory / "audit.pub"
+        return self.part("audit.pub")
 
     @property
     def private_key(self) -> Path:
-        return self.directory / "audit.key"
+        return self.part("audit.key")
+
+    @property
+    def handovers(self) -> Path:
+        return self.part("handovers")
+
+    @property
+    def archive(self) -> Path:
+        return self.directory / "archive"
+
+    @property
+    def draft(self) -> Path:
+        """Where the log that is to follow is made."""
+        return self.directory / "next"
+
+    @property
+    def sealing(self) -> Path:
+        """What says that the log in `draft` is complete and takes the place of this one."""
+        return self.directory / "sealing"
 
 
 @final
@@ -107,6 +147,16 @@ class DurableFile:
             ) from error
         except OSError as error:
             raise self._failed(error) from error
+        if not self.is_in_place():
+            # It was opened, then the log was sealed by its writer, then it was locked.
+            raise AuditLockedError("audit log", "it has just been sealed", "open it again", self._path.parent)
+
+    def is_in_place(self) -> bool:
+        """Tell whether the file is still the one under its name, or whether a sealed log has taken it along."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except OSError:
+            return False
 
     def size(self) -> int:
         """Return its length in bytes."""

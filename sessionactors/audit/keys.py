@@ -13,9 +13,10 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from sessionactors.audit.checkpoint import SEED_SIZE, Signer, Verifier
+from sessionactors.audit.checkpoint import SEED_SIZE, Signer, Verifier, is_origin
 from sessionactors.audit.errors import AuditKeyError
-from supervisors.errors import SupervisorsError
+from sessionactors.audit.handover import base_name
+from supervisors.errors import InvalidArgumentError, SupervisorsError
 
 __all__ = ["create_key", "load_key", "load_public_key", "store_public_key"]
 
@@ -34,8 +35,11 @@ def create_key(path: Path, origin: str | None = None) -> Signer:
 
     Raises:
         AuditKeyError: the file exists or cannot be written.
-        InvalidArgumentError: the origin has a form that notes cannot carry.
+        InvalidArgumentError: the origin has a form that notes cannot carry, or
+            ends like the name of a log that follows another.
     """
+    if origin is not None and is_origin(origin) and base_name(origin) != origin:
+        raise InvalidArgumentError("origin", origin, "a name that does not end in /segment- and a number")
     seed = secrets.token_bytes(SEED_SIZE)
     signer = Signer(origin or "unnamed", seed)
     if origin is None:

@@ -20,23 +20,41 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, final
 
-from sessionactors.audit import database
-from sessionactors.audit.checkpoint import Checkpoint, Signer, open_checkpoint, sign_checkpoint
+from sessionactors.audit import database, sealing
+from sessionactors.audit.checkpoint import Checkpoint, Signer, is_origin, open_checkpoint, sign_checkpoint
 from sessionactors.audit.contract import AuditHead, AuditStatistics
 from sessionactors.audit.errors import (
     AuditClosedError,
     AuditDamagedError,
     AuditError,
     AuditKeyError,
+    AuditLockedError,
     AuditReadError,
     AuditWriteError,
 )
 from sessionactors.audit.files import DurableFile, LogPaths, sync_directory
+from sessionactors.audit.handover import (
+    Handover,
+    base_name,
+    next_name,
+    read_handovers,
+    segment_number,
+    sign_handover,
+)
 from sessionactors.audit.keys import create_key, load_key, load_public_key, store_public_key
 from sessionactors.audit.merkle import HASH_SIZE, Frontier, leaf_hashes
 from sessionactors.audit.plain_values import FORBIDDEN_KEYS
 from sessionactors.audit.queries import AuditReader
-from sessionactors.audit.record import KINDS, AuditRecord, EventType, Severity, count_kinds, encode_many
+from sessionactors.audit.record import (
+    KINDS,
+    AuditRecord,
+    EventType,
+    Severity,
+    count_kinds,
+    decode,
+    encode_many,
+    kind_of,
+)
 from sessionactors.audit.session_index import SEGMENT_SIZE, OpenSegment
 from supervisors.errors import SupervisorsError
 
@@ -83,6 +101,7 @@ class AuditLog:
         "_frontier",
         "_hashes",
         "_head",
+        "_key_file",
         "_leaves",
         "_paths",
         "_process",
@@ -90,6 +109,18 @@ class AuditLog:
         "_segment",
         "_signer",
     )
+
+    _leaves: list[bytes]
+    _frontier: Frontier
+    _counts: Counter[int]
+    _segment: OpenSegment
+    _head: AuditHead
+    _checkpoints: DurableFile
+    _checkpoints_size: int
+    _hashes: DurableFile | None
+    # What the files still lack of the last commit: start and bytes of each.
+    _behind: tuple[int, bytes, int, bytes] | None
+    _signer: Signer
 
     def __init__(
         self,
@@ -100,30 +131,14 @@ class AuditLog:
         forbidden: frozenset[str] = FORBIDDEN_KEYS,
     ) -> None:
         self._paths = LogPaths(Path(directory))
+        self._key_file = Path(key_file) if key_file is not None else self._paths.private_key
         self._forbidden = forbidden
         self._process = os.getpid()
-        self._leaves: list[bytes] = []
         self._commits = 0
-        self._frontier = Frontier()
-        self._counts: Counter[int] = Counter()
-        self._segment = OpenSegment()
-        self._head = AuditHead(0, self._frontier.root(), None)
-        self._checkpoints_size = 0
-        # What the files still lack of the last commit: start and bytes of each.
-        self._behind: tuple[int, bytes, int, bytes] | None = None
         self._reader: AuditReader | None = None
         self._connection: sqlite3.Connection | None = None
         self._make_directory()
-        self._checkpoints = DurableFile(self._paths.checkpoints, "audit checkpoints")
-        self._hashes: DurableFile | None = None
-        try:
-            self._checkpoints.lock()
-            self._hashes = DurableFile(self._paths.hashes, "audit hashes")
-            self._connection = self._open_database()
-            self._open(Path(key_file) if key_file is not None else self._paths.private_key, origin)
-        except BaseException:
-            self._release()
-            raise
+        self._open_files(origin)
 
     # --- Writing ---------------------------------------------------------------------------------------------------
 
@@ -146,6 +161,17 @@ class AuditLog:
     def origin(self) -> str:
         """The name under which its heads are signed."""
         return self._signer.verifier.name
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed, or could not go on after a seal; see `reopen()`."""
+        return self._connection is None
+
+    def oldest(self) -> float | None:
+        """Return the wall time of entry 0, or None while nothing is committed."""
+        connection = self._check_owner()
+        leaves = self._read_leaves(connection, 0, min(1, self.size))
+        return decode(leaves[0]).wall_time if leaves else None
 
     def append_many(self, events: Iterable[tuple[float, float, str | None, int, str, object]]) -> range:
         """Add events in order; they become entries with the next commit (see `AuditStore`).
@@ -275,7 +301,152 @@ class AuditLog:
         state = "closed" if self._connection is None else "open"
         return f"<AuditLog {state}, {self.size} entries, {self.pending} pending>"
 
+    # --- Sealing ---------------------------------------------------------------------------------------------------
+
+    def seal(
+        self,
+        wall_time: float,
+        monotonic_time: float,
+        *,
+        reason: str = "asked",
+        actor: str = "program",
+        new_key_file: str | os.PathLike[str] | None = None,
+    ) -> sealing.Sealed | None:
+        """End this log, put it into the archive, and go on with the next one in its place.
+
+        Entry 0 of the next log has the last head of this one, and both of their keys
+        sign the hand-over. The archived log can be verified on its own.
+
+        Args:
+            wall_time: seconds since 1970 UTC, for entry 0.
+            monotonic_time: seconds, likewise.
+            reason: why, for entry 0.
+            actor: who wanted it, for entry 0.
+            new_key_file: the private key to go on with; None keeps the one there is.
+                If the log has its private key in its own directory, the new one is
+                copied there and the old one erased.
+
+        Returns:
+            What became of the log, or None if it has nothing to seal.
+
+        Raises:
+            AuditLockedError: somebody reads the log at this moment; nothing was done.
+            AuditKeyError: the new key cannot be used; nothing was done.
+            AuditWriteError: something cannot be written. If the log is closed
+                afterwards, the seal counts and `reopen()` completes it.
+
+        Blocks: for some ten synchronisations of the disk, however large the log is.
+        """
+        head = self.commit()
+        number = segment_number(self.origin)
+        if head.size <= (number > 1):
+            return None
+        sealing.discard_draft(self._paths)
+        key_file = self._key_file if new_key_file is None else Path(new_key_file)
+        base = base_name(self.origin if new_key_file is None else load_key(key_file).verifier.name)
+        name = next_name(base, number + 1)
+        if not is_origin(name):
+            raise AuditKeyError("audit key", "its name is too long for a number behind it", "use another", key_file)
+        following = load_key(key_file).renamed(name)
+        checkpoint = Checkpoint(self.origin, head.size, head.root)
+        statement = sign_handover(
+            Handover(self._signer.verifier, following.verifier, checkpoint), self._signer, following
+        )
+        facts = {
+            "event": "log_continues",
+            "checkpoint": (head.note or b"").decode(),
+            "reason": reason,
+            "is_key_new": following.verifier.public != self._signer.verifier.public,
+        }
+        with AuditLog(self._paths.draft, key_file=key_file, origin=name) as draft:
+            draft.append_many([(wall_time, monotonic_time, None, kind_of("compliance"), actor, facts)])
+        is_key_here = new_key_file is not None and self._key_file == self._paths.private_key
+        sealing.store_beside(
+            self._paths, self._earlier_handovers() + statement, load_key(key_file) if is_key_here else None
+        )
+        self._close_database(self._check_owner())
+        try:
+            sealing.mark(self._paths, number)
+        except AuditError:
+            self._release()
+            self.reopen()
+            raise
+        if not is_key_here:
+            self._key_file = key_file
+        try:
+            directory = sealing.finish(self._paths)
+        finally:
+            self._release()
+        self.reopen()
+        return sealing.Sealed(directory, head, name)
+
+    def reopen(self) -> None:
+        """Open the log again where a seal could not be completed; an open log stays as it is.
+
+        Raises:
+            AuditError: it still cannot be done.
+        """
+        if self._connection is None:
+            self._open_files(None)
+
+    def _earlier_handovers(self) -> bytes:
+        try:
+            earlier = read_handovers(self._paths.handovers)
+            raw = self._paths.handovers.read_bytes() if earlier else b""
+        except (SupervisorsError, OSError) as error:
+            raise self._damaged("its hand-overs cannot be read") from error
+        if (earlier[-1].new if earlier else None) != (self._signer.verifier if earlier else None):
+            raise self._damaged("its hand-overs are not those of this log")
+        return raw
+
+    def _close_database(self, connection: sqlite3.Connection) -> None:
+        """Make the database one file and let go of it.
+
+        Raises:
+            AuditLockedError: somebody reads it; it stays open.
+        """
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        self._leave_one_file(connection)
+        with database.reported(self._paths.database):
+            (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+            if mode == "wal":
+                database.set_patience(connection)
+                raise AuditLockedError(
+                    "audit log", "somebody reads it", "seal it once nobody does", self._paths.directory
+                )
+            connection.close()
+
     # --- Opening ---------------------------------------------------------------------------------------------------
+
+    def _open_files(self, origin: str | None) -> None:
+        """Open everything; on failure, let go of everything."""
+        self._leaves = []
+        self._frontier = Frontier()
+        self._counts = Counter()
+        self._segment = OpenSegment()
+        self._head = AuditHead(0, self._frontier.root(), None)
+        self._checkpoints_size = 0
+        self._behind = None
+        self._hashes = None
+        self._checkpoints = DurableFile(self._paths.checkpoints, "audit checkpoints")
+        try:
+            self._checkpoints.lock()
+            if sealing.is_interrupted(self._paths):
+                sealing.finish(self._paths)
+                locked, self._checkpoints = (
+                    self._checkpoints,
+                    DurableFile(self._paths.checkpoints, "audit checkpoints"),
+                )
+                locked.close()
+                self._checkpoints.lock()
+            self._hashes = DurableFile(self._paths.hashes, "audit hashes")
+            self._connection = self._open_database()
+            self._open(self._key_file, origin)
+        except BaseException:
+            self._release()
+            raise
 
     def _make_directory(self) -> None:
         directory = self._paths.directory
@@ -317,7 +488,14 @@ class AuditLog:
                 "audit key", f"the path cannot be used ({error.strerror})", "check the path", key_file
             ) from error
         signer = create_key(key_file, origin) if is_made else load_key(key_file)
-        if origin is not None and signer.verifier.name != origin:
+        if base_name(signer.verifier.name) != signer.verifier.name:
+            raise AuditKeyError(
+                "audit key", "its name ends like that of a log that follows", "name it otherwise", key_file
+            )
+        own = load_public_key(self._paths.public_key).name if self._paths.public_key.exists() else origin
+        if own is not None and base_name(own) == signer.verifier.name:
+            signer = signer.renamed(own)  # the key's file has the name of the first log of the row
+        if origin is not None and origin not in (signer.verifier.name, base_name(signer.verifier.name)):
             raise AuditKeyError(
                 "audit key", "it signs under another origin", f"the origin is {signer.verifier.name}", key_file
             )

@@ -76,7 +76,7 @@ class AuditReader:
     __slots__ = ("_connection", "_paths")
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self._paths = LogPaths(Path(directory))
+        self._paths = LogPaths.for_reading(Path(directory))
         self._connection: sqlite3.Connection | None = database.open_for_reading(self._paths.database)
         try:
             self._check_tables(self._connection)

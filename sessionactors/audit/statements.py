@@ -18,7 +18,7 @@ from sessionactors.audit.verdict import Finding, Part
 from sessionactors.sqlite_files import FAULTS
 from supervisors.errors import SupervisorsError
 
-__all__ = ["Source", "Statement", "Statements"]
+__all__ = ["Source", "Statement", "Statements", "split_notes"]
 
 Source: TypeAlias = Literal["database", "checkpoints", "known"]
 
@@ -115,7 +115,7 @@ class Statements:
 
     def _from_file(self, file: BinaryIO, size: int) -> Iterator[tuple[Checkpoint, Source]]:
         def notes() -> Iterator[tuple[bytes, int | None]]:
-            for note in _split(file, size):
+            for note in split_notes(file, size):
                 if note.endswith(b"\n") and _DASH in note:
                     yield note, None
                 else:
@@ -155,7 +155,7 @@ class Statements:
         return checkpoint
 
 
-def _split(file: BinaryIO, size: int) -> Iterator[bytes]:
+def split_notes(file: BinaryIO, size: int) -> Iterator[bytes]:
     """Yield the notes of a file: each goes up to its last signature line, the rest of the file is one of its own."""
     note = b""
     is_signed = False

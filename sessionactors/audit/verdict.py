@@ -8,7 +8,9 @@ from typing import Final, Literal, TypeAlias
 __all__ = ["EXIT_CODES", "FINDINGS_MAX", "Finding", "Outcome", "Part", "Verification"]
 
 Outcome: TypeAlias = Literal["valid", "tampered", "torn", "usage", "key"]
-Part: TypeAlias = Literal["entry", "head", "checkpoints", "hashes", "index", "tip", "database", "key", "log"]
+Part: TypeAlias = Literal[
+    "entry", "head", "checkpoints", "hashes", "index", "tip", "database", "key", "handovers", "log"
+]
 
 EXIT_CODES: Final[dict[Outcome, int]] = {"valid": 0, "tampered": 1, "torn": 2, "usage": 3, "key": 4}
 """What a command that verifies ends with."""
@@ -35,7 +37,7 @@ class Finding:
         part: what it is about. `entry`: an entry. `head`: a signed head in the
             database. `checkpoints`, `hashes`: the files. `index`: the session
             index. `tip`: the writer's own row. `database`: the file as such.
-            `key`: a key. `log`: all of it.
+            `key`: a key. `handovers`: how this log follows another. `log`: all of it.
         position: the entry, or the size of the head; None where there is none.
         expected: what should be there.
         found: what is there.
@@ -81,6 +83,8 @@ class Verification:
         is_key_given: whether that key came from the caller and not from the log.
         is_head_given: whether the caller gave a head to be found in the log.
         is_live: whether a writer had the log open meanwhile.
+        handovers: over how many hand-overs the key that was given leads to the
+            one that signed.
     """
 
     outcome: Outcome
@@ -94,6 +98,7 @@ class Verification:
     is_key_given: bool = False
     is_head_given: bool = False
     is_live: bool = False
+    handovers: int = 0
 
     @property
     def title(self) -> str:
@@ -120,6 +125,11 @@ class Verification:
             f"So says each of the {self.heads} signed heads that were checked."
             if self.outcome in ("valid", "torn")
             else "Nothing is proved about the entries behind them.",
+            *(
+                [f"The key that was given leads to the log's own over {self.handovers} hand-overs, signed by both."]
+                if self.handovers
+                else []
+            ),
         ]
 
     def does_not_prove(self) -> list[str]:

@@ -13,18 +13,40 @@ from pathlib import Path
 from typing import Final
 
 from sessionactors.audit import database
+from sessionactors.audit.archives import is_archive, unpacked
 from sessionactors.audit.checkpoint import Verifier, open_checkpoint
-from sessionactors.audit.errors import AuditError, AuditKeyError, AuditReadError, AuditWriteError
+from sessionactors.audit.errors import (
+    AuditDamagedError,
+    AuditError,
+    AuditKeyError,
+    AuditReadError,
+    AuditWriteError,
+)
 from sessionactors.audit.files import LogPaths
+from sessionactors.audit.handover import Handover, follow, read_handovers, segment_number
 from sessionactors.audit.keys import load_public_key
+from sessionactors.audit.record import decode
 from sessionactors.audit.verdict import FINDINGS_MAX, Finding, Outcome, Part, Verification
 from sessionactors.audit.walk import Walk
 from supervisors.errors import SupervisorsError
 
 __all__ = ["verify"]
 
+_TRIES: Final = 3
+
 # What decides if several things are wrong.
-_ORDER: Final[tuple[Part, ...]] = ("entry", "log", "head", "checkpoints", "hashes", "index", "tip", "database", "key")
+_ORDER: Final[tuple[Part, ...]] = (
+    "entry",
+    "log",
+    "head",
+    "checkpoints",
+    "hashes",
+    "index",
+    "tip",
+    "database",
+    "handovers",
+    "key",
+)
 
 
 def verify(
@@ -37,23 +59,53 @@ def verify(
     """Verify a log; anything can be wrong with it, and no error is raised for that.
 
     Args:
-        directory: the log, or a copy of it. A writer may have it open.
+        directory: the log, or a copy of it. A writer may have it open. Or the
+            packed file of a sealed log.
         public_key: the key to trust; None takes `audit.pub` in the directory,
-            which whoever forged the log may have forged as well.
+            which whoever forged the log may have forged as well. The key of an
+            earlier log of the row will do: the hand-overs are followed from there.
         known_head: a signed checkpoint of this log that was kept elsewhere; the
             log must contain it, so it shows whether something was cut off.
         progress: called now and then with entries done and entries in all.
 
     Blocks: for about two microseconds for each entry.
     """
-    paths = LogPaths(Path(directory))
+    if is_archive(Path(directory)):
+        try:
+            with unpacked(Path(directory)) as log:
+                return verify(log, public_key=public_key, known_head=known_head, progress=progress)
+        except AuditDamagedError as error:
+            finding = Finding("log", None, "the whole archive of a sealed log", str(error))
+            return Verification("tampered", findings=(finding,))
+        except AuditReadError as error:
+            return Verification("usage", findings=(Finding("log", None, "an archive to unpack", str(error)),))
+    for _ in range(_TRIES):
+        paths = LogPaths.for_reading(Path(directory))
+        seen = _identity(paths)
+        verification = _verify(paths, public_key, known_head, progress)
+        # Of a log that is sealed meanwhile, parts of two logs may have been looked at.
+        if verification.exit_code == 0 or _identity(paths) == seen:
+            break
+    return verification
+
+
+def _verify(
+    paths: LogPaths,
+    public_key: Verifier | None,
+    known_head: bytes | None,
+    progress: Callable[[int, int], None] | None,
+) -> Verification:
     early = _nothing_to_read(paths)
     if early is not None:
         return early
+    handovers, fault = _handovers(paths)
+    steps = 0
     verifier = public_key
     try:
         if verifier is None:
             verifier = load_public_key(paths.public_key)
+        else:
+            verifier, steps = _own_key(paths, verifier, handovers)
         if known_head is not None:
             open_checkpoint(known_head, verifier)
     except AuditKeyError as error:
@@ -68,7 +120,12 @@ def verify(
     except (AuditReadError, AuditWriteError, OSError) as error:
         return Verification("usage", findings=(Finding("log", None, "files that can be read", str(error)),))
     if public_key is not None:
-        _compare_own_key(paths, public_key, walk)
+        _compare_own_key(paths, verifier, walk)
+    if fault is not None:
+        walk.report(Finding("handovers", None, "hand-overs that both keys have signed", fault))
+    elif not walk.is_over:
+        _check_handovers(verifier, handovers, walk)
+    walk.is_behind = walk.is_behind or paths.overlay is not None
     outcome, findings = _judged(walk, verifier)
     return Verification(
         outcome,
@@ -82,7 +139,57 @@ def verify(
         is_key_given=public_key is not None,
         is_head_given=known_head is not None,
         is_live=walk.is_live,
+        handovers=steps,
     )
+
+
+def _identity(paths: LogPaths) -> tuple[object, ...]:
+    """Return what changes when a log is sealed."""
+    found: list[object] = [paths.sealing.exists()]
+    for path in (paths.database, paths.hashes, paths.checkpoints, paths.public_key):
+        try:
+            found.append(path.stat().st_ino)
+        except OSError:
+            found.append(None)
+    return tuple(found)
+
+
+def _handovers(paths: LogPaths) -> tuple[tuple[Handover, ...], str | None]:
+    """Return the hand-overs beside a log, and what is wrong with them."""
+    try:
+        return read_handovers(paths.handovers), None
+    except (AuditReadError, SupervisorsError) as error:
+        return (), str(error)
+
+
+def _own_key(paths: LogPaths, trusted: Verifier, handovers: tuple[Handover, ...]) -> tuple[Verifier, int]:
+    """Return the log's own key if the trusted one leads to it, and over how many hand-overs; else the trusted one."""
+    try:
+        own = load_public_key(paths.public_key)
+    except AuditKeyError:
+        return trusted, 0
+    steps = follow(trusted, own, handovers)
+    return (trusted, 0) if steps is None else (own, steps)
+
+
+def _check_handovers(own: Verifier, handovers: tuple[Handover, ...], walk: Walk) -> None:
+    """Check that the log begins where the one before it ended, and ends where it handed over."""
+    before = next((each for each in handovers if each.new == own), None)
+    after = next((each for each in handovers if each.old == own), None)
+    if before is None and (segment_number(own.name) > 1 or (handovers and after is None)):
+        walk.report(Finding("handovers", None, f"a hand-over to {own.name}", "none"))
+    if before is not None and walk.first_leaf is not None:
+        expected = f"the last head of {before.old.name}, {before.final.size} entries"
+        try:
+            note = str(decode(walk.first_leaf).data.get("checkpoint")).encode()
+            is_right = open_checkpoint(note, before.old) == before.final
+        except SupervisorsError:
+            is_right = False
+        if not is_right:
+            walk.report(Finding("handovers", 0, expected, "another entry 0"))
+    if after is not None and (walk.last_good, walk.last_root) != (after.final.size, after.final.root):
+        expected = f"the head of {after.final.size} entries, with which it was sealed"
+        walk.report(Finding("entry", walk.last_good, expected, f"the end at {walk.last_good} entries"))
 
 
 def _nothing_to_read(paths: LogPaths) -> Verification | None:

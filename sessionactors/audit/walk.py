@@ -76,6 +76,7 @@ class Walk:
         last_root: its root.
         segment: the unfinished segment of the index, made again.
         counts: the counters, made again.
+        first_leaf: entry 0, if there is one.
     """
 
     def __init__(self, paths: LogPaths, verifier: Verifier, progress: Callable[[int, int], None] | None) -> None:
@@ -93,6 +94,7 @@ class Walk:
         self.last_root = b""
         self.segment = OpenSegment()
         self.counts: Counter[int] = Counter()
+        self.first_leaf: bytes | None = None
         self.hashes_left = 0
         self.hashes: BinaryIO | None = None
         self.heads = 0
@@ -212,6 +214,8 @@ class Walk:
 
     def _take_in(self, position: int, leaves: list[bytes]) -> None:
         """Add entries to the tree, and compare them with the stored hashes."""
+        if not position:
+            self.first_leaf = leaves[0]
         hashes = leaf_hashes(leaves)
         stored = self._stored_hashes(len(leaves))
         if self.stored is None and not b"".join(hashes).startswith(stored):
