@@ -7,6 +7,7 @@ to everything here it is not there any more, whether the reaper has been round o
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from sessionactors.errors import (
     SessionTerminated,
     UpdateFailed,
 )
-from sessionactors.lifecycle import PERSIST, TERMINATE, TOUCH
+from sessionactors.lifecycle import TERMINATE, TOUCH
 from sessionactors.metadata import check_metadata
 from sessionactors.service_calls import ServiceCalls
 from sessionactors.session import PEEK, Reaping
@@ -32,8 +33,9 @@ from sessionactors.storage.codec import decode
 from sessionactors.storage.errors import StoreError
 from sessionactors.storage.service import COMMIT
 from sessionactors.surroundings import STORE, UPDATES
-from sessionactors.updates import ReplaceMetadata, SetTtl, TellMetadata
+from sessionactors.updates import PersistFor, ReplaceMetadata, SetTtl, TellMetadata
 from supervisors.errors import SupervisorsError
+from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.tasks.handle import TaskDone
 from supervisors.tasks.task import async_nolink, shutdown, yield_
@@ -206,30 +208,38 @@ class ManagerCalls(ServiceCalls):
         self._see_off(result.done)
         return result
 
-    def persist_sessions(self, session_ids: Iterable[str]) -> BatchResult:
+    def persist_sessions(self, session_ids: Iterable[str], *, timeout: float = 30.0) -> BatchResult:
         """Store several sessions as they are now; those that are done are durable when this returns.
 
         They become durable together, so a thousand take little longer than one.
+
+        Args:
+            session_ids: which sessions.
+            timeout: seconds after which those that have no answer yet count as failed.
         """
-        done: list[str] = []
+        timeout = bounds.seconds("timeout", timeout)
+        receipts = _Receipts(ScheduledFuture(self.actors.scheduler))
         refused: dict[str, SessionRefusal] = {}
-        answers = []
-        for session_id in several(session_ids):
+        asked: list[str] = []
+        for each in several(session_ids):
             try:
-                answers.append((session_id, self.directory.find(session_id).ask((PERSIST, None), block=False)))
+                session_id = identifiers.parse(each)
+                ref = self.directory.find(session_id)
             except SessionRefusal as refusal:
-                refused[named(session_id)] = refusal
-        for session_id, answer in answers:
+                refused[named(each)] = refusal
+                continue
+            receipt = receipts.awaited(session_id)
+            asked.append(session_id)
             try:
-                answer.get(timeout=self.actors.ask_timeout)
-                done.append(session_id)
+                ref.ask(PersistFor(receipt))
             except SessionRefusal as refusal:
-                refused[session_id] = refusal
+                receipt.refuse(refusal)
             except ActorDeadError:
-                refused[session_id] = self.directory.gone(session_id)
+                receipt.refuse(self.directory.gone(session_id))
             except SupervisorsError as error:
-                refused[session_id] = PersistFailed(str(error)[:_REASON_MAX])
-        return BatchResult(tuple(done), refused)
+                receipt.refuse(PersistFailed(str(error)[:_REASON_MAX]))
+        refused.update(receipts.collect(timeout))
+        return BatchResult(tuple(each for each in asked if each not in refused), refused)
 
     # -- finding and asking ----------------------------------------------------------
 
@@ -324,6 +334,78 @@ class ManagerCalls(ServiceCalls):
             failed = self._ask(STORE, COMMIT)
             if isinstance(failed, StoreError):
                 raise OperationFailed(f"it has ended, but its stored copy is still there ({failed.problem})")
+
+
+@final
+class _Receipt:
+    """Waits for one session of a batch to be durable."""
+
+    __slots__ = ("_batch", "session_id")
+
+    def __init__(self, batch: _Receipts, session_id: str) -> None:
+        self._batch = batch
+        self.session_id = session_id
+
+    def set(self, value: object) -> None:
+        """Take note that it is."""
+        del value
+        self._batch.settle(self, None)
+
+    def refuse(self, error: SessionRefusal) -> None:
+        """Take note that it is not."""
+        self._batch.settle(self, error)
+
+
+@final
+class _Receipts:
+    """Waits for all sessions of a batch: one wait instead of a future for each.
+
+    Args:
+        done: a future that nobody else has.
+
+    Thread: `awaited()` and `collect()` are the caller's; receipts are settled anywhere.
+    """
+
+    __slots__ = ("_done", "_is_complete", "_lock", "_open", "_refused")
+
+    def __init__(self, done: ScheduledFuture[None]) -> None:
+        self._done = done
+        self._lock = threading.Lock()  # guards all below
+        self._open: set[_Receipt] = set()
+        self._refused: dict[str, SessionRefusal] = {}
+        self._is_complete = False
+
+    def awaited(self, session_id: str) -> _Receipt:
+        """Return the receipt of one more session."""
+        receipt = _Receipt(self, session_id)
+        with self._lock:
+            self._open.add(receipt)
+        return receipt
+
+    def settle(self, receipt: _Receipt, refusal: SessionRefusal | None) -> None:
+        """Note what came of a session; what comes later about the same one does not count."""
+        with self._lock:
+            if receipt not in self._open:
+                return
+            self._open.discard(receipt)
+            if refusal is not None:
+                self._refused[receipt.session_id] = refusal
+            is_last = self._is_complete and not self._open
+        if is_last:
+            self._done.offer(None)
+
+    def collect(self, timeout: float) -> dict[str, SessionRefusal]:
+        """Wait for all that was awaited; return why some are not durable."""
+        with self._lock:
+            self._is_complete = True
+            is_done = not self._open
+        if not is_done:
+            self._done.settle(timeout)
+        with self._lock:
+            late = PersistFailed(f"there was no answer within {timeout:g} s")
+            self._refused.update((receipt.session_id, late) for receipt in self._open)
+            self._open = set()
+            return self._refused
 
 
 def _is_expired(entry: SessionEntry) -> bool:

@@ -70,6 +70,7 @@ from supervisors.runtime.signals import Down
 if TYPE_CHECKING:
     from sessionactors.settings import SessionOptions
     from sessionactors.storage.contract import Record
+    from sessionactors.storage.intake import Asker
     from sessionactors.surroundings import Surroundings
     from supervisors.runtime.cell import Reply
     from supervisors.runtime.signals import MonitorRef
@@ -418,6 +419,26 @@ class Session(Actor):
         except (InvalidKind, InvalidValue) as error:
             raise PersistFailed(str(error)) from error
 
+    def persist_for(self, asker: Asker | None) -> None:
+        """Have it stored at once, and somebody told when it is durable.
+
+        Raises:
+            NoBackend: there is no store.
+            PersistFailed: it cannot be stored, or too many wait for that already.
+
+        Thread: the session's own turn.
+        """
+        saves = self._around.saves
+        if saves is None:
+            raise NoBackend
+        if not saves.has_room():
+            raise PersistFailed(f"{saves.queue_max} sessions wait for the store already")
+        record = self._stored()
+        if asker is None:
+            saves.save(record)
+        else:
+            saves.persist(record, asker, self.data.state)
+
     def _save(self) -> None:
         """Have it stored soon; nobody waits for that. When there is no room, the next change is stored."""
         saves = self._around.saves
@@ -520,18 +541,16 @@ def _told(reason: object) -> str:
 def _persist(session: Session, persist: Persist) -> None:
     """Have a snapshot stored; the asker gets the answer when it is durable."""
     del persist
-    saves, data = session._around.saves, session.data  # noqa: SLF001 - our own class
-    if saves is None:
-        raise NoBackend
-    if not saves.has_room():
-        raise PersistFailed(f"{saves.queue_max} sessions wait for the store already")
-    record = session._stored()  # noqa: SLF001
     try:
         asker = session.defer_reply()
     except UsageError:  # it was told, and nobody waits
-        saves.save(record)
-    else:
-        saves.persist(record, asker, data.state)
+        asker = None
+    try:
+        session.persist_for(asker)
+    except Refusal as refusal:
+        if asker is None:
+            raise
+        asker.refuse(refusal)
 
 
 def _migrate(session: Session, migrate: Migrate) -> None:

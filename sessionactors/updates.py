@@ -7,13 +7,34 @@ from typing import TYPE_CHECKING, Any, final
 from sessionactors.effects import Audit
 from sessionactors.errands import Errand
 from sessionactors.errors import SessionTerminated
-from sessionactors.lifecycle import TOUCH, UPDATE_CONFIG
+from sessionactors.lifecycle import PERSIST, TOUCH, UPDATE_CONFIG, decide
 from sessionactors.states import TERMINATED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ReplaceMetadata", "SetTtl", "TellMetadata"]
+    from sessionactors.storage.intake import Asker
+
+__all__ = ["PersistFor", "ReplaceMetadata", "SetTtl", "TellMetadata"]
+
+
+@final
+class PersistFor(Errand):
+    """Have the session stored, and somebody told who does not wait for this answer.
+
+    Args:
+        asker: gets the session's state when it is durable, or the reason why it is not.
+    """
+
+    __slots__ = ("_asker",)
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+
+    def run(self, session: Any) -> None:
+        """Hand a snapshot over, as `persist` does."""
+        decide(session.data, PERSIST, session.data.last_activity)  # it says whether that is allowed
+        session.persist_for(self._asker)
 
 
 @final

@@ -14,21 +14,33 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from sessionactors.storage.codec import deletion
 
 if TYPE_CHECKING:
+    from sessionactors.errors import PersistFailed
     from sessionactors.storage.contract import Record
-    from supervisors.runtime.cell import Reply
     from supervisors.runtime.ref import ActorRef
 
-__all__ = ["SOMEBODY_WAITS", "WAITING", "Saving", "StoreIntake"]
+__all__ = ["SOMEBODY_WAITS", "WAITING", "Asker", "Saving", "StoreIntake"]
 
 WAITING: Final = "snapshots_waiting"
 """Message to the store actor: the queue is not empty any more."""
 SOMEBODY_WAITS: Final = "somebody_waits"
 """Message to the store actor: write now, somebody waits for it."""
+
+
+class Asker(Protocol):
+    """Who waits for a session to be durable; a `Reply` that is owed is one."""
+
+    def set(self, value: Any) -> object:
+        """Take the answer."""
+        ...
+
+    def refuse(self, error: PersistFailed) -> object:
+        """Take the reason why not."""
+        ...
 
 
 @final
@@ -42,7 +54,7 @@ class Saving:
 
     __slots__ = ("askers", "record")
 
-    def __init__(self, record: Record, askers: tuple[tuple[Reply, str], ...] = ()) -> None:
+    def __init__(self, record: Record, askers: tuple[tuple[Asker, str], ...] = ()) -> None:
         self.record = record
         self.askers = askers
 
@@ -81,7 +93,7 @@ class StoreIntake:
         """Have a snapshot stored soon; False when there is no room for it."""
         return self._put(record.session_id, Saving(record), needs_room=True)
 
-    def persist(self, record: Record, asker: Reply, answer: str) -> None:
+    def persist(self, record: Record, asker: Asker, answer: str) -> None:
         """Have a snapshot stored at once and somebody answered when it is durable; ask `has_room()` before."""
         self._put(record.session_id, Saving(record, ((asker, answer),)), is_urgent=True)
 

@@ -46,7 +46,12 @@ def test_the_tree_is_the_one_that_is_drawn():
         root = supervision_tree(system.actors.whereis("root"))
         found = [(node.label.split()[0], len(node.children)) for node in root.children]
         assert found == [("audit", 0), ("services", 4), ("sessions", 1), ("recovery", 0), ("reaper", 0)]
-        assert [node.label.split()[0] for node in root.children[1].children] == ["store", "rate_limiter", "isolation", "updates"]
+        assert [node.label.split()[0] for node in root.children[1].children] == [
+            "store",
+            "rate_limiter",
+            "isolation",
+            "updates",
+        ]
 
 
 def test_the_tree_stops_from_its_end():
