@@ -30,6 +30,7 @@ from supervisors.pools.options import (
 )
 from supervisors.pools.performer import GivenBack, PoolActor, Question
 from supervisors.pools.process_workers import ProcessWorkers, pack, unpack
+from supervisors.pools.progress import ProgressBar
 from supervisors.pools.records import WAITING, Task, Ticket
 from supervisors.pools.stream import LandingFuture, Results
 from supervisors.pools.tally import PoolStatistics
@@ -286,6 +287,7 @@ class WorkerPool:
         window: int | None = None,
         return_exceptions: bool = False,
         function: Callable[[Any], Any] | None = None,
+        progress: bool = False,
         **options: Any,
     ) -> Results[Any]:
         """Do a task for each item; iterate over the results in the order of the items.
@@ -298,9 +300,11 @@ class WorkerPool:
                 backlog allows, 1,024 at most.
             return_exceptions: an error is a result like any other; otherwise it is raised.
             function: for a pool that has no worker of its own.
+            progress: show a line with rate and time left on standard error, if that is
+                a terminal.
             **options: of each task, as for `submit()`.
         """
-        return self._results(items, True, window, return_exceptions, function, options)
+        return self._results(items, True, window, return_exceptions, function, progress, options)
 
     def imap_unordered(
         self,
@@ -309,10 +313,11 @@ class WorkerPool:
         window: int | None = None,
         return_exceptions: bool = False,
         function: Callable[[Any], Any] | None = None,
+        progress: bool = False,
         **options: Any,
     ) -> Results[Any]:
         """Do a task for each item; iterate over the results as they are done; otherwise as `map()`."""
-        return self._results(items, False, window, return_exceptions, function, options)
+        return self._results(items, False, window, return_exceptions, function, progress, options)
 
     def broadcast(self, *args: Any, timeout: float | None = None) -> list[PoolFuture[Any]]:
         """Give each worker of the pool the same task, overflow workers not counted.
@@ -574,6 +579,7 @@ class WorkerPool:
         window: int | None,
         return_exceptions: bool,
         function: Callable[[Any], Any] | None,
+        progress: bool,
         options: dict[str, Any],
     ) -> Results[Any]:
         if not isinstance(items, Iterable):
@@ -598,7 +604,7 @@ class WorkerPool:
             window=default if window is None else checked_whole("window", window, 1, 1 << 30),
             ordered=ordered,
             return_exceptions=return_exceptions,
-            progress=None,
+            progress=ProgressBar(items, self._system.clock) if progress else None,
         )
 
     def _ask_open(self, event: Any) -> Any:
