@@ -22,8 +22,6 @@ operation            argument                             legal in
 `UPDATE_CONFIG`      `SessionOptions`                     any live state
 `LOAD`               a restored `SessionData`             new
 `PERSIST`            None                                 any live state
-`PERSISTED`          None                                 any live state
-`PERSIST_FAILED`     what happened, text                  any live state
 `MIGRATE`            target, text                         active, suspended
 `MIGRATION_FAILED`   what happened, text                  active, suspended
 `WAKE`               the time that the timer was set for  any; stale ones are ignored
@@ -81,8 +79,6 @@ from sessionactors.operations import (
     OPERATIONS,
     OVERRIDE_QUOTA,
     PERSIST,
-    PERSIST_FAILED,
-    PERSISTED,
     RESUME,
     SET_QUOTA,
     SUSPEND,
@@ -115,8 +111,6 @@ __all__ = [
     "OPERATIONS",
     "OVERRIDE_QUOTA",
     "PERSIST",
-    "PERSISTED",
-    "PERSIST_FAILED",
     "RATE_LIMIT_EXCEEDED",
     "RESOURCE_VIOLATION",
     "RESUME",
@@ -148,8 +142,6 @@ _IN_EVERY_LIVE_STATE: Final[Mapping[str, Handler]] = {
     SET_QUOTA: resources.set_quota,
     UPDATE_CONFIG: upkeep.update_config,
     PERSIST: upkeep.persist,
-    PERSISTED: upkeep.persisted,
-    PERSIST_FAILED: upkeep.persist_failed,
     FORCE_TERMINATE: overrides.force_terminate,
     LOCK: overrides.lock,
     UNLOCK: overrides.unlock,

@@ -25,8 +25,6 @@ __all__ = [
     "OPERATIONS",
     "OVERRIDE_QUOTA",
     "PERSIST",
-    "PERSISTED",
-    "PERSIST_FAILED",
     "RESUME",
     "SET_QUOTA",
     "SUSPEND",
@@ -56,8 +54,6 @@ SET_QUOTA: Final = "set_quota"
 UPDATE_CONFIG: Final = "update_config"
 LOAD: Final = "load"
 PERSIST: Final = "persist"
-PERSISTED: Final = "persisted"
-PERSIST_FAILED: Final = "persist_failed"
 MIGRATE: Final = "migrate"
 MIGRATION_FAILED: Final = "migration_failed"
 WAKE: Final = "wake"
@@ -84,8 +80,6 @@ OPERATIONS: Final = (
     UPDATE_CONFIG,
     LOAD,
     PERSIST,
-    PERSISTED,
-    PERSIST_FAILED,
     MIGRATE,
     MIGRATION_FAILED,
     WAKE,

@@ -23,7 +23,6 @@ from sessionactors.errors import (
     MigrationNotAllowed,
     NoBackend,
     NotPersistent,
-    PersistFailed,
 )
 from sessionactors.session_data import SessionData, deadline
 from sessionactors.settings import SessionOptions
@@ -34,8 +33,6 @@ __all__ = [
     "migrate",
     "migration_failed",
     "persist",
-    "persist_failed",
-    "persisted",
     "terminate",
     "update_config",
 ]
@@ -47,7 +44,6 @@ _PRELUDES: Final[Mapping[str, Effects]] = {
     RATE_LIMIT_EXCEEDED: (Audit("security", RATE_LIMIT_EXCEEDED, "warning"),),
 }
 _PERSIST: Final = (Persist(),)
-_PERSISTED: Final = (Audit("lifecycle", "session_persisted"),)
 
 
 def terminate(data: SessionData, now: float, reason: str | None) -> Effects:
@@ -98,16 +94,6 @@ def persist(data: SessionData, _now: float, _argument: object) -> Effects:
     if data.options.backend is None:
         raise NoBackend
     return _PERSIST
-
-
-def persisted(_data: SessionData, _now: float, _argument: object) -> Effects:
-    """Take note that the snapshot is durable."""
-    return _PERSISTED
-
-
-def persist_failed(_data: SessionData, _now: float, why: str) -> Effects:
-    """Take note that the snapshot was not stored."""
-    return (Audit("error", "persist_failed", "error", {"reason": why}), Refuse(PersistFailed(why)))
 
 
 def migrate(data: SessionData, _now: float, target: object) -> Effects:

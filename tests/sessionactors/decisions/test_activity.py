@@ -11,7 +11,6 @@ from sessionactors.lifecycle import (
     INIT_SESSION,
     LOCK,
     PERSIST,
-    PERSISTED,
     RATE_LIMIT_EXCEEDED,
     RESUME,
     SET_QUOTA,
@@ -183,7 +182,6 @@ NO_ACTIVITIES = [
         for operation, argument in (
             (SET_QUOTA, Quota()),
             (PERSIST, None),
-            (PERSISTED, None),
             (LOCK, Override("root")),
             (TERMINATE, None),
         )

@@ -8,7 +8,6 @@ from sessionactors.lifecycle import (
     LOAD,
     MIGRATE,
     PERSIST,
-    PERSIST_FAILED,
     UPDATE_CONFIG,
     WAKE,
     decide,
@@ -30,13 +29,6 @@ def test_persisting_needs_a_backend():
     with pytest.raises(NoBackend) as refused:
         decide(session_in(ACTIVE, persistent=True, backend=None), PERSIST, 101.0)
     assert refused.value.code == "no_backend"
-
-
-def test_a_failed_write_is_audited_and_answered_with_its_reason():
-    audit, answer = decide(session_in(ACTIVE, persistent=True), PERSIST_FAILED, 101.0, "no space left")
-    assert audit.data == {"reason": "no space left"}
-    assert answer.error.code == "persist_failed"
-    assert "no space left" in str(answer.error)
 
 
 def test_a_crash_ends_the_session_with_its_cause_in_the_log():
