@@ -82,6 +82,7 @@ from supervisors.exits import SHUTDOWN
 from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.runtime.turn import current_ref
 from supervisors.supervision.calls import start_child
+from supervisors.supervision.flags import SupervisorFlags
 from supervisors.supervision.requests import ChildStartFailed
 from supervisors.system import ActorSystem
 from supervisors.timers.service import checked_delay
@@ -176,10 +177,9 @@ class SessionSystem(ManagerCalls):
         limiter_settings = _settings("limiter", limiter, LimiterSettings)
         isolation_settings = _settings("isolation", isolation, IsolationSettings)
         reaper_settings = _settings("reaper", reaper, ReaperSettings)
-        if not (audit_dir is None or isinstance(audit_dir, (str, Path))):
-            raise InvalidKind("audit_dir", audit_dir, "a path, or None for a log in memory")
-        if not (path is None or isinstance(path, (str, Path))):
-            raise InvalidKind("path", path, "a path, or None for a store in memory")
+        _check_path("audit_dir", audit_dir, "a path, or None for a log in memory")
+        _check_path("path", path, "a path, or None for a store in memory")
+        SupervisorFlags(max_restarts=max_restarts, max_seconds=max_seconds)  # here it says which of them is wrong
         if not (store is None or isinstance(store, SessionStore)):
             raise InvalidKind("store", store, "a SessionStore, or None")
         if path is not None and store is not None:
@@ -645,6 +645,13 @@ class SessionSystem(ManagerCalls):
 
 
 S = TypeVar("S", bound=Settings)
+
+
+def _check_path(field: str, given: object, allowed: str) -> None:
+    if given is not None and not isinstance(given, (str, Path)):
+        raise InvalidKind(field, given, allowed)
+    if given == "":  # which would mean the directory that the program happens to be in
+        raise InvalidValue(field, given, allowed)
 
 
 def _settings(field: str, given: object, kind: type[S]) -> S:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, cast, fin
 
 from supervisors.clock import Clock, SystemClock, VirtualClock
 from supervisors.entropy import Entropy
-from supervisors.errors import IgnoreStart, InvalidArgumentError, NameTakenError, UsageError
+from supervisors.errors import IgnoreStart, InvalidArgumentError, InvalidTypeError, NameTakenError, UsageError
 from supervisors.exits import NOPROC, SHUTDOWN, Crashed, describe
 from supervisors.registry import Registry, checked_name, wait_for_name
 from supervisors.runtime.bounded import MAILBOX_BOUNDS, BoundedPinnedRef, BoundedRef, checked_bound
@@ -99,6 +99,12 @@ class ActorSystem:
         slow_shared_turn: float = 5.0,
         scheduler: Callable[[ActorSystem], SteppedScheduler] | None = None,
     ) -> None:
+        if clock is not None and not (
+            callable(getattr(clock, "monotonic", None)) and callable(getattr(clock, "time", None))
+        ):
+            raise InvalidTypeError("clock", clock, "a Clock, with monotonic() and time(), or None")
+        if entropy is not None and not isinstance(entropy, Entropy):
+            raise InvalidTypeError("entropy", entropy, "an Entropy, or None")
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.entropy = entropy if entropy is not None else Entropy()
         self.identity = self.entropy.token("actor-system", 8)

@@ -291,6 +291,27 @@ def test_a_system_refuses_settings_of_another_kind_and_leaves_no_thread(options,
     assert refused.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"audit_dir": ""}, "audit_dir"),
+        ({"path": ""}, "path"),
+        ({"clock": 5}, "clock"),
+        ({"entropy": 7}, "entropy"),
+        ({"workers": 0}, "workers"),
+        ({"shutdown_timeout": -1}, "shutdown_timeout"),
+        ({"max_restarts": "x"}, "max_restarts"),
+        ({"max_restarts": True}, "max_restarts"),
+        ({"max_seconds": 0}, "max_seconds"),
+        ({"max_seconds": float("nan")}, "max_seconds"),
+    ],
+)
+def test_a_system_refuses_bad_values_by_name(options, field):
+    with pytest.raises((ValueError, TypeError)) as refused:
+        SessionSystem(**options)
+    assert refused.value.field == field
+
+
 # --- The end ----------------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from supervisors import (
     Crashed,
     Exit,
     IgnoreStart,
+    InvalidTypeError,
     NameTakenError,
     NoActorError,
     StartError,
@@ -324,3 +325,10 @@ def test_only_a_number_of_seconds_can_pass(system, seconds):
 def test_it_reads_as_a_status_line(system):
     system.start(Actor)
     assert repr(system) == "<ActorSystem running: 1 actors, 0 timers>"
+
+
+@pytest.mark.parametrize("options", [{"clock": 5}, {"clock": "now"}, {"entropy": 7}, {"entropy": b"seed"}])
+def test_a_clock_or_entropy_of_another_kind_is_refused_by_name(options):
+    with pytest.raises(InvalidTypeError) as refused:
+        ActorSystem(**options)
+    assert refused.value.field in options
