@@ -45,7 +45,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
         # Behaviours: OTP's ways to write an actor.
         3: ("alarm", "behaviour", "callbacks", "quarantine", "server", "statem/", "supervision/"),
         # Composition.
-        4: ("application/", "pools/", "process_child", "system", "tasks/"),
+        4: ("application/", "health/", "pools/", "process_child", "system", "tasks/", "telemetry/"),
         # Proof: nothing else imports this.
         5: ("chaos", "simulation/", "testing"),
     },

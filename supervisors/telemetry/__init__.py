@@ -1,0 +1,7 @@
+"""Figures of an actor system for Prometheus; nobody pays for them but who asks."""
+
+from supervisors.telemetry.exposition import Telemetry
+from supervisors.telemetry.metrics import ActorSystemCollector
+from supervisors.telemetry.tally import ChildTally
+
+__all__ = ["ActorSystemCollector", "ChildTally", "Telemetry"]
