@@ -1,21 +1,21 @@
-"""Four sessions that run away, and a thousand that do not.
+"""Four sessions that run away, in both tiers of isolation, and a thousand that do not.
 
-What isolation does about each, in process:
+=========  ==========================  ======================================  ==================================
+session    what it does                in process                              in a process of its own
+=========  ==========================  ======================================  ==================================
+hoarder    keeps more at each request  warned at 80 percent of its limit,      warned, then ended: the operating
+                                       then ended                              system gives it no more
+spinner    computes without end, many  ended once its average exceeds its      slowed down to its CPU limit;
+           requests or one             CPU limit, between two requests         killed at its deadline
+flooder    handles messages without    ended once it has handled more than     ended likewise
+           end                         its limit
+hanger     does not return from C      ended when the call returns. Others go  killed at its deadline, also when
+           code                        on only if that lets go of the          it keeps the interpreter
+                                       interpreter, as here
+=========  ==========================  ======================================  ==================================
 
-=========  ===================================  ==============================================
-session    what it does                         what happens
-=========  ===================================  ==============================================
-hoarder    keeps another MiB at each request    warned at 80 percent of its limit, then ended
-spinner    computes through every request       ended once its average exceeds its CPU limit
-flooder    sends itself messages without end    ended once it has handled more than its limit
-hanger     waits in C code and does not return  nothing until the call returns: the session that
-                                                is over a limit then ends. Others go on, because
-                                                this call lets go of the interpreter
-=========  ===================================  ==============================================
-
-A turn cannot be stopped from outside in Python. A call that never returns, or C code that
-keeps the interpreter to itself, needs a process of its own (an actor with the
-dispatch "process").
+A turn cannot be stopped from outside in Python: what never returns, or keeps the
+interpreter to itself, has to be in a process of its own.
 
 Run it:  python examples/runaway.py
 """
@@ -26,6 +26,8 @@ import argparse
 import threading
 import time
 from dataclasses import dataclass
+
+import runaway_handlers
 
 from sessionactors import IsolationEvent, Session, SessionRefusal, SessionSystem
 from supervisors import ActorDeadError, AskTimeoutError
@@ -88,12 +90,22 @@ class Hanger(Session):
 RUNAWAYS: dict[str, type[Session]] = {"hoarder": Hoarder, "spinner": Spinner, "flooder": Flooder, "hanger": Hanger}
 
 
+HANDLERS: dict[str, type] = {
+    "hoarder": runaway_handlers.Hoarder,
+    "spinner": runaway_handlers.Spinner,
+    "flooder": runaway_handlers.Flooder,
+    "hanger": runaway_handlers.Hanger,
+}
+DEADLINE = 1.0  # seconds that a request may take in a process of its own
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of the runaways, and how the others fared meanwhile.
 
     Attributes:
-        events: what isolation told about each runaway, in order.
+        events: what isolation told about each runaway, in order; a process that has
+            ended with why.
         states: what each of them is in the end.
         quiet_alive: how many of the quiet sessions live.
         p50: seconds that half of the calls to quiet sessions took at most.
@@ -116,10 +128,11 @@ def run(quiet: int = 1000, patience: float = 60.0) -> Outcome:
         quiet: sessions that behave.
         patience: seconds after which it is given up.
     """
-    events: dict[str, list[str]] = {name: [] for name in RUNAWAYS}
+    events: dict[str, list[str]] = {}
 
     def heard(event: IsolationEvent) -> None:
-        events[event.session_id].append(event.event)
+        why = f" ({event.value['reason']})" if isinstance(event.value, dict) and "reason" in event.value else ""
+        events[event.session_id].append(event.event + why)
 
     with SessionSystem(
         session={"auth_required": False, "idle_timeout": None},
@@ -129,13 +142,11 @@ def run(quiet: int = 1000, patience: float = 60.0) -> Outcome:
         for number in range(quiet):
             system.start_session(f"quiet-{number}")
             system.activate(f"quiet-{number}")
-        for name, kind in RUNAWAYS.items():
-            system.start_session(name, session_class=kind)
-            system.activate(name)
-            system.isolate(name, **LIMITS[name])
+        drivers = [loose(system, name, kind, events) for name, kind in RUNAWAYS.items()]
+        drivers += [loose_in_process(system, name, kind, events) for name, kind in HANDLERS.items()]
+        for name in events:
             system.subscribe_isolation(name, heard)
         begun = time.monotonic()
-        drivers = [threading.Thread(target=drive, args=(system, name), daemon=True) for name in RUNAWAYS]
         for each in drivers:
             each.start()
         waits = []
@@ -146,15 +157,37 @@ def run(quiet: int = 1000, patience: float = 60.0) -> Outcome:
                 waits.append(time.perf_counter() - asked)
             time.sleep(0.001)
         seconds = time.monotonic() - begun
+        while any(system.state_of(name) != "terminated" for name in events) and time.monotonic() < begun + patience:
+            time.sleep(0.001)  # the process has ended, and its session does so now
         waits.sort()
         return Outcome(
             events=events,
-            states={name: system.state_of(name) for name in RUNAWAYS},
+            states={name: system.state_of(name) for name in events},
             quiet_alive=sum(name.startswith("quiet-") for name in system.live_sessions()),
             p50=waits[len(waits) // 2],
             p99=waits[int(len(waits) * 0.99)],
             seconds=seconds,
         )
+
+
+def loose(system: SessionSystem, name: str, kind: type[Session], events: dict[str, list[str]]) -> threading.Thread:
+    """Start a runaway in process; return the thread that is going to ask it."""
+    system.start_session(name, session_class=kind)
+    system.activate(name)
+    system.isolate(name, **LIMITS[name])
+    events[name] = []
+    return threading.Thread(target=drive, args=(system, name), daemon=True)
+
+
+def loose_in_process(system: SessionSystem, name: str, kind: type, events: dict[str, list[str]]) -> threading.Thread:
+    """Start a runaway in a process of its own; return the thread that is going to ask it."""
+    session_id = f"{name}-process"
+    system.start_session(session_id)
+    system.activate(session_id)
+    limits = {"memory_limit": 64 * MIB} if name == "hoarder" else {**LIMITS[name], "memory_limit": 256 * MIB}
+    system.isolate(session_id, isolated="process", handler=kind, deadline=DEADLINE, **limits)
+    events[session_id] = []
+    return threading.Thread(target=drive_process, args=(system, session_id), daemon=True)
 
 
 def drive(system: SessionSystem, name: str) -> None:
@@ -168,13 +201,22 @@ def drive(system: SessionSystem, name: str) -> None:
         time.sleep(0.002)
 
 
+def drive_process(system: SessionSystem, session_id: str) -> None:
+    """Send requests to the process of one session until it has ended."""
+    while True:
+        try:
+            system.call_isolated(session_id, REQUEST)
+        except SessionRefusal:
+            return
+
+
 def main() -> None:
     """Run, and say what happened."""
     parser = argparse.ArgumentParser(description="Four sessions that run away, and many that do not.")
     parser.add_argument("--quiet", type=int, default=1000, help="how many sessions behave")
     outcome = run(parser.parse_args().quiet)
     for name, told in outcome.events.items():
-        print(f"{name:8} {outcome.states[name]:10} {', '.join(told)}")
+        print(f"{name:15} {outcome.states[name]:10} {', '.join(told)}")
     print(f"{outcome.quiet_alive} quiet sessions live; their calls took {outcome.p50 * 1e3:.3f} ms at the median,")
     print(f"{outcome.p99 * 1e3:.3f} ms at the 99th percentile, in the {outcome.seconds:.1f} s that this took.")
 

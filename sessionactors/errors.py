@@ -31,6 +31,7 @@
         │   ├── PersistFailed                   persist_failed
         │   ├── LoadFailed                      load_failed
         │   ├── MigrationFailed                 migration_failed
+        │   ├── ProcessDied                     process_died
         │   ├── UpdateFailed                    update_failed
         │   └── CollectionFailed                collection_failed
         ├── InvalidKind                         invalid_type      (TypeError)
@@ -83,6 +84,7 @@ __all__ = [
     "NotPersistent",
     "OperationFailed",
     "PersistFailed",
+    "ProcessDied",
     "QuotaExceeded",
     "RateLimited",
     "RecordExists",
@@ -475,6 +477,13 @@ class MigrationFailed(OperationFailed):
 
     code = "migration_failed"
     _told = "the session could not move: {}; it goes on here"
+
+
+class ProcessDied(OperationFailed):
+    """The process that the session's code ran in has ended."""
+
+    code = "process_died"
+    _told = "the session's process has ended: {}; the session ends with it"
 
 
 class UpdateFailed(OperationFailed):

@@ -1,8 +1,10 @@
 """Isolation: one account a session, limits, and what happens beyond them.
 
-This is the tier *in process*: it accounts and acts between turns. What it cannot do,
-because Python offers no way, is to stop a turn that is running: a session that
-spins or hangs inside one turn is dealt with when that turn ends.
+There are two tiers. *In process*, it accounts and acts between turns. What it cannot
+do there, because Python offers no way, is to stop a turn that is running: a session
+that spins or hangs inside one turn is dealt with when that turn ends. With
+`isolated="process"` the session's own code runs in a process (`sessionactors.sandbox`),
+whose memory is limited, whose CPU use is held, and which is killed at a deadline.
 
 ============  ==================================================================
 messages      those that the session has handled, and those that are reported
@@ -76,6 +78,7 @@ from supervisors.actor import Actor
 from supervisors.runtime.signals import Down
 
 if TYPE_CHECKING:
+    from sessionactors.sandbox.keeper import Sandbox
     from sessionactors.surroundings import Surroundings
     from supervisors.runtime.ref import ActorRef
     from supervisors.runtime.signals import MonitorRef
@@ -207,6 +210,8 @@ class Isolation(Actor):
     def _remove(self, session_id: str, account: Account, event: str = "session_destroyed") -> None:
         """Close an account; the subscribers hear of it last."""
         self._ledger.release(session_id, account)
+        if account.sandbox is not None:
+            account.sandbox.kill("session_ended")
         self._unwatch(account.monitor)
         if account.is_over_soft:
             self._press(session_id, False)
@@ -256,6 +261,46 @@ class Isolation(Actor):
             raise CollectionFailed("the accounted actor is no session")
         account.errands += 1
         return account.ref
+
+    # -- the process of a session ----------------------------------------------
+
+    def _attach_sandbox(self, session_id: str, sandbox: Sandbox) -> None:
+        """Take the process that runs a session's code into its account."""
+        account = self._record(session_id)
+        account.sandbox = sandbox
+        account.average = CpuAverage(self._settings.cpu_window, self._around.now())
+        if sandbox.reason is not None:
+            self._sandbox_ended(session_id, sandbox, sandbox.reason)
+
+    def _find_sandbox(self, session_id: str) -> Sandbox:
+        account = self._record(session_id)
+        if account.sandbox is None:
+            raise NoProcess(session_id)
+        account.reported[MESSAGES] += 1  # each request is a message
+        account.last_activity = self._around.now()
+        sandbox = account.sandbox
+        self._judge(session_id, account)
+        return sandbox
+
+    def _sandbox_used(self, session_id: str, sandbox: Sandbox, memory: int, seconds: float) -> None:
+        account = self._records.get(session_id)
+        if account is not None and account.sandbox is sandbox and account.average is not None:
+            account.outside[MEMORY] = memory
+            account.outside[CPU] = account.average.add(self._around.now(), seconds)
+            self._judge(session_id, account)
+
+    def _sandbox_ended(self, session_id: str, sandbox: Sandbox, reason: str) -> None:
+        """Account for a process that has ended before its session did."""
+        account = self._records.get(session_id)
+        if account is None or account.sandbox is not sandbox:
+            return
+        account.sandbox = None
+        account.outside[:] = [0, 0.0]
+        facts = {"reason": reason, "enforced": account.isolated}
+        self._tell(session_id, "process_ended", facts)
+        self._audit(session_id, "security", "process_ended", "warning", facts)
+        if account.isolated:
+            self._enforce(session_id, account)
 
     # -- limits ------------------------------------------------------------------
 
@@ -383,6 +428,9 @@ class Isolation(Actor):
             if account is None:
                 continue
             self._judge(session_id, account)  # reads what can be read from here
+            if account.sandbox is not None and account.sandbox.reason is not None:
+                # It was told while there was no isolation, or is about to be.
+                self._sandbox_ended(session_id, account.sandbox, account.sandbox.reason)
             if account.is_over_soft:
                 self._press(session_id, True)  # the limiter may have been away when it was told
             if account.limits[MEMORY] is not None and self._is_session(session_id, account):
@@ -570,6 +618,10 @@ _VERBS: Final[Mapping[str, Callable[..., object]]] = {
     "cleanup_session": Isolation._cleanup_session,  # noqa: SLF001
     "list_sessions": Isolation._list_sessions,  # noqa: SLF001
     "find_for_collection": Isolation._find_for_collection,  # noqa: SLF001
+    "attach_sandbox": Isolation._attach_sandbox,  # noqa: SLF001
+    "find_sandbox": Isolation._find_sandbox,  # noqa: SLF001
+    "sandbox_used": Isolation._sandbox_used,  # noqa: SLF001
+    "sandbox_ended": Isolation._sandbox_ended,  # noqa: SLF001
     "set_memory_limit": lambda self, *args: self._set_limit("memory", *args),
     "set_cpu_limit": lambda self, *args: self._set_limit("cpu", *args),
     "set_message_limit": lambda self, *args: self._set_limit("messages", *args),

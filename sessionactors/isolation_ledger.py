@@ -18,6 +18,7 @@ from supervisors.runtime.ref import ActorRef
 
 if TYPE_CHECKING:
     from sessionactors.errands import Meter
+    from sessionactors.sandbox.keeper import Sandbox
     from sessionactors.settings import IsolationSettings
     from supervisors.runtime.signals import MonitorRef
 
@@ -156,6 +157,8 @@ class Account:
         errands: messages of ours to the actor, which do not count.
         warned: `"memory_soft"`, `"memory_hard"`, ... that have been told.
         meter: of the CPU seconds of its turns, or None.
+        sandbox: the process that its code runs in, or None.
+        outside: memory and CPU of that process.
         average: over that meter's readings.
     """
 
@@ -170,8 +173,10 @@ class Account:
         "measured",
         "meter",
         "monitor",
+        "outside",
         "ref",
         "reported",
+        "sandbox",
         "soft",
         "used",
         "warned",
@@ -192,6 +197,8 @@ class Account:
         self.warned: frozenset[str] = frozenset()
         self.meter: Meter | None = None
         self.average: CpuAverage | None = None
+        self.sandbox: Sandbox | None = None
+        self.outside: list[float] = [0, 0.0]
 
     @property
     def is_over_soft(self) -> bool:
@@ -265,7 +272,8 @@ class IsolationLedger:
     def refresh(self, account: Account) -> None:
         """Add up what was reported and measured, with what can be read off the actor at once."""
         ref, reported, measured, used = account.ref, account.reported, account.measured, account.used
-        memory, messages = reported[MEMORY] + measured[MEMORY], reported[MESSAGES]
+        memory = reported[MEMORY] + measured[MEMORY] + account.outside[MEMORY]
+        messages = reported[MESSAGES]
         if ref is not None:
             memory += ref.mailbox_length * MESSAGE_BYTES
             messages += max(0, ref.messages_handled - account.handled_before - account.errands)
@@ -274,7 +282,7 @@ class IsolationLedger:
         used[MEMORY] = memory
         totals[MESSAGES] += messages - used[MESSAGES]
         used[MESSAGES] = messages
-        cpu, connections = reported[CPU] + measured[CPU], reported[CONNECTIONS]
+        cpu, connections = reported[CPU] + measured[CPU] + account.outside[CPU], reported[CONNECTIONS]
         if cpu != used[CPU]:
             totals[CPU] += cpu - used[CPU]
             used[CPU] = cpu

@@ -12,11 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from sessionactors import bounds, identifiers
 from sessionactors.errands import Collect, TellOptions
-from sessionactors.errors import CollectionFailed, NotFound, SessionTerminated
+from sessionactors.errors import CollectionFailed, InvalidKind, InvalidOption, NotFound, SessionTerminated
 from sessionactors.limited import Limited
 from sessionactors.limits.waiting_line import Request
+from sessionactors.sandbox.options import sandbox_options
 from sessionactors.surroundings import ISOLATION, RATE_LIMITER, REAPER
+from supervisors.clock import VirtualClock
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
 from supervisors.runtime.ref import ASK_TIMEOUT
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from sessionactors.limits.token_bucket import BucketUsage, Decision
     from sessionactors.rate_limiter import LimiterStatistics, QuotaRecord
     from sessionactors.reaper import ReaperStatistics
+    from sessionactors.sandbox.keeper import Sandbox, SandboxKeeper
     from sessionactors.settings import IsolationSettings, SessionOptions
     from supervisors.runtime.ref import ActorRef
     from supervisors.system import ActorSystem
@@ -45,6 +49,7 @@ class ServiceCalls:
         delay_max: seconds that the limiter lets a request wait that names no deadline.
         directory: the live sessions.
         isolation_settings: of isolation.
+        sandboxes: the processes of sessions that have one.
 
     Thread: every method is safe anywhere.
     """
@@ -53,6 +58,7 @@ class ServiceCalls:
     delay_max: float
     directory: Directory
     isolation_settings: IsolationSettings
+    sandboxes: SandboxKeeper
 
     # -- the rate limiter -----------------------------------------------------------
 
@@ -241,19 +247,80 @@ class ServiceCalls:
                 what is missing is as the settings say, and memory also as the
                 session's own options say); `isolated`: whether a hard violation ends
                 it; `measure_cpu`: also without a CPU limit; `ref`: the actor to
-                account for, if it is not the session.
+                account for, if it is not the session. With `isolated="process"` also
+                `handler`, a class with `handle_request(request)` of which one lives
+                in a process of its own and is asked by `call_isolated`; `arguments`
+                for it, as far as msgpack carries them; `deadline`, seconds that a
+                request may take (5). There, memory is limited by the operating
+                system, and a CPU limit slows down instead of ending.
 
         Raises:
             RecordExists: there is one already.
             LimitExceedsGlobal: a limit is above that of all together.
             InvalidLimit, InvalidOption, InvalidKind: wrong options.
             SessionTerminated: the session has ended.
+            OperationFailed, ProcessDied: the process did not come up.
         """
+        if options.get("isolated") == "process":
+            self._isolate_in_process(session_id, options)
+            return
         if "memory_limit" not in options:
             session = self.directory.get(session_id) if isinstance(session_id, str) else None
             if session is not None:
                 options = self._own_memory_limit(session, options)
         self._ask(ISOLATION, ("create_session", session_id, options))
+
+    def _isolate_in_process(self, session_id: str, options: dict[str, object]) -> None:
+        if isinstance(self.actors.clock, VirtualClock):
+            raise InvalidOption("isolated", "process", "True or False: a process does not live in virtual time")
+        handler, arguments, limits, rest = sandbox_options(options, self.isolation_settings)
+        session_id = identifiers.parse(session_id)
+        self.isolate(session_id, **rest, isolated=True, cpu_limit=None)
+        try:
+            sandbox = self.sandboxes.start(limits, handler, arguments)
+        except BaseException:
+            self.destroy_isolation(session_id)
+            raise
+        sandbox.on_use = lambda *used: self._tell_isolation(("sandbox_used", session_id, sandbox, *used))
+        sandbox.on_end = lambda reason: self._tell_isolation(("sandbox_ended", session_id, sandbox, reason))
+        try:
+            self._ask(ISOLATION, ("attach_sandbox", session_id, sandbox))
+        except BaseException:
+            sandbox.kill("session_ended")
+            raise
+
+    def _tell_isolation(self, message: tuple[object, ...]) -> None:
+        service = self.actors.whereis(ISOLATION)
+        if service is not None:  # the next one looks for itself
+            # Not at once: this is the thread that keeps all deadlines, and a message to
+            # an inline actor runs it, and perhaps a session behind it.
+            self.actors.timers.send_at(self.actors.clock.monotonic(), service, message)
+
+    def call_isolated(self, session_id: str, request: object, deadline: float | None = None) -> Any:
+        """Have a session's handler, in its own process, handle a request; return the answer.
+
+        Args:
+            session_id: of a session that was isolated with `isolated="process"`.
+            request: anything that msgpack can carry; so is the answer.
+            deadline: seconds; None is the one given to `isolate`. Beyond it the
+                process is killed, and the session ends.
+
+        Raises:
+            ProcessDied: the process has ended: its deadline, its memory, its own doing.
+            OperationFailed: the handler raised, or is busy; it goes on.
+            NoProcess: the session's code does not run in a process.
+            NotFound: there is no such account.
+            InvalidKind: the request cannot travel.
+
+        Blocks: until the deadline, at most.
+        """
+        if deadline is not None:
+            bounds.seconds("deadline", deadline)
+        sandbox: Sandbox = self._ask(ISOLATION, ("find_sandbox", session_id))
+        try:
+            return sandbox.call(request, deadline)
+        except TypeError as error:
+            raise InvalidKind("request", request, "what msgpack can carry") from error
 
     def _own_memory_limit(self, session: ActorRef[Any], options: dict[str, object]) -> dict[str, object]:
         """Add the limit that the session itself was started with, where it is the lower one."""

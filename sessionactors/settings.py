@@ -338,6 +338,7 @@ class IsolationSettings(Settings):
         sample_interval: seconds after which some sessions are looked at again.
         sample_batch: how many these are at most; the rest has its turn later.
         records_max: sessions that can be accounted for at the same time.
+        spare_processes: processes in reserve, once the first session is isolated in one.
     """
 
     max_memory: int = 1024 * MIB
@@ -355,6 +356,7 @@ class IsolationSettings(Settings):
     sample_interval: float = 1.0
     sample_batch: int = 1000
     records_max: int = 1_000_000
+    spare_processes: int = 2
 
     def __post_init__(self) -> None:
         for name in ("max_memory", "max_messages", "max_connections"):
@@ -372,6 +374,7 @@ class IsolationSettings(Settings):
             self._keep(name, bounds.seconds(name, getattr(self, name)))
         for name in ("sample_batch", "records_max"):
             bounds.count(name, getattr(self, name))
+        bounds.count("spare_processes", self.spare_processes, least=0, most=1000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ from sessionactors.limiter_table import LimiterTable
 from sessionactors.manager import BatchResult, ManagerCalls, named, several
 from sessionactors.reaper import ReaperLedger
 from sessionactors.recovery import DONE, RecoveryLedger, RecoveryReport
+from sessionactors.sandbox.keeper import SandboxKeeper
 from sessionactors.session import SUBSCRIBE, UNSUBSCRIBE, Session
 from sessionactors.settings import (
     AuditSettings,
@@ -202,6 +203,7 @@ class SessionSystem(ManagerCalls):
         now = self.actors.clock.monotonic()
         self.directory = Directory()
         self.isolation_settings = isolation_settings
+        self.sandboxes = SandboxKeeper(self.actors.clock.monotonic, isolation_settings.spare_processes)
         self.delay_max = limiter_settings.delay_max
         self._verifier = None if authenticator is None else _verifier(authenticator, self.actors)
         self._intake = Intake(lambda: self.actors.whereis(AUDIT), audit_settings.batch_max, audit_settings.queue_max)
@@ -607,6 +609,7 @@ class SessionSystem(ManagerCalls):
                 self._verifier.stop()
             return self.actors.stop(max(deadline - monotonic(), 0.0))
         finally:
+            self.sandboxes.stop()
             self._intake.close()
             self._saves.close()
             try:

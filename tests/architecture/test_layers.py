@@ -75,7 +75,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "states",
         ),
         # Ports and adapters.
-        1: ("audit/", "sqlite_files", "storage/", "telemetry"),
+        1: ("audit/", "sandbox/", "sqlite_files", "storage/", "telemetry"),
         # Actors.
         2: (
             "audit/service",

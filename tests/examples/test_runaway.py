@@ -13,11 +13,13 @@ ENDED = ["soft_limit_warning", "hard_limit_violation", "enforcement_taken", "ses
 
 @pytest.fixture(scope="module")
 def runaway():
+    sys.path.insert(0, str(SCRIPT.parent))
     spec = importlib.util.spec_from_file_location("runaway", SCRIPT)
     module = sys.modules["runaway"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield module
-    del sys.modules["runaway"]
+    del sys.modules["runaway"], sys.modules["runaway_handlers"]
+    sys.path.remove(str(SCRIPT.parent))
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +28,22 @@ def outcome(runaway):
     return runaway.run(quiet=1000)
 
 
-@pytest.mark.parametrize("name", ["hoarder", "spinner", "flooder", "hanger"])
+@pytest.mark.parametrize("name", ["hoarder", "spinner", "flooder", "hanger", "flooder-process"])
 def test_a_runaway_is_warned_and_ended(outcome, name):
     assert outcome.states[name] == "terminated"
     # Between two looks it may fall below the soft limit and rise again.
     told = [each for each in outcome.events[name] if each != "soft_limit_cleared"]
     assert list(dict.fromkeys(told)) == ENDED
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("hoarder", "out_of_memory"), ("spinner", "deadline_exceeded"), ("hanger", "deadline_exceeded")],
+)
+def test_a_runaway_in_a_process_of_its_own_is_ended_with_it(outcome, name, reason):
+    told = outcome.events[f"{name}-process"]
+    assert outcome.states[f"{name}-process"] == "terminated"
+    assert told[-3:] == [f"process_ended ({reason})", "enforcement_taken", "session_destroyed"]
 
 
 def test_the_others_live_and_answer(outcome):

@@ -1,0 +1,84 @@
+"""What runs in the process of a sandbox: ``from sessionactors.sandbox.child import main``.
+
+It is started before anybody needs it and waits for the name of a handler. Then it
+makes one, answers requests one by one, and ends when the pipe is closed. What the
+handler prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import os
+import signal
+import sys
+from typing import Any, Final
+
+from supervisors.runtime.frames import Frames
+
+__all__ = ["OUT_OF_MEMORY", "main"]
+
+OUT_OF_MEMORY: Final = 86
+"""Exit code of a process that could not get the memory it asked for."""
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def main() -> None:
+    """Serve one handler until the pipe is closed."""
+    _die_with_parent()
+    reader = os.fdopen(os.dup(0), "rb")
+    writer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    frames = Frames(reader, writer)
+    frames.write("warm")
+    try:
+        _serve(frames)
+    except MemoryError:
+        # Nothing that allocates may be relied on any more, and nobody knows what
+        # state the handler is in.
+        os._exit(OUT_OF_MEMORY)
+    except OSError:
+        return  # the parent is gone
+
+
+def _serve(frames: Frames) -> None:
+    first = frames.read()
+    if first is None:
+        return
+    paths, module, name, arguments = first
+    sys.path[:] = paths
+    try:
+        handler: Any = importlib.import_module(module)
+        for part in name.split("."):
+            handler = getattr(handler, part)
+        handle = handler(*arguments).handle_request
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the parent tells it
+        frames.write("failed", _told(error))
+        return
+    frames.write("up")
+    while (frame := frames.read()) is not None:
+        try:
+            answer = ("reply", handle(frame[0]))
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the parent tells it, and the handler goes on
+            answer = ("raised", _told(error))
+        try:
+            frames.write(*answer)
+        except TypeError as error:  # the reply cannot travel
+            frames.write("raised", _told(error))
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:1000]
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill this process when its parent dies; other systems than Linux rely on the pipe."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
