@@ -11,6 +11,8 @@ it was at.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import mmap
 import os
 import pickle
@@ -214,6 +216,7 @@ class _Child:
         try:
             worker = self._load(facts["worker"])
             if facts["warm_up"]:
+                self._import(facts["modules"])
                 return True  # what can be prepared without touching anything is
             self._handler = Handler(worker)
             self._handler.setup()
@@ -223,6 +226,20 @@ class _Child:
             return bool(facts["warm_up"])  # it will fail again when it counts, and be told then
         self._answer(UP, 0, 0.0, b"")
         return True
+
+    def _import(self, modules: list[str]) -> None:
+        """Import what tasks have come from so far: the next ones will, too."""
+        for module in modules:
+            with contextlib.suppress(Exception):  # it will fail again when it counts, and be told then
+                if module == "__main__":
+                    self._prepare_main()
+                else:
+                    importlib.import_module(module)
+
+    def _prepare_main(self) -> None:
+        if not self._main_is_ready:
+            self._main_is_ready = True
+            _load_main(self._main_path)
 
     def _reset(self) -> None:
         try:
@@ -261,9 +278,8 @@ class _Child:
         self._answer(DONE, number, seconds, result)
 
     def _load(self, body: bytes) -> Any:
-        if not self._main_is_ready and b"__main__" in body:
-            self._main_is_ready = True
-            _load_main(self._main_path)
+        if b"__main__" in body:
+            self._prepare_main()
         return pickle.loads(body)  # noqa: S301 - from our own parent
 
 

@@ -532,6 +532,8 @@ class WorkerPool:
         packed: Any = payload
         if self.kind == "process":
             packed = pack(payload)
+            if payload[0] is not None and isinstance(self._workers, ProcessWorkers):
+                self._workers.note_module(getattr(payload[0], "__module__", None) or "builtins")
         retry, priority, key, size_bytes, timeout, deadline = options
         if packed.__class__ is bytes and not size_bytes:
             size_bytes = len(packed)

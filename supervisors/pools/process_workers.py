@@ -54,6 +54,9 @@ STOPPED_SECONDS: Final = 0.001
 
 STOPPED_TRIES: Final = 1000
 
+MODULES_MAX: Final = 32
+"""Modules that spares import ahead of need."""
+
 
 def pack(payload: Payload) -> bytes:
     """Return a task as it travels.
@@ -150,6 +153,7 @@ class ProcessWorkers:
             "worker": _pack_worker(worker),
             "result_bytes_max": options.result_bytes_max,
         }
+        self._modules: dict[str, None] = {}  # what tasks have come from, in order
         self._by_worker: dict[int, _Process] = {}
         self._dirty: list[_Process] = []
         self._number = 0
@@ -170,6 +174,12 @@ class ProcessWorkers:
         self._thread.start()
 
     # -- what the performer calls ------------------------------------------------
+
+    def note_module(self, module: str) -> None:
+        """Have spares import what tasks come from, ahead of need. Any thread."""
+        if module not in self._modules and len(self._modules) < MODULES_MAX:
+            self._modules[module] = None
+            self._command(self._warm_spares)
 
     def start(self, worker: int) -> None:
         self._command(lambda: self._start(worker))
@@ -302,7 +312,8 @@ class ProcessWorkers:
         self._send_setup(spare, warm_up=True)
 
     def _send_setup(self, process: _Process, *, warm_up: bool) -> None:
-        body = pickle.dumps({**self._facts, "warm_up": warm_up}, pickle.HIGHEST_PROTOCOL)
+        facts = {**self._facts, "warm_up": warm_up, "modules": list(self._modules)}
+        body = pickle.dumps(facts, pickle.HIGHEST_PROTOCOL)
         data = child.FRAME.pack(child.SETUP, 0, len(body)) + body
         with process.lock:
             if not process.outgoing:
@@ -310,6 +321,10 @@ class ProcessWorkers:
             process.outgoing += data
         if data:
             self._watch(process)
+
+    def _warm_spares(self) -> None:
+        for spare in self._spares:
+            self._send_setup(spare, warm_up=True)
 
     def _spawn(self) -> _Process:
         tasks_reader, tasks_writer = os.pipe()
