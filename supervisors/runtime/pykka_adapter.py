@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     import pykka
 
-__all__ = ["PYKKA_MESSAGES", "AllRefs", "HasActors", "StopMessage", "StopNow", "perform", "show_to_registry"]
+__all__ = [
+    "PYKKA_MESSAGES",
+    "AllRefs",
+    "HasActors",
+    "StopMessage",
+    "StopNow",
+    "perform",
+    "show_to_registry",
+    "shown_systems",
+]
 
 StopMessage = _ActorStop
 
@@ -109,12 +118,22 @@ class AllRefs(list["pykka.ActorRef[Any]"]):
     def __repr__(self) -> str:
         return f"<AllRefs: {len(self._registered)} of Pykka's, {len(self._ours())} of ours>"
 
-    def _ours(self) -> dict[Any, None]:
+    def systems(self) -> list[HasActors]:
+        """Return the systems whose actors are shown."""
         with self._lock:
-            systems = list(self._systems)
+            return list(self._systems)
+
+    def _ours(self) -> dict[Any, None]:
+        systems = self.systems()
         hidden = self._hidden = {ref: None for ref in self._hidden if ref.is_alive()}
         # Pykka unregisters an actor before its cleanup.
         return {ref: None for system in systems for ref in system.actors() if not ref.ending and ref not in hidden}
+
+
+def shown_systems() -> list[HasActors]:
+    """Return the systems that `pykka.ActorRegistry` sees: all that are there, stopped or not."""
+    refs = ActorRegistry._actor_refs  # noqa: SLF001 - pinned by the contract test
+    return refs.systems() if isinstance(refs, AllRefs) else []
 
 
 def show_to_registry(system: HasActors) -> None:

@@ -38,10 +38,20 @@ class SimulationFailedError(SupervisorsError, AssertionError):
         shrunk: the same failure with fewer faults and switches.
     """
 
-    def __init__(self, workload: Callable[..., Any], outcome: Outcome, shrunk: Outcome) -> None:
+    def __init__(
+        self,
+        workload: Callable[..., Any],
+        outcome: Outcome,
+        shrunk: Outcome,
+        command: Callable[[int], str] | None = None,
+    ) -> None:
         self.outcome = outcome
         self.shrunk = shrunk
-        where = f"{workload.__module__}:{workload.__qualname__}"
+        if command is None:
+            where = f"{workload.__module__}:{workload.__qualname__}"
+            again = f"python -m supervisors.simulation {where} --seed {outcome.seed}"
+        else:
+            again = command(outcome.seed)
         lines = shrunk.transcript.splitlines()
         shown = lines[-TRANSCRIPT_LINES:]
         left_out = len(lines) - len(shown)
@@ -49,7 +59,7 @@ class SimulationFailedError(SupervisorsError, AssertionError):
             "\n".join(
                 [
                     str(outcome),
-                    f"  again: python -m supervisors.simulation {where} --seed {outcome.seed}",
+                    f"  again: {again}",
                     f"     or: run_seed({workload.__name__}, {outcome.seed}, options)",
                     f"  shrunk to {len(shrunk.recipe.faults)} faults and {len(shrunk.recipe.deviations)} switches:",
                     f"         run_seed({workload.__name__}, {outcome.seed}, options, repeat={shrunk.recipe})",
@@ -117,6 +127,7 @@ def simulate(
     *,
     shrink_runs: int = 300,
     twice: bool = False,
+    command: Callable[[int], str] | None = None,
 ) -> list[Outcome]:
     """Run a workload under many seeds and return the outcomes.
 
@@ -126,6 +137,8 @@ def simulate(
         options: by default the workload's own (`with_options()`), or the defaults.
         shrink_runs: runs at most to make a failure small; 0: leave it as it is.
         twice: run each seed twice and demand the same transcript, see `run_twice()`.
+        command: returns the command that runs a seed again, for the report; by default
+            that of this module.
 
     Raises:
         SimulationFailedError: for the first seed that fails.
@@ -134,9 +147,10 @@ def simulate(
     for seed in seeds:
         outcome = run_twice(workload, seed, options) if twice else run_seed(workload, seed, options)
         if outcome.by == NOT_REPEATABLE:
-            raise SimulationFailedError(workload, outcome, outcome)
+            raise SimulationFailedError(workload, outcome, outcome, command)
         if outcome.failed:
-            raise SimulationFailedError(workload, outcome, _shrunk(workload, outcome, options, shrink_runs))
+            small = _shrunk(workload, outcome, options, shrink_runs)
+            raise SimulationFailedError(workload, outcome, small, command)
         outcomes.append(outcome)
     return outcomes
 

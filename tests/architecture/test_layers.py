@@ -47,7 +47,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
         # Composition.
         4: ("application/", "health/", "pools/", "process_child", "system", "tasks/", "telemetry/"),
         # Proof: nothing else imports this.
-        5: ("chaos", "simulation/", "testing"),
+        5: ("chaos/", "pytest_plugin", "simulation/", "testing"),
     },
     "sessionactors": {
         # The domain: pure values, no actors, no I/O.
@@ -79,6 +79,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
         # Actors.
         2: (
             "audit/service",
+            "audit/upkeep",
             "directory",
             "flusher",
             "errands",

@@ -64,6 +64,11 @@ def test_it_brings_the_command(files):
     assert b"sessionactors = sessionactors.cli:main" in entry_points
 
 
+def test_it_brings_the_plugin_for_pytest(files):
+    (entry_points,) = (text for name, text in files.items() if name.endswith("entry_points.txt"))
+    assert b"[pytest11]\nsupervisors.pytest_plugin = supervisors.pytest_plugin" in entry_points
+
+
 def test_it_brings_the_licence(files):
     (licence,) = (text for name, text in files.items() if name.endswith("/LICENSE"))
     assert b"Apache License" in licence
