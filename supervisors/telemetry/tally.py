@@ -90,7 +90,7 @@ class ChildTally:
             child = (supervisor_label(report.supervisor), _child_label(offender.spec.id))
             cause = (report.error_context, reason_label(report.reason))
             with self._lock:
-                failure = (*child, *cause)
+                failure: tuple[str, str, str, str] = (*child, *cause)
                 if not self._is_room(self._failures, failure):
                     failure = _OTHER_FAILURE
                 self._failures[failure] += 1 if offender.count is None else offender.count

@@ -49,10 +49,9 @@ def test_figures_are_read_at_each_scrape(system):
 
 
 def test_mailboxes_are_summed_and_the_longest_is_told(system):
-    for count in (2, 3):
-        ref = system.spawn(Idle, dispatch="shared", link=False, report=True)
-        for _ in range(count):
-            ref.tell("message")
+    refs = [system.spawn(Idle, dispatch="shared", link=False, report=True) for _ in range(2)]
+    for ref in (*refs, *refs, refs[0]):
+        ref.tell("message")
     registry = registry_of(system)
     assert registry.get_sample_value("supervisors_mailbox_messages") == 5
     assert registry.get_sample_value("supervisors_mailbox_longest_messages") == 3
