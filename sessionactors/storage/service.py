@@ -33,7 +33,7 @@ COMMIT: Final = "commit"
 durable, or with the `StoreError` that kept it from that."""
 
 _PERSISTED: Final = Audit("lifecycle", "session_persisted")
-_CLOSING_PATIENCE: Final = 1.0  # seconds
+_CLOSING_PATIENCE: Final = 10.0  # seconds; a hundred thousand last snapshots take one or two
 
 
 def open_store(path: str | Path | None, settings: StoreSettings) -> SessionStore:
