@@ -226,7 +226,7 @@ class SessionSystem(ManagerCalls):
         )
         self._is_stopped = False
         self._stopping = threading.Lock()  # guards _is_stopped
-        parts = Parts(
+        self.parts = parts = Parts(
             around=self._around,
             audit=self._ledger,
             store=self._store,
