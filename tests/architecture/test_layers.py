@@ -103,7 +103,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "writer",
         ),
         # Assembly, and the commands.
-        3: ("__main__", "cli/", "daemon", "manager", "replay/", "system", "testing", "tree"),
+        3: ("__main__", "cli/", "daemon/", "manager", "replay/", "system", "testing", "tree"),
     },
 }
 
