@@ -1,0 +1,5 @@
+"""A session system as a daemon: configuration, signals, health, figures, and a front for other programs."""
+
+from sessionactors.daemon.metrics import SessionCollector
+
+__all__ = ["SessionCollector"]
