@@ -6,7 +6,9 @@ directly, without an actor: memory storage, and its fastest strategy, which on t
 workload is the fixed window. 50,000 idle sessions are reaped in one sweep; then again
 in real time, while a second thread asks a session that stays, once a millisecond.
 100,000 sessions are accounted for by isolation, with all defaults, and looked at for a
-minute of virtual time; what that takes is related to the minute.
+minute of virtual time; what that takes is related to the minute. Sessions are isolated in
+processes of their own, one after the other, whenever there is one in reserve; then
+one of them is asked.
 
 Does not show: several callers at once, waiting in lines, limits other than requests,
 what metering the turns of a busy session adds to them.
@@ -20,6 +22,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Mapping
 
+from benchmarks.echo_handler import Echo
 from benchmarks.harness import Effort, Figure, benchmark, figure, rate
 from sessionactors import LimiterSettings, ReaperSettings, SessionOptions, SessionSystem
 from sessionactors.limits.token_bucket import BucketLimits, TokenBucket
@@ -184,3 +187,28 @@ def isolation(effort: Effort) -> Mapping[str, Figure]:
             system.actors.advance(minute)
             shares.append(100.0 * (time.thread_time() - begun) / minute)
     return {"isolation_overhead_pct_100k": figure(shares, "percent of a core")}
+
+
+@benchmark("services")
+def processes(effort: Effort) -> Mapping[str, Figure]:
+    """Isolate a session in a process of its own, and ask it there."""
+    count = effort.size(20, smoke=2)
+    calls = effort.size(2000, smoke=20)
+    starts, asks = [], []
+    with SessionSystem(session=SessionOptions(auth_required=False)) as system:
+        system.start_session("first")
+        system.isolate("first", isolated="process", handler=Echo)
+        for number in range(count):
+            name = f"session-{number}"
+            system.start_session(name)
+            time.sleep(0.0 if effort.smoke else 1.0)  # until there is one in reserve again, and it is ready
+            begun = time.perf_counter()
+            system.isolate(name, isolated="process", handler=Echo)
+            starts.append((time.perf_counter() - begun) * 1000.0)
+            system.terminate(name)
+        for _ in range(1 if effort.smoke else 5):
+            begun = time.perf_counter()
+            for _ in range(calls):
+                system.call_isolated("first", 1)
+            asks.append((time.perf_counter() - begun) / calls * 1e6)
+    return {"process_session_start_ms": figure(starts, "ms"), "process_ask_us": figure(asks, "us")}
