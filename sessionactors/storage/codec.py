@@ -122,6 +122,8 @@ def id_of(found: StoredRecord) -> str:
     """Return the id of a record as far as it can be read, for messages."""
     raw = found.session_id
     text = raw.decode(errors="replace") if isinstance(raw, bytes) else repr(raw)
+    if text.isprintable():
+        return text[: identifiers.ID_MAX_BYTES]
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)[
         : identifiers.ID_MAX_BYTES
     ]
