@@ -17,6 +17,7 @@
         ├── QuotaExceeded                       quota_exceeded
         ├── RateLimited                         rate_limited
         │   └── RequestDropped                  request_dropped
+        ├── AuditUnavailable                    audit_unavailable
         ├── CapacityExceeded                    capacity_exceeded
         │   └── TooManySessions                 too_many_sessions
         ├── SessionExists                       already_exists
@@ -56,6 +57,7 @@ from __future__ import annotations
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, Refusal
 
 __all__ = [
+    "AuditUnavailable",
     "AuthBlocked",
     "AuthenticationFailed",
     "AuthenticationPending",
@@ -320,6 +322,20 @@ class RequestDropped(RateLimited):
     def __init__(self) -> None:
         self.wait = float("inf")
         SessionRefusal.__init__(self, "requests of this session are being dropped; clear_throttle() ends that")
+
+
+class AuditUnavailable(SessionRefusal):
+    """The audit log cannot be written, so nothing is granted that it would have to tell about.
+
+    Attributes:
+        operation: what was refused.
+    """
+
+    code = "audit_unavailable"
+
+    def __init__(self, operation: str) -> None:
+        self.operation = operation
+        super().__init__(f"{operation} is refused while the audit log cannot be written; see the program's own log")
 
 
 class CapacityExceeded(SessionRefusal):

@@ -17,6 +17,7 @@ __all__ = [
     "FORCE_RESUME",
     "FORCE_SUSPEND",
     "FORCE_TERMINATE",
+    "GRANTING",
     "INIT_SESSION",
     "LOAD",
     "LOCK",
@@ -63,6 +64,9 @@ FORCE_TERMINATE: Final = "force_terminate"
 LOCK: Final = "lock"
 UNLOCK: Final = "unlock"
 OVERRIDE_QUOTA: Final = "override_quota"
+
+GRANTING: Final = frozenset({AUTHENTICATE, ACTIVATE, RESUME, FORCE_RESUME, UNLOCK, OVERRIDE_QUOTA})
+"""Operations that give somebody rights; refused while the audit log cannot be written."""
 
 OPERATIONS: Final = (
     INIT_SESSION,

@@ -29,6 +29,7 @@ from sessionactors.effects import (
 )
 from sessionactors.errands import Errand
 from sessionactors.errors import (
+    AuditUnavailable,
     InvalidKind,
     InvalidValue,
     MigrationFailed,
@@ -52,6 +53,7 @@ from sessionactors.lifecycle import (
     decide,
     start,
 )
+from sessionactors.operations import GRANTING
 from sessionactors.session_data import SessionData, check_quota, history, info, metrics, resources_used
 from sessionactors.snapshots import snapshot
 from sessionactors.states import TERMINATED
@@ -208,6 +210,8 @@ class Session(Actor):
                 return self._other(message)
             if operation == ACTIVATE and argument is None and self._around.verifier is None:
                 argument = accepts_flag
+            if self._around.audit.is_failing and operation in GRANTING:
+                raise AuditUnavailable(operation)
             now = self._around.now()
             effects = decide(data, operation, now, argument)
             if effects:

@@ -407,31 +407,55 @@ class ReaperSettings(Settings):
 class AuditSettings(Settings):
     """How the audit log behaves.
 
+    A log that is too old or too large is *sealed*: it is archived, compressed and
+    still verifiable on its own, and another goes on in its place. Nothing is ever
+    deleted. Retention, checks and idle heads are for a log on disk only.
+
     Attributes:
-        retention_days: days after which an event leaves the hot log.
-        max_events: events in the hot log; the oldest are archived beyond it.
-        sweep_interval: seconds between retention sweeps.
-        verify_interval: seconds between checks of the chain; None never checks by itself.
+        durability: `group`: what waits becomes durable together, under one head;
+            `each`: every event has a write and a head of its own; `os`: as `group`,
+            but the operating system decides when it is on the disk, so that it
+            survives the death of the process and not a power cut.
+        fail_closed: while the log cannot be written, sessions refuse what would give
+            somebody rights: `authenticate`, `activate`, `resume`, and the
+            administrator's `force_resume`, `unlock` and `override_quota`.
+        retention_days: days after which the log is sealed, counted from its first
+            entry; None never seals for its age.
+        max_events: entries with which the log is sealed; None never seals for that.
+        sweep_interval: seconds between looks at the age of the log.
+        verify_interval: seconds between two times that all entries on the disk are
+            read again and compared with what was written; None never reads them.
+        idle_head_interval: seconds after which a head is signed although nothing
+            happened, over an entry that says so; None signs no silence.
         queue_max: events that may wait to become durable.
         batch_max: events that become durable together.
         batch_delay: seconds that an event may wait for company.
     """
 
-    retention_days: int = 30
-    max_events: int = 1_000_000
+    durability: str = "group"
+    fail_closed: bool = True
+    retention_days: int | None = 30
+    max_events: int | None = 1_000_000
     sweep_interval: float = 3600.0
     verify_interval: float | None = 300.0
+    idle_head_interval: float | None = 300.0
     queue_max: int = 100_000
     batch_max: int = 10_000
     batch_delay: float = 0.05
 
     def __post_init__(self) -> None:
-        bounds.count("retention_days", self.retention_days, most=36_500)
-        for name in ("max_events", "queue_max", "batch_max"):
+        bounds.choice("durability", self.durability, DURABILITIES)
+        bounds.flag("fail_closed", self.fail_closed)
+        if self.retention_days is not None:
+            bounds.count("retention_days", self.retention_days, most=36_500)
+        if self.max_events is not None:
+            bounds.count("max_events", self.max_events, least=2)
+        for name in ("queue_max", "batch_max"):
             bounds.count(name, getattr(self, name))
         for name in ("sweep_interval", "batch_delay"):
             self._keep(name, bounds.seconds(name, getattr(self, name)))
-        self._keep("verify_interval", bounds.seconds_or_none("verify_interval", self.verify_interval))
+        for name in ("verify_interval", "idle_head_interval"):
+            self._keep(name, bounds.seconds_or_none(name, getattr(self, name)))
         if self.batch_max > self.queue_max:
             raise InvalidValue("batch_max", self.batch_max, f"at most queue_max ({self.queue_max})")
 

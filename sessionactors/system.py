@@ -196,7 +196,7 @@ class SessionSystem(ManagerCalls):
             self._store = StoreLedger(
                 open_store(path, store_settings) if store is None else store, self._saves, store_settings
             )
-            log = open_log(audit_dir)
+            log = open_log(audit_dir, audit_settings.durability)
         except BaseException:
             self.actors.stop()
             raise
@@ -544,11 +544,27 @@ class SessionSystem(ManagerCalls):
     # -- the audit log -----------------------------------------------------------------
 
     def log_event(
-        self, session_id: str | None, event_type: str, data: Mapping[str, object] | None = None, severity: str = "info"
+        self,
+        session_id: str | None,
+        event_type: str,
+        data: Mapping[str, object] | None = None,
+        severity: str = "info",
+        *,
+        durable: bool = False,
     ) -> None:
-        """Add an entry to the audit log; returns before it is durable.
+        """Add an entry to the audit log.
+
+        Args:
+            session_id: which session it is about, or None.
+            event_type: one of the event types.
+            data: what there is to say.
+            severity: one of the severities.
+            durable: return only when the entry is on the disk under a signed head.
+                Otherwise it is there a moment later.
 
         Raises:
+            AuditError: `durable` was asked for, and the log cannot be written now; the
+                entry waits, and is written once that is possible.
             CapacityExceeded: the queue is full, and the log cannot be written.
             NotFound: the system has been stopped.
         """
@@ -557,6 +573,8 @@ class SessionSystem(ManagerCalls):
             if self._is_stopped:
                 raise NotFound(AUDIT, "running service")
             raise CapacityExceeded("the audit queue", self._intake.queue_max)
+        if durable:
+            self.commit_audit()
 
     def commit_audit(self) -> AuditHead:
         """Make everything that was logged so far durable, sign the head, and return it.
@@ -571,8 +589,16 @@ class SessionSystem(ManagerCalls):
         return head
 
     def audit_counts(self) -> AuditCounts:
-        """Return how many events and transitions have been written since the start, and how many were lost."""
-        return AuditCounts(dict(self._ledger.by_type), dict(self._ledger.by_edge), self._intake.lost)
+        """Return what has been written since the start, how much was lost, and how the log was looked after."""
+        ledger = self._ledger
+        return AuditCounts(
+            dict(ledger.by_type),
+            dict(ledger.by_edge),
+            self._intake.lost,
+            ledger.checks,
+            ledger.failed_checks,
+            ledger.seals,
+        )
 
     # -- the end -------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ def to_be_packed(directory: Path) -> list[Path]:
         raise AuditReadError("audit archive", problem, "check its permissions", paths.archive) from error
 
 
-def pack(directory: Path) -> Iterator[None]:
+def pack(directory: Path) -> Generator[None, None, None]:
     """Pack a sealed log; each step takes some hundredths of a second.
 
     Args:

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from sessionactors.audit.record import AuditRecord, EventType, Severity
+
+if TYPE_CHECKING:
+    from sessionactors.audit.sealing import Sealed
 
 __all__ = ["AuditHead", "AuditStatistics", "AuditStore"]
 
@@ -69,6 +73,36 @@ class AuditStore(Protocol):
     @property
     def pending(self) -> int:
         """How many entries wait for a commit."""
+        ...
+
+    @property
+    def directory(self) -> Path | None:
+        """Where it is on disk, or None if it is in memory."""
+        ...
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be written to it."""
+        ...
+
+    def oldest(self) -> float | None:
+        """Return the wall time of entry 0, or None while there is none or it is not kept."""
+        ...
+
+    def seal(self, wall_time: float, monotonic_time: float, *, reason: str, actor: str) -> Sealed | None:
+        """End the log and go on with the next one, or return None if there is nothing to seal (see `AuditLog`).
+
+        Raises:
+            AuditError: it could not be done.
+        """
+        ...
+
+    def reopen(self) -> None:
+        """Go on after a seal that could not be completed; else do nothing.
+
+        Raises:
+            AuditError: it still cannot be done.
+        """
         ...
 
     def append_many(self, events: Iterable[tuple[float, float, str | None, int, str, object]]) -> range:

@@ -81,8 +81,12 @@ _ADVICE: Final[dict[Fault, str]] = {
 }
 
 
-def open_for_writing(path: Path) -> sqlite3.Connection:
+def open_for_writing(path: Path, *, is_synced: bool = True) -> sqlite3.Connection:
     """Open or make the database for its one writer.
+
+    Args:
+        path: where it is.
+        is_synced: whether each transaction waits until it is on the disk.
 
     Raises:
         AuditError: see `reported()`.
@@ -93,7 +97,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         try:
             connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")  # takes effect in a new file only
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if is_synced else 'NORMAL'}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE_MAX}")
         except BaseException:

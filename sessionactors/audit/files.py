@@ -113,6 +113,7 @@ class DurableFile:
     Args:
         path: made if it is not there, for the owner only.
         role: what it is, for messages.
+        is_synced: whether a write waits until it is on the disk.
 
     Raises:
         AuditWriteError: it cannot be opened for writing.
@@ -120,10 +121,11 @@ class DurableFile:
     Thread: one at a time; the owner's.
     """
 
-    __slots__ = ("_descriptor", "_path", "_role")
+    __slots__ = ("_descriptor", "_is_synced", "_path", "_role")
 
-    def __init__(self, path: Path, role: str) -> None:
+    def __init__(self, path: Path, role: str, *, is_synced: bool = True) -> None:
         self._path = path
+        self._is_synced = is_synced
         self._role = role
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
@@ -185,7 +187,8 @@ class DurableFile:
                 written = os.pwrite(self._descriptor, view, start)
                 start += written
                 view = view[written:]
-            os.fdatasync(self._descriptor)
+            if self._is_synced:
+                os.fdatasync(self._descriptor)
         except OSError as error:
             raise self._failed(error) from error
 

@@ -69,11 +69,13 @@ class Intake:
     Attributes:
         queue_max: see above.
         lost: events that could not be taken.
+        is_failing: whether the log cannot be written at this moment, so that what
+            would give somebody rights is to be refused; set by the audit actor.
 
     Thread: `put()` is safe anywhere; one thread at a time takes and puts back.
     """
 
-    __slots__ = ("_batch_max", "_find", "_is_poked", "_lock", "_queue", "lost", "queue_max")
+    __slots__ = ("_batch_max", "_find", "_is_poked", "_lock", "_queue", "is_failing", "lost", "queue_max")
 
     def __init__(self, find: Callable[[], ActorRef[Any] | None], batch_max: int, queue_max: int) -> None:
         self._find = find
@@ -81,6 +83,7 @@ class Intake:
         self._batch_max = batch_max
         self.queue_max = queue_max
         self._is_poked = False
+        self.is_failing = False
         self._lock = threading.Lock()  # guards `lost`
         self.lost = 0
 

@@ -79,6 +79,9 @@ class AuditLog:
             "example.com/sessions"; None makes one from the key.
         forbidden: names of data that are left out, lower case letters and
             digits only, as from `plain_values.forbidden_names()`.
+        is_synced: whether a commit waits until everything is on the disk. If not, it
+            survives the death of the process and may not survive a power cut, after
+            which the log can be such that no writer opens it.
 
     Raises:
         AuditLockedError: another writer has the log open.
@@ -101,6 +104,7 @@ class AuditLog:
         "_frontier",
         "_hashes",
         "_head",
+        "_is_synced",
         "_key_file",
         "_leaves",
         "_paths",
@@ -129,10 +133,12 @@ class AuditLog:
         key_file: str | os.PathLike[str] | None = None,
         origin: str | None = None,
         forbidden: frozenset[str] = FORBIDDEN_KEYS,
+        is_synced: bool = True,
     ) -> None:
         self._paths = LogPaths(Path(directory))
         self._key_file = Path(key_file) if key_file is not None else self._paths.private_key
         self._forbidden = forbidden
+        self._is_synced = is_synced
         self._process = os.getpid()
         self._commits = 0
         self._reader: AuditReader | None = None
@@ -430,18 +436,18 @@ class AuditLog:
         self._checkpoints_size = 0
         self._behind = None
         self._hashes = None
-        self._checkpoints = DurableFile(self._paths.checkpoints, "audit checkpoints")
+        self._checkpoints = self._file(self._paths.checkpoints, "audit checkpoints")
         try:
             self._checkpoints.lock()
             if sealing.is_interrupted(self._paths):
                 sealing.finish(self._paths)
                 locked, self._checkpoints = (
                     self._checkpoints,
-                    DurableFile(self._paths.checkpoints, "audit checkpoints"),
+                    self._file(self._paths.checkpoints, "audit checkpoints"),
                 )
                 locked.close()
                 self._checkpoints.lock()
-            self._hashes = DurableFile(self._paths.hashes, "audit hashes")
+            self._hashes = self._file(self._paths.hashes, "audit hashes")
             self._connection = self._open_database()
             self._open(self._key_file, origin)
         except BaseException:
@@ -458,11 +464,14 @@ class AuditLog:
             problem = f"the directory cannot be made ({error.strerror})"
             raise AuditWriteError("audit log", problem, "check the path and its permissions", directory) from error
 
+    def _file(self, path: Path, role: str) -> DurableFile:
+        return DurableFile(path, role, is_synced=self._is_synced)
+
     def _open_database(self) -> sqlite3.Connection:
         was_there = self._paths.database.exists()
         if not was_there and (self._checkpoints.size() or self._file_of_hashes().size()):
             raise self._damaged("the database is missing, but the files beside it know of entries")
-        return database.open_for_writing(self._paths.database)
+        return database.open_for_writing(self._paths.database, is_synced=self._is_synced)
 
     def _open(self, key_file: Path, origin: str | None) -> None:
         connection = self._check_owner()

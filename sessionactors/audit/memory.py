@@ -65,6 +65,27 @@ class MemoryAuditLog:
         """How many entries wait for a commit."""
         return len(self._leaves)
 
+    @property
+    def directory(self) -> None:
+        """It is nowhere on disk."""
+        return
+
+    @property
+    def is_closed(self) -> bool:
+        """It never is."""
+        return False
+
+    def oldest(self) -> None:
+        """Return None: there is nothing to be archived."""
+        return
+
+    def seal(self, wall_time: float, monotonic_time: float, *, reason: str, actor: str) -> None:
+        """Do nothing: the oldest entries are forgotten by themselves."""
+        return
+
+    def reopen(self) -> None:
+        """Do nothing: it is open."""
+
     def append_many(self, events: Iterable[tuple[float, float, str | None, int, str, object]]) -> range:
         """Add events in order; they become entries with the next commit (see `AuditStore`)."""
         first = self._frontier.size + len(self._leaves)

@@ -118,6 +118,10 @@ class AuditReader:
         leaf: bytes = self._row("SELECT leaf FROM entries WHERE sequence = ?", sequence)[0]
         return leaf
 
+    def leaves(self, start: int, stop: int) -> list[bytes]:
+        """Return the stored bytes of entries from a position up to, not including, another; fewer if some are gone."""
+        return list(self._leaves(None, start, stop))
+
     def events(
         self,
         *,

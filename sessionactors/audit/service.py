@@ -2,6 +2,8 @@
 
 The log and the queue in front of it outlive the actor (`AuditLedger`): a crash
 loses no accepted event, and the next actor continues the same tree.
+
+What it does for a log on disk beside that is in `sessionactors.audit.upkeep`.
 """
 
 from __future__ import annotations
@@ -16,14 +18,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 from sessionactors.audit.errors import AuditError, AuditLockedError
 from sessionactors.audit.intake import COMMIT, FULL, WAITING, Intake, Logged, Waiting
 from sessionactors.audit.record import PackedData, kind_of, pack_data
+from sessionactors.audit.upkeep import LogKeeper
 from sessionactors.effects import Audit, Transition
 from sessionactors.errors import InvalidKind, UnknownRequest
-from sessionactors.flusher import FLUSH, Flusher
+from sessionactors.flusher import FLUSH
 
 if TYPE_CHECKING:
     from sessionactors.audit.contract import AuditHead, AuditStore
+    from sessionactors.audit.sealing import Sealed
     from sessionactors.settings import AuditSettings
-    from sessionactors.surroundings import Surroundings
     from supervisors.clock import Clock
 
 __all__ = ["AuditCounts", "AuditLedger", "AuditService", "logged", "open_log"]
@@ -31,10 +34,11 @@ __all__ = ["AuditCounts", "AuditLedger", "AuditService", "logged", "open_log"]
 _TRANSITION: Final = kind_of("state_transition")
 _PACKED_MAX: Final = 4096
 _FACTS_MAX: Final = 2
+_DAY: Final = 86_400.0
 _REPEATING: Final = frozenset({str, int, bool, type(None)})  # measured times hardly repeat
 
 
-def open_log(directory: str | Path | None) -> AuditStore:
+def open_log(directory: str | Path | None, durability: str = "group") -> AuditStore:
     """Open the durable log of a directory, or a log in memory for None."""
     if directory is None:
         from sessionactors.audit.memory import MemoryAuditLog  # noqa: PLC0415 - only the one that is used is loaded
@@ -42,7 +46,7 @@ def open_log(directory: str | Path | None) -> AuditStore:
         return MemoryAuditLog()
     from sessionactors.audit.log import AuditLog  # noqa: PLC0415
 
-    return AuditLog(Path(directory))
+    return AuditLog(Path(directory), is_synced=durability != "os")
 
 
 class AuditCounts(NamedTuple):
@@ -52,11 +56,17 @@ class AuditCounts(NamedTuple):
         by_type: events by type.
         by_edge: transitions by `"from->to"`.
         lost: events that are not in the log, because it could not be written for long.
+        checks: how often all entries on the disk were read again.
+        failed_checks: how often they were not what was written.
+        seals: logs that were sealed.
     """
 
     by_type: dict[str, int]
     by_edge: dict[str, int]
     lost: int
+    checks: int = 0
+    failed_checks: int = 0
+    seals: int = 0
 
 
 def logged(event_type: str, severity: str, data: object) -> Logged:
@@ -92,11 +102,28 @@ class AuditLedger:
     Attributes:
         by_type: events taken since the system's start, by type.
         by_edge: transitions taken since the system's start, by `"from->to"`.
+        checks: how often all entries on the disk were read again.
+        failed_checks: how often they were not what was written.
+        seals: logs that were sealed.
 
     Thread: every method is safe anywhere.
     """
 
-    __slots__ = ("_clock", "_lost", "_packed", "_writing", "by_edge", "by_type", "intake", "log", "settings")
+    __slots__ = (
+        "_clock",
+        "_is_torn",
+        "_lost",
+        "_packed",
+        "_writing",
+        "by_edge",
+        "by_type",
+        "checks",
+        "failed_checks",
+        "intake",
+        "log",
+        "seals",
+        "settings",
+    )
 
     def __init__(self, log: AuditStore, intake: Intake, settings: AuditSettings, clock: Clock) -> None:
         self.log = log
@@ -104,6 +131,8 @@ class AuditLedger:
         self.settings = settings
         self.by_type: Counter[str] = Counter()
         self.by_edge: Counter[str] = Counter()
+        self.checks = self.failed_checks = self.seals = 0
+        self._is_torn = False  # a seal closed the log and could not be completed
         self._clock = clock
         self._lost = 0  # events whose loss is in the log
         # Guards the log: an actor that is killed in the middle of a write leaves a
@@ -122,6 +151,38 @@ class AuditLedger:
         """
         with self._writing:
             return self._write()
+
+    def sweep(self) -> Sealed | None:
+        """Seal the log if it is too old or too large; return what became of it, or None.
+
+        Raises:
+            AuditError: it is due and could not be done; a later sweep tries again.
+        """
+        with self._writing:
+            log = self.log
+            reason = self._due()
+            if reason is None:
+                return None
+            clock = self._clock
+            try:
+                sealed = log.seal(clock.time(), clock.monotonic(), reason=reason, actor="audit")
+            except BaseException:
+                self._is_torn = log.is_closed
+                raise
+            self.seals += sealed is not None
+            return sealed
+
+    def _due(self) -> str | None:
+        """Return why the log is to be sealed, or None."""
+        log, settings = self.log, self.settings
+        if log.directory is None or log.is_closed:
+            return None
+        if settings.max_events is not None and log.size >= settings.max_events:
+            return "max_events"
+        oldest = None if settings.retention_days is None else log.oldest()
+        if oldest is not None and self._clock.time() - oldest > _DAY * (settings.retention_days or 0):
+            return "retention_days"
+        return None
 
     def close(self, patience: float = 1.0) -> None:
         """Write what still waits and close the log; the actor is gone by now.
@@ -146,6 +207,9 @@ class AuditLedger:
 
     def _write(self) -> AuditHead:
         log = self.log
+        if self._is_torn:
+            log.reopen()
+            self._is_torn = False
         if log.pending:
             log.commit()  # what an earlier write could not make durable; no more goes behind it before that
         waiting = self.intake.take()
@@ -154,7 +218,9 @@ class AuditLedger:
             # They came after what was waiting, because there was no room for them behind it.
             facts = {"count": lost - self._lost}
             waiting.append((self._clock.monotonic(), None, Audit("error", "events_lost", "critical", facts), "audit"))
-        if waiting:
+        if waiting and self.settings.durability == "each":
+            self._write_each(waiting, lost)
+        elif waiting:
             before = log.size
             try:
                 self._append(waiting)
@@ -164,6 +230,25 @@ class AuditLedger:
                 raise
             self._lost = lost
         return log.commit()
+
+    def _write_each(self, waiting: list[Waiting], lost: int) -> None:
+        """Write events one by one, each durable under a head of its own before the next."""
+        log = self.log
+        at = 0
+        try:
+            for at, event in enumerate(waiting):  # noqa: B007 - it says below how far this came
+                before = log.size
+                self._append([event])
+                log.commit()
+        except BaseException:
+            # What is pending is committed by the next write, before all that follows.
+            is_kept = log.pending or log.size > before
+            rest = waiting[at + 1 :] if is_kept else waiting[at:]
+            if rest and lost > self._lost:
+                rest.pop()  # told again by the next write, with those that are lost by then
+            self.intake.put_back(rest)
+            raise
+        self._lost = lost
 
     def _append(self, waiting: list[Waiting]) -> None:
         offset = self._clock.time() - self._clock.monotonic()
@@ -234,7 +319,7 @@ def _pack_again(name: str, *facts: tuple[str, type, object]) -> PackedData:
     return pack_data({"event": name, **{key: value for key, _, value in facts}})
 
 
-class AuditService(Flusher):
+class AuditService(LogKeeper):
     """The singleton that writes the audit log.
 
     Args:
@@ -245,27 +330,31 @@ class AuditService(Flusher):
     target = "the audit log"
     failures = AuditError
 
-    def __init__(self, ledger: AuditLedger, around: Surroundings) -> None:
-        super().__init__(around.timers)
-        self._ledger = ledger
-
     def write(self) -> AuditHead:
         """Write what waits as one batch."""
-        return self._ledger.write()
+        head = self.ledger.write()
+        self.wrote(head.size)
+        return head
+
+    def flush(self) -> object:
+        """Write; while that fails, sessions refuse what would give somebody rights, unless the settings let them."""
+        written = super().flush()
+        self.ledger.intake.is_failing = self.is_failing and self.ledger.settings.fail_closed
+        return written
 
     def on_receive(self, message: Any) -> Any:
-        """Note that events wait, write them, or write and answer with the head."""
+        """Note that events wait, write them, or write and answer with the head; or look after the log."""
         if message == COMMIT:
             return self.flush()
         if message == FLUSH:
             self.flush()
-            return None
-        if message in (WAITING, FULL):
+        elif message in (WAITING, FULL):
             if self.is_failing:
                 pass  # the next try has its time; more of them help nobody
-            elif len(self._ledger.intake) >= self._ledger.settings.batch_max:
+            elif len(self.ledger.intake) >= self.ledger.settings.batch_max:
                 self.flush()
             else:
-                self.flush_after(self._ledger.settings.batch_delay)
-            return None
-        raise UnknownRequest("message", message, "a message of the audit queue")
+                self.flush_after(self.ledger.settings.batch_delay)
+        elif not self.look_after(message):
+            raise UnknownRequest("message", message, "a message of the audit queue")
+        return None

@@ -69,8 +69,14 @@ def open_replay_system(
             capacity=settings.capacity, rate=settings.rate, cleanup_interval=_HARDLY_EVER, signal_refusals=False
         ),
         reaper=ReaperSettings(interval=settings.reap_interval, idle_threshold=settings.reap_after),
+        # One log for the whole run, with nothing in it but what the run did.
         audit=AuditSettings(
-            batch_max=_BATCH_MAX, batch_delay=_HARDLY_EVER if speed is None else min(speed, _HARDLY_EVER)
+            retention_days=None,
+            max_events=None,
+            verify_interval=None,
+            idle_head_interval=None,
+            batch_max=_BATCH_MAX,
+            batch_delay=_HARDLY_EVER if speed is None else min(speed, _HARDLY_EVER),
         ),
         clock=VirtualClock(start, start),
         entropy=Entropy(settings.seed),

@@ -173,6 +173,8 @@ def test_a_session_whose_start_fails_has_ended(system):
 class InterruptedLog:
     """A queue in front of the log whose first event of a kind is interrupted, as Ctrl-C would."""
 
+    is_failing = False
+
     def __init__(self, queue, name):
         self._queue = queue
         self._name = name
