@@ -43,6 +43,8 @@ class SimulationOptions:
         ask_timeout: of the system, virtual seconds; None: without end.
         steps_max: a run with more steps makes no progress.
         calm: virtual seconds without faults, after the workload and before the checks.
+        watch_outside: a program that reads a real clock, draws from `random` or starts a
+            thread fails, with the place: its runs cannot be repeated.
         keep_transcript: whether the outcome has all lines or their hash only.
     """
 
@@ -55,6 +57,7 @@ class SimulationOptions:
     ask_timeout: float | None = 5.0
     steps_max: int = 1_000_000
     calm: float = 60.0
+    watch_outside: bool = True
     keep_transcript: bool = True
 
     def __post_init__(self) -> None:

@@ -78,6 +78,7 @@ class SimulatedRef(ActorRef[A]):
     def __init__(self, actor: Any, system: Any, number: int, dispatch: str) -> None:
         super().__init__(actor, system, number, SHARED)
         self._outer: list[Any] = Mailbox(self, system.scheduler)
+        system.scheduler.meets(self.actor_class.__module__)
 
     @property
     def dispatch(self) -> str:

@@ -117,6 +117,7 @@ class SimulatedScheduler:
         is_firing: a timer's message is being sent.
         disturbances: perform the faults.
         running: the thread that has the baton.
+        meets: is told the module of each actor class.
         sent, handled, ended: who wants to know of each event, for checkers.
     """
 
@@ -162,6 +163,7 @@ class SimulatedScheduler:
         self.sent: tuple[Callable[[ActorRef[Any], Any], None], ...] = ()
         self.handled: tuple[Callable[[ActorRef[Any], Any], None], ...] = ()
         self.ended: tuple[Callable[[ActorRef[Any], object], None], ...] = ()
+        self.meets: Callable[[str], None] = _ignore
         self._violation: Exception | None = None
         self.after_step: Callable[[], None] | None = None
 
@@ -472,3 +474,7 @@ class SimulatedScheduler:
         if not waiter.over:
             waiter.over = True
             self._ready.append(waiter)
+
+
+def _ignore(module: str) -> None:
+    """Do nothing."""

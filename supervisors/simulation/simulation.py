@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Self, final
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Final, Self, final
 
 from supervisors.actor import Actor
 from supervisors.clock import VirtualClock
@@ -13,6 +14,7 @@ from supervisors.exits import SHUTDOWN
 from supervisors.simulation.checkers import STOCK_CHECKERS
 from supervisors.simulation.faults import FAULT_KINDS, FaultPlan
 from supervisors.simulation.options import SimulationOptions
+from supervisors.simulation.outside import OutsideWatch
 from supervisors.simulation.scheduler import NoProgressError, SimulatedScheduler
 from supervisors.simulation.schedules import Replay
 from supervisors.simulation.transcript import Transcript
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
     from supervisors.simulation.checkers import Checker
     from supervisors.simulation.schedules import Schedule
 
-__all__ = ["Client", "Simulation"]
+__all__ = ["OUTSIDE", "Client", "Simulation"]
+
+OUTSIDE: Final = "outside"
+"""Who finds that a program has touched a real clock, `random` or a thread."""
 
 SHUTDOWN_SECONDS = 600.0
 """Virtual seconds that actors have to end in when they are asked to."""
@@ -127,12 +132,20 @@ class Simulation:
         )
         for checker in self._checkers:
             checker.attach(self.system, self._scheduler)
+        self._watch = OutsideWatch(
+            lambda: self._state == "running" and get_ident() == self._scheduler.running,
+            lambda what: self._scheduler.note("outside", what),
+        )
+        if self.options.watch_outside:
+            self._watch.begin()
+            self._scheduler.meets = self._watch.look_at
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._state = "over"
+        self._watch.end()
         try:
             self._scheduler.after_step = None
             self._scheduler.calm()
@@ -214,6 +227,7 @@ class Simulation:
         if self._state != "entered":
             raise UsageError("run() works once, inside the with block of its simulation")
         self._state = "running"
+        self._scheduler.meets(getattr(workload, "__module__", ""))
         verdict: Verdict = "ok"
         by = what = ""
         try:
@@ -229,6 +243,8 @@ class Simulation:
             verdict, by, what = "crash", type(error).__name__, f"{type(error).__name__}: {error}"
         if self._scheduler.foreign is not None:
             verdict, by, what = "crash", "ForeignThreadError", self._scheduler.foreign
+        elif self._watch.touched is not None:
+            verdict, by, what = "crash", OUTSIDE, f"this run cannot be repeated: {self._watch.touched}"
         self._scheduler.note("simulation", f"verdict {verdict}" + (f" by {by}" if by else ""))
         choices = self._scheduler.choices
         return Outcome(
