@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from supervisors.actor import Actor
 from supervisors.errors import Exit
+from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.runtime.signals import Exited
 
 if TYPE_CHECKING:
@@ -83,12 +84,12 @@ class Door:
         """Bring an event in. To a pool that has ended nothing matters any more."""
         ref = self.ref
         assert ref is not None
-        if not ref.is_alive():
-            return
         doors = here.doors
         doors.append(self)
         try:
-            ref.send(event)
+            ref.tell(event)
+        except ActorDeadError:
+            return
         finally:
             doors.pop()
         if self.outbox:

@@ -98,6 +98,8 @@ class PoolEngine(Lending):
         self._keys: dict[Hashable, KeyLine] = {}
         self._room_line: deque[Task] = deque()
         self._round = 0
+        self._is_shared = options.router == "any"
+        self._prefetches = options.prefetch_max > 1
         self._expired: list[Task] = []  # found to be late when their turn came
         self._gives_up = False  # the time to drain is over
         self._acts: dict[type, Callable[[Any], None]] = {
@@ -155,10 +157,20 @@ class PoolEngine(Lending):
             self._call(task)
         elif self.failure is not None:
             self._refuse(task, self.failure)
-        elif self.free and not self.shared.count and not self._room_line and self._is_anybodys(task):
+        elif not self._room_line and self._is_anybodys(task) and self.room.has_room_for(task):
+            # The usual way, in as few steps as there are: submitters come by the ten thousand.
             self._accept(task)
             task.queued_at = self._now
-            self._send(self._pick_free(), task)
+            if self.free and not self.shared.count:
+                self._send(self._pick_free(), task)
+                return
+            task.state = QUEUED
+            self.room.enter(task)
+            self.shared.push(task)
+            if self.free:
+                self._feed(self._pick_free())
+            elif not self._prefetches or not self._feed_ahead():
+                self._grow()
         elif (not self._room_line and self.room.has_room_for(task)) or self._make_room(task, event.patience):
             self._accept(task)
             self._enqueue(task)
@@ -169,7 +181,7 @@ class PoolEngine(Lending):
         self._out.append(Refuse(task, error))
 
     def _is_anybodys(self, task: Task) -> bool:
-        return task.key is None and task.place is None and self.options.router == "any"
+        return self._is_shared and task.key is None and task.place is None
 
     def _accept(self, task: Task) -> None:
         self._orders += 1
@@ -285,9 +297,7 @@ class PoolEngine(Lending):
                     self._feed(worker)
         elif self.free:
             self._feed(self._pick_free())
-        elif self.options.prefetch_max > 1 and self._feed_ahead():
-            return
-        else:
+        elif not self._prefetches or not self._feed_ahead():
             self._grow()
 
     def _feed_ahead(self) -> bool:
@@ -328,7 +338,7 @@ class PoolEngine(Lending):
             if not worker.in_flight:
                 self._leave(worker)
             return
-        depth = self._depth(worker)
+        depth = self._depth(worker) if self._prefetches else 1
         while len(worker.in_flight) < depth:
             task = self._next(worker)
             if task is None:
@@ -341,7 +351,7 @@ class PoolEngine(Lending):
         """Return how many tasks a worker may hold: more where they are tiny, so that it never idles."""
         limit = self.options.prefetch_max
         mean = worker.mean_seconds
-        if limit == 1 or mean is None or self.tickets:
+        if mean is None or self.tickets:
             return 1
         return limit if mean * limit <= PREFETCH_SECONDS else max(1, int(PREFETCH_SECONDS / mean))
 

@@ -72,6 +72,8 @@ class PoolFuture(Future[T], Generic[T]):
                 before it in the line of their common key, or too many wait.
             Exception: what the function raised, or a `TaskError`.
         """
+        if here.door is None and at_work.get() is None:
+            return super().result(timeout)
         self._refuse_in_loop()
         if here.door is self._door and not self.done():
             value: T = self._as_worker(super().result, timeout)

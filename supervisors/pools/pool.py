@@ -59,6 +59,10 @@ WINDOW_MAX: Final = 1024
 TaskOptions: TypeAlias = tuple[Retry, int, Hashable, int, float | None, float | None]
 """What one task is submitted with, checked: retry, priority, key, bytes, timeout, deadline."""
 
+_NO_KWARGS: Final[dict[str, Any]] = {}
+
+_DEFAULTS: Final = (0, None, None, None, None, 0)
+
 _numbers = itertools.count(1)
 
 
@@ -264,8 +268,11 @@ class WorkerPool:
         function: Callable[..., Any] | None = None
         if self._brings_functions:
             function, args = self._split(args)
-        options = self._task_options(priority, key, timeout, deadline, retry, size_bytes)
-        return self._submit((function, args, {}), options, None)
+        if (priority, key, timeout, deadline, retry, size_bytes) == _DEFAULTS and priority.__class__ is int:
+            options = self._defaults
+        else:
+            options = self._task_options(priority, key, timeout, deadline, retry, size_bytes)
+        return self._submit((function, args, _NO_KWARGS), options, None)
 
     def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> PoolFuture[Any]:
         """Have a worker call any function; `submit()` has options, this has keyword arguments.
@@ -330,7 +337,7 @@ class WorkerPool:
             function, args = self._split(args)
         options = self._task_options(0, None, timeout, None, None, 0)
         size = self.door.ask(Question(lambda engine: engine.size))
-        return [self._submit((function, args, {}), options, None, place) for place in range(size)]
+        return [self._submit((function, args, _NO_KWARGS), options, None, place) for place in range(size)]
 
     # -- workers of one's own --------------------------------------------------------
 
@@ -557,7 +564,7 @@ class WorkerPool:
         if self._brings_functions:
             function, args = self._split(args)
         options = self._task_options(0, None, timeout, None, None, 0)
-        return self._submit((function, args, {}), options, None, ticket=ticket)
+        return self._submit((function, args, _NO_KWARGS), options, None, ticket=ticket)
 
     def _wait_for_room(self, future: PoolFuture[Any], patience: float) -> None:
         gate, door = future.gate, self.door
@@ -596,7 +603,7 @@ class WorkerPool:
         checked = self._task_options(**{**given, **options})
 
         def submit(item: Any, landed: Callable[[PoolFuture[Any]], None] | None) -> PoolFuture[Any]:
-            return self._submit((function, (item,), {}), checked, landed)
+            return self._submit((function, (item,), _NO_KWARGS), checked, landed)
 
         count_max = self.options.backlog.count_max
         default = WINDOW_MAX if count_max is None else min(WINDOW_MAX, count_max + self.options.size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import gc
+import os
 import threading
 import weakref
 from functools import partial
@@ -24,6 +25,7 @@ from supervisors.pools import (
     WorkerDiedError,
     WorkerPool,
 )
+from supervisors.runtime.outcomes import ForkedError
 from supervisors.supervision.backoff import Backoff
 from tests.supervisors.pools import jobs
 
@@ -546,3 +548,21 @@ def test_a_worker_that_dies_takes_only_its_own_task_along(let_go):
         outcomes = [future.exception(timeout=10) for future in futures]
     assert isinstance(outcomes[0], ValueError)
     assert not any(isinstance(each, WorkerDiedError) for each in outcomes[1:])
+
+
+def test_after_a_fork_the_pool_of_the_parent_says_so():
+    with WorkerPool(int, 1) as pool:
+        assert pool.submit().result(timeout=10) == 0
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                pool.submit()
+            except ForkedError:
+                os.write(writer, b"told")
+            os._exit(0)
+        os.close(writer)
+        os.waitpid(child, 0)
+        assert os.read(reader, 100) == b"told"
+        os.close(reader)
+        assert pool.submit().result(timeout=10) == 0
