@@ -9,7 +9,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: bench bench-smoke check clean constraints coverage docs format format-check help \
-	layers lint outside package properties pykka-suite run schedules simulate test torture types verify-outside
+	kills layers lint outside package properties pykka-suite run schedules simulate test torture types verify-outside
 
 # Only a PYTHON that somebody chose is passed on; without one .ci/environment looks for it.
 export PYTHON
@@ -85,6 +85,9 @@ schedules: $(READY) ## Explore the schedules of the runtime with two preemptions
 
 torture: $(READY) ## Torture the runtime at full size (TORTURE_SECONDS=60 by default)
 	TORTURE_SECONDS=$${TORTURE_SECONDS:-60} $(BIN)/python -m pytest -q -s tests/torture -o faulthandler_timeout=3600
+
+kills: $(READY) ## Kill a process with stored sessions KILL_ROUNDS=200 times (minutes)
+	KILL_ROUNDS=$${KILL_ROUNDS:-200} $(BIN)/python -m pytest -q tests/sessionactors/storage/test_kill.py -o faulthandler_timeout=3600
 
 bench: $(READY) ## Measure (or ONLY=group,group); figures land in benchmarks.json
 	$(BIN)/python -m benchmarks --json benchmarks.json $(if $(ONLY),--only $(ONLY))
