@@ -42,8 +42,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from sessionactors import bounds, identifiers
-from sessionactors.effects import Audit
-from sessionactors.errands import MEASURED, Collect, Errand, Measure, Meter, SetMeter
+from sessionactors.errands import MEASURED, Measure, Meter, SetMeter
 from sessionactors.errors import (
     CapacityExceeded,
     CollectionFailed,
@@ -64,16 +63,14 @@ from sessionactors.isolation_ledger import (
     RESOURCES,
     SINGULAR,
     Account,
-    IsolationEvent,
     IsolationInfo,
     IsolationLedger,
     LimitCheck,
     Usage,
     UsageReport,
 )
-from sessionactors.lifecycle import RESOURCE_VIOLATION, TERMINATE
+from sessionactors.judging import Judge
 from sessionactors.limits.cpu_average import CpuAverage
-from sessionactors.surroundings import ISOLATION, RATE_LIMITER
 from supervisors.actor import Actor
 from supervisors.runtime.signals import Down
 
@@ -108,6 +105,7 @@ class Isolation(Actor):
         self._settings = ledger.settings
         self._around = around
         self._records = ledger.records
+        self._judge = Judge(ledger, around)
         self._watched: dict[MonitorRef, str] = {}
         self._timer: Timer | None = None
         self._round: list[str] = []  # who is still to be looked at before everybody's turn comes again
@@ -183,17 +181,8 @@ class Isolation(Actor):
         account.measured[CPU] = 0.0
         if meter is not None:
             account.average = CpuAverage(self._settings.cpu_window, self._around.now(), meter.seconds)
-        if self._is_session(session_id, account):
-            self._send_errand(account, SetMeter(meter))
-
-    def _send_errand(self, account: Account, errand: Errand) -> None:
-        if account.ref is not None:
-            account.errands += 1
-            account.ref.send(errand)
-
-    def _is_session(self, session_id: str, account: Account) -> bool:
-        """Tell whether the accounted actor is a session, which understands errands and operations."""
-        return account.ref is not None and self._around.directory.get(session_id) is account.ref
+        if self._judge.is_session(session_id, account):
+            self._judge.send_errand(account, SetMeter(meter))
 
     def _destroy_session(self, session_id: str) -> None:
         account = self._record(session_id)
@@ -214,10 +203,10 @@ class Isolation(Actor):
             account.sandbox.kill("session_ended")
         self._unwatch(account.monitor)
         if account.is_over_soft:
-            self._press(session_id, False)
-        self._tell(session_id, event, None)
+            self._judge.press(session_id, False)
+        self._judge.tell(session_id, event, None)
         self._ledger.subscriptions.forget(session_id)
-        self._judge_ceilings(session_id)
+        self._judge.judge_ceilings(session_id)
 
     def _watch(self, session_id: str, ref: ActorRef[Any]) -> MonitorRef:
         monitor = self.monitor(ref)
@@ -246,8 +235,8 @@ class Isolation(Actor):
             account.errands = 0
         if account.meter is not None:
             account.average = CpuAverage(self._settings.cpu_window, self._around.now(), account.meter.seconds)
-        self._tell(session_id, "session_cleaned", None)
-        self._judge(session_id, account)
+        self._judge.tell(session_id, "session_cleaned", None)
+        self._judge.judge(session_id, account)
 
     def _list_sessions(self) -> list[str]:
         return list(self._records)
@@ -257,7 +246,7 @@ class Isolation(Actor):
         account = self._record(session_id)
         if account.ref is None:
             raise NoProcess(session_id)
-        if not self._is_session(session_id, account):
+        if not self._judge.is_session(session_id, account):
             raise CollectionFailed("the accounted actor is no session")
         account.errands += 1
         return account.ref
@@ -279,7 +268,7 @@ class Isolation(Actor):
         account.reported[MESSAGES] += 1  # each request is a message
         account.last_activity = self._around.now()
         sandbox = account.sandbox
-        self._judge(session_id, account)
+        self._judge.judge(session_id, account)
         return sandbox
 
     def _sandbox_used(self, session_id: str, sandbox: Sandbox, memory: int, seconds: float) -> None:
@@ -287,7 +276,7 @@ class Isolation(Actor):
         if account is not None and account.sandbox is sandbox and account.average is not None:
             account.outside[MEMORY] = memory
             account.outside[CPU] = account.average.add(self._around.now(), seconds)
-            self._judge(session_id, account)
+            self._judge.judge(session_id, account)
 
     def _sandbox_ended(self, session_id: str, sandbox: Sandbox, reason: str) -> None:
         """Account for a process that has ended before its session did."""
@@ -297,10 +286,10 @@ class Isolation(Actor):
         account.sandbox = None
         account.outside[:] = [0, 0.0]
         facts = {"reason": reason, "enforced": account.isolated}
-        self._tell(session_id, "process_ended", facts)
-        self._audit(session_id, "security", "process_ended", "warning", facts)
+        self._judge.tell(session_id, "process_ended", facts)
+        self._judge.audit(session_id, "security", "process_ended", "warning", facts)
         if account.isolated:
-            self._enforce(session_id, account)
+            self._judge.enforce(session_id, account)
 
     # -- limits ------------------------------------------------------------------
 
@@ -311,16 +300,16 @@ class Isolation(Actor):
         account.set_limit(place, checked, self._settings.soft_ratio)
         if place == CPU and checked is not None and account.meter is None:
             self._set_meter(session_id, account, Meter(session_id, self._ledger.read_cpu, self._ledger.noted))
-        self._tell(session_id, f"{SINGULAR[resource]}_limit_changed", checked)
-        self._judge(session_id, account)
+        self._judge.tell(session_id, f"{SINGULAR[resource]}_limit_changed", checked)
+        self._judge.judge(session_id, account)
 
     def _isolate(self, session_id: str, isolated: bool) -> None:
         account = self._record(session_id)
         account.isolated = isolated
-        self._tell(session_id, "session_isolated" if isolated else "session_unisolated", None)
+        self._judge.tell(session_id, "session_isolated" if isolated else "session_unisolated", None)
         if isolated:
             account.warned = frozenset(each for each in account.warned if not each.endswith("_hard"))
-            self._judge(session_id, account)
+            self._judge.judge(session_id, account)
 
     # -- usage -------------------------------------------------------------------
 
@@ -346,7 +335,7 @@ class Isolation(Actor):
         for place, value in checked:
             account.reported[place] = value
         account.last_activity = self._around.now()
-        self._judge(session_id, account)
+        self._judge.judge(session_id, account)
         return self._check(account)
 
     def _try_acquire_connection(self, session_id: str) -> bool:
@@ -355,17 +344,17 @@ class Isolation(Actor):
         limit = account.limits[CONNECTIONS]
         used, total = account.used[CONNECTIONS], self._ledger.totals[CONNECTIONS]
         if (limit is not None and used >= limit) or total >= self._settings.max_connections:
-            self._tell(session_id, "connection_refused", used)
+            self._judge.tell(session_id, "connection_refused", used)
             return False
         account.reported[CONNECTIONS] += 1
         account.last_activity = self._around.now()
-        self._judge(session_id, account)
+        self._judge.judge(session_id, account)
         return True
 
     def _release_connection(self, session_id: str) -> None:
         account = self._record(session_id)
         account.reported[CONNECTIONS] = max(0, account.reported[CONNECTIONS] - 1)
-        self._judge(session_id, account)
+        self._judge.judge(session_id, account)
 
     def _get_resource_usage(self, session_id: str) -> UsageReport:
         account = self._record(session_id)
@@ -386,7 +375,7 @@ class Isolation(Actor):
 
     def _check_resource_limits(self, session_id: str) -> LimitCheck:
         account = self._record(session_id)
-        self._judge(session_id, account)
+        self._judge.judge(session_id, account)
         return self._check(account)
 
     def _get_session_info(self, session_id: str) -> IsolationInfo:
@@ -427,17 +416,17 @@ class Isolation(Actor):
             account = self._records.get(session_id)
             if account is None:
                 continue
-            self._judge(session_id, account)  # reads what can be read from here
+            self._judge.judge(session_id, account)  # reads what can be read from here
             if account.sandbox is not None and account.sandbox.reason is not None:
                 # It was told while there was no isolation, or is about to be.
                 self._sandbox_ended(session_id, account.sandbox, account.sandbox.reason)
             if account.is_over_soft:
-                self._press(session_id, True)  # the limiter may have been away when it was told
-            if account.limits[MEMORY] is not None and self._is_session(session_id, account):
-                self._send_errand(account, Measure(self._actor_ref))
+                self._judge.press(session_id, True)  # the limiter may have been away when it was told
+            if account.limits[MEMORY] is not None and self._judge.is_session(session_id, account):
+                self._judge.send_errand(account, Measure(self._actor_ref))
         for place, resource in enumerate(RESOURCES):
             if f"{resource}_hard" in self._ledger.warned:
-                self._end_largest(place)
+                self._judge.end_largest(place)
         if now - self._swept_at >= self._settings.cleanup_interval:
             self._swept_at = now
             self._sweep()
@@ -457,14 +446,14 @@ class Isolation(Actor):
             account.measured[CPU] = account.average.add(now, account.meter.seconds)
             if not account.average.is_quiet():
                 ledger.hot[session_id] = None  # at the end
-            self._judge(session_id, account)
+            self._judge.judge(session_id, account)
 
     def _measured(self, session_id: str, ref: ActorRef[Any], size: int) -> None:
         """Take the answer of a session to `Measure`."""
         account = self._records.get(session_id)
         if account is not None and account.ref is ref and account.measured[MEMORY] != size:
             account.measured[MEMORY] = size
-            self._judge(session_id, account)
+            self._judge.judge(session_id, account)
 
     def _sweep(self) -> None:
         """Remove accounts of the dead, and find the actors of those that were opened early."""
@@ -490,109 +479,6 @@ class Isolation(Actor):
         self._record(session_id)
         self._ledger.subscriptions.discard(session_id, who)
 
-    def _tell(self, session_id: str, event: str, value: object) -> None:
-        for _ in range(self._ledger.subscriptions.tell(session_id, IsolationEvent(session_id, event, value))):
-            self._audit(session_id, "error", "subscriber_dropped", "warning", {"message": event})
-
-    # -- judging -----------------------------------------------------------------
-
-    def _judge(self, session_id: str, account: Account) -> None:
-        """Tell of each threshold that has just been crossed, and enforce the hard ones."""
-        ledger = self._ledger
-        ledger.refresh(account)
-        if not account.is_calm:
-            self._judge_closer(session_id, account)
-        totals, soft = ledger.totals, ledger.soft
-        if ledger.warned or totals[0] > soft[0] or totals[1] > soft[1] or totals[2] > soft[2] or totals[3] > soft[3]:
-            self._judge_ceilings(session_id)
-
-    def _judge_closer(self, session_id: str, account: Account) -> None:
-        was_over_soft = account.is_over_soft
-        for resource, used, limit, soft in zip(RESOURCES, account.used, account.limits, account.soft, strict=True):
-            if limit is not None and used > soft:
-                self._judge_excess(session_id, account, resource, used, limit)
-            elif account.warned and f"{resource}_soft" in account.warned:
-                account.warned -= {f"{resource}_soft", f"{resource}_hard"}
-                self._tell(session_id, "soft_limit_cleared", {"resource": resource, "used": used, "limit": limit})
-        if account.is_over_soft is not was_over_soft:
-            self._press(session_id, account.is_over_soft)
-
-    def _judge_excess(self, session_id: str, account: Account, resource: str, used: float, limit: float) -> None:
-        soft, hard = f"{resource}_soft", f"{resource}_hard"
-        facts = {"resource": resource, "used": used, "limit": limit}
-        if soft not in account.warned:
-            account.warned |= {soft}
-            self._tell(session_id, "soft_limit_warning", facts)
-            self._audit(session_id, "resource", "soft_limit_warning", "warning", facts)
-            if resource == "memory" and self._is_session(session_id, account):
-                self._send_errand(account, Collect())
-        if used <= limit:
-            account.warned -= {hard}
-        elif hard not in account.warned:
-            account.warned |= {hard}
-            self._tell(session_id, "hard_limit_violation", facts)
-            ends = account.isolated and account.ref is not None and resource != "connections"
-            self._audit(session_id, "security", "hard_limit_violation", "warning", {**facts, "enforced": ends})
-            if ends:
-                self._enforce(session_id, account)
-
-    def _enforce(self, session_id: str, account: Account) -> None:
-        """End a session through its own actor."""
-        if account.ref is None or session_id in self._ledger.ending:
-            return
-        self._ledger.ending.add(session_id)
-        self._tell(session_id, "enforcement_taken", TERMINATE)
-        if self._is_session(session_id, account):
-            account.ref.send((TERMINATE, RESOURCE_VIOLATION))
-        else:
-            account.ref.stop(block=False)
-
-    def _judge_ceilings(self, session_id: str) -> None:
-        """Tell of each ceiling that all together have just crossed, and end whoever uses most."""
-        ledger = self._ledger
-        for place, resource in enumerate(RESOURCES):
-            ceiling, total = ledger.ceilings[place], ledger.totals[place]
-            soft, hard = f"{resource}_soft", f"{resource}_hard"
-            if total <= ledger.soft[place]:
-                if soft in ledger.warned:
-                    ledger.warned -= {soft, hard}
-                continue
-            facts = {"resource": resource, "total": total, "ceiling": ceiling}
-            if soft not in ledger.warned:
-                ledger.warned.add(soft)
-                self._tell(session_id, "ceiling_warning", facts)
-                self._audit(None, "resource", "ceiling_warning", "warning", facts)
-            if total <= ceiling:
-                ledger.warned.discard(hard)
-                continue
-            if hard not in ledger.warned:
-                ledger.warned.add(hard)
-                self._tell(session_id, "ceiling_violation", facts)
-                self._audit(None, "security", "ceiling_violation", "warning", facts)
-                self._end_largest(place)
-
-    def _end_largest(self, place: int) -> None:
-        """End those who use most of something until the rest fits under the ceiling."""
-        ledger = self._ledger
-        while place != CONNECTIONS and ledger.total(place) > ledger.ceilings[place]:
-            largest = ledger.largest(place)
-            if largest is None:
-                return
-            account = self._records[largest]
-            facts = {
-                "resource": RESOURCES[place],
-                "used": account.used[place],
-                "ceiling": ledger.ceilings[place],
-            }
-            self._audit(largest, "security", "ceiling_enforced", "warning", facts)
-            self._enforce(largest, account)
-
-    def _press(self, session_id: str, is_pressed: bool) -> None:
-        """Have the limiter count the session as throttled, or not any more."""
-        limiter = self._around.whereis(RATE_LIMITER)
-        if limiter is not None:
-            limiter.send(("set_pressure", session_id, is_pressed))
-
     def _check(self, account: Account) -> LimitCheck:
         violations = {
             f"{resource}_exceeded": limit is not None and used > limit
@@ -606,9 +492,6 @@ class Isolation(Actor):
         if account is None:
             raise NotFound(session_id, "isolation record of session")
         return account
-
-    def _audit(self, session_id: str | None, kind: Any, name: str, severity: Any, facts: Mapping[str, object]) -> None:
-        self._around.audit.put((self._around.now(), session_id, Audit(kind, name, severity, facts), ISOLATION))
 
 
 _VERBS: Final[Mapping[str, Callable[..., object]]] = {

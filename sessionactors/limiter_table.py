@@ -7,6 +7,7 @@ end a block, so all of that is here. Who waits is not: a crash answers them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import inf
 from typing import final
 
@@ -18,9 +19,44 @@ from sessionactors.limits.windowed_bucket import WindowedBucket
 from sessionactors.settings import LimiterSettings
 from sessionactors.subscribers import Subscriptions
 
-__all__ = ["LimiterTable"]
+__all__ = ["LimiterStatistics", "LimiterTable", "QuotaRecord"]
 
 _QUOTA_KEYS = frozenset({"capacity", "rate", "window", "window_limit"})
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaRecord:
+    """What `get_quota` answers; negative tokens are a debt, no window is None."""
+
+    tokens: float
+    last_update: float
+    capacity: float
+    rate: float
+    window: float | None = None
+    window_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimiterStatistics:
+    """What `get_stats` answers.
+
+    Attributes:
+        total_sessions: sessions with at least one bucket.
+        throttled_sessions: sessions for which `check_throttle` says True.
+        admitted: checks that were admitted and waits that ended well, since the system's start.
+        refused: those that did not.
+        global_quota: whether the bucket for all is in force.
+        dropped: refusals by the throttle `drop`, which count as refused as well.
+        waiting: requests that wait for their turn now.
+    """
+
+    total_sessions: int
+    throttled_sessions: int
+    admitted: int
+    refused: int
+    global_quota: bool
+    dropped: int = 0
+    waiting: int = 0
 
 
 @final

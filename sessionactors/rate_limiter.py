@@ -32,12 +32,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from sessionactors import bounds, identifiers
 from sessionactors.effects import Audit
 from sessionactors.errors import CapacityExceeded, InvalidKind, NotFound, SessionTerminated, UnknownRequest
+from sessionactors.limiter_table import LimiterStatistics, LimiterTable, QuotaRecord
 from sessionactors.limits.guard import DELAY, DROP, QUEUE, REJECT, Throttle
 from sessionactors.limits.token_bucket import BucketUsage, Decision, TokenBucket
 from sessionactors.limits.waiting_line import Request
@@ -50,11 +50,10 @@ from supervisors.runtime.signals import Down
 
 if TYPE_CHECKING:
     from sessionactors.effects import AuditType, Severity
-    from sessionactors.limiter_table import LimiterTable
     from sessionactors.surroundings import Surroundings
     from supervisors.timers.service import Timer
 
-__all__ = ["QUOTA_TYPES", "LimiterStatistics", "QuotaRecord", "RateLimiter"]
+__all__ = ["QUOTA_TYPES", "RateLimiter"]
 
 QUOTA_TYPES: Final = ("requests", "messages", "bytes", "connections")
 """The types with a meaning of their own; any other printable name is a type as well."""
@@ -64,41 +63,6 @@ CONTINUE: Final = "continue"
 
 _SWEPT_IN_ONE_TURN: Final = 2000
 _HURRY_INTERVAL: Final = 1.0  # seconds between sweeps that a full table asks for
-
-
-@dataclass(frozen=True, slots=True)
-class QuotaRecord:
-    """What `get_quota` answers; negative tokens are a debt, no window is None."""
-
-    tokens: float
-    last_update: float
-    capacity: float
-    rate: float
-    window: float | None = None
-    window_limit: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LimiterStatistics:
-    """What `get_stats` answers.
-
-    Attributes:
-        total_sessions: sessions with at least one bucket.
-        throttled_sessions: sessions for which `check_throttle` says True.
-        admitted: checks that were admitted and waits that ended well, since the system's start.
-        refused: those that did not.
-        global_quota: whether the bucket for all is in force.
-        dropped: refusals by the throttle `drop`, which count as refused as well.
-        waiting: requests that wait for their turn now.
-    """
-
-    total_sessions: int
-    throttled_sessions: int
-    admitted: int
-    refused: int
-    global_quota: bool
-    dropped: int = 0
-    waiting: int = 0
 
 
 class RateLimiter(Actor):

@@ -26,8 +26,8 @@ from supervisors.runtime.ref import ASK_TIMEOUT
 if TYPE_CHECKING:
     from sessionactors.directory import Directory
     from sessionactors.isolation_ledger import IsolationInfo, LimitCheck, UsageReport
+    from sessionactors.limiter_table import LimiterStatistics, QuotaRecord
     from sessionactors.limits.token_bucket import BucketUsage, Decision
-    from sessionactors.rate_limiter import LimiterStatistics, QuotaRecord
     from sessionactors.reaper import ReaperStatistics
     from sessionactors.sandbox.keeper import Sandbox, SandboxKeeper
     from sessionactors.settings import IsolationSettings, SessionOptions

@@ -85,6 +85,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "errands",
             "isolation",
             "isolation_ledger",
+            "judging",
             "limited",
             "limiter_table",
             "rate_limiter",

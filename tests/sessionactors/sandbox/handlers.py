@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 import time
 
 
@@ -57,6 +58,11 @@ class Worker:
 
     def hoard(self, size):
         held = bytearray(size)
+        return len(held)
+
+    def hold(self, size, seconds):
+        held = bytearray(b"x") * size
+        threading.Event().wait(seconds)
         return len(held)
 
     def child(self):

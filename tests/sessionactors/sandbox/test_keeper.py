@@ -125,6 +125,19 @@ def test_requests_of_many_threads_are_handled_one_by_one(system):
     assert sorted(answers) == list(range(1, 81))
 
 
+def test_a_request_that_finds_no_turn_in_time_is_refused_and_kills_nobody(system):
+    isolate(system, deadline=60.0)
+    busy = threading.Thread(target=call, args=(system, "spin", 1.0))
+    sandbox = system.actors.whereis("isolation").ask(("find_sandbox", "s"))
+    busy.start()
+    eventually(lambda: sandbox.deadline < float("inf"))
+    with pytest.raises(OperationFailed, match="too long"):
+        call(system, "echo", 1, deadline=0.05)
+    busy.join(20.0)
+    assert call(system, "echo", 1) == 1
+    assert "runs" in repr(sandbox)
+
+
 # --- Ends -------------------------------------------------------------------------------------------------------------
 
 
@@ -254,6 +267,15 @@ def test_memory_and_cpu_of_the_process_are_in_the_account(system):
     call(system, "spin", 0.2)
     eventually(lambda: system.get_resource_usage("s").cpu.used > 0)
     assert system.get_resource_usage("s").memory.used > 0
+
+
+def test_a_process_whose_resident_memory_is_too_large_is_killed(system, monkeypatch):
+    # As where the operating system does not limit it.
+    monkeypatch.delattr(psutil.Process, "rlimit", raising=False)
+    heard = isolate(system, memory_limit=32 * MIB, deadline=60.0)
+    with pytest.raises(ProcessDied, match="out_of_memory"):
+        call(system, "hold", 128 * MIB, 30.0)
+    ended(system, heard, "out_of_memory")
 
 
 def test_a_cpu_limit_slows_down_and_ends_nobody(system):
