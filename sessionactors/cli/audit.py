@@ -21,6 +21,7 @@ from sessionactors.cli.audit_command import (
 )
 from sessionactors.cli.audit_entries import export_command, query_command
 from sessionactors.cli.audit_proofs import consistency_command, prove_command, verify_proof_command
+from sessionactors.cli.audit_upkeep import seal_command, witness_command
 from sessionactors.cli.program import complain
 
 __all__ = ["audit"]
@@ -38,7 +39,9 @@ def audit() -> None:
     key can check that nothing was altered, with these commands or with other
     people's programs.
 
-    No command but `export --noted-by` changes the log, and a program may be writing to it meanwhile.
+    No command but `seal`, and `export` and `report` with --noted-by, changes the log, and a
+    program may be writing to it meanwhile. DIR can also be the packed file of a sealed
+    log where it is only read.
     """
 
 
@@ -132,5 +135,13 @@ def _refuse_existing(path: Path) -> None:
         raise AuditKeyError("audit public key", "the file exists", "keys are never overwritten; choose another", path)
 
 
-for _command in (prove_command, verify_proof_command, consistency_command, query_command, export_command):
+for _command in (
+    prove_command,
+    verify_proof_command,
+    consistency_command,
+    query_command,
+    export_command,
+    seal_command,
+    witness_command,
+):
     audit.add_command(_command)

@@ -24,6 +24,7 @@ __all__ = [
     "AuditGroup",
     "Failure",
     "formed",
+    "log_at",
     "opened_key",
     "put",
     "read_file",
@@ -116,6 +117,22 @@ def reported() -> Iterator[None]:
         raise Failure(f"{exc}{where}", code) from exc
     except SupervisorsError as exc:
         raise Failure(str(exc)) from exc
+
+
+@contextmanager
+def log_at(name: str) -> Iterator[str]:
+    """Return the directory of a log to read; the packed file of a sealed one is unpacked for the time of the block.
+
+    Raises:
+        AuditError: it cannot be unpacked.
+    """
+    from sessionactors.audit.archives import is_archive, unpacked  # noqa: PLC0415
+
+    if is_archive(Path(name)):
+        with unpacked(Path(name)) as directory:
+            yield str(directory)
+    else:
+        yield name
 
 
 def opened_key(directory: str, public_key: str | None) -> Verifier:

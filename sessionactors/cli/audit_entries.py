@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
 
-from sessionactors.cli.audit_command import AuditCommand, Failure, opened_key, reported
+from sessionactors.cli.audit_command import AuditCommand, Failure, log_at, opened_key, reported
 from sessionactors.cli.program import complain
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def query_command(directory: str, limit: int | None, *, as_json: bool, **wanted:
 
     with reported():
         selection = _selection(**wanted)
-        with AuditReader(directory) as reader, _entries_checked():
+        with log_at(directory) as log, AuditReader(log) as reader, _entries_checked():
             for number, record in enumerate(selection.among(reader)):
                 if number == limit:
                     complain(f"cut off by --limit after {limit} entries; there are more")
@@ -129,8 +129,8 @@ def export_command(
         raise Failure("--noted-by needs a name, such as admin:alice.")
     with reported():
         selection = _selection(**wanted)
-        verifier = opened_key(directory, public_key)
-        with AuditReader(directory) as reader:
+        with log_at(directory) as place, AuditReader(place) as reader:
+            verifier = opened_key(place, public_key)
             head, note = signed_head(reader, verifier)
             about = {"selection": selection.to_dict()}
             with _opened_output(out) as file, _entries_checked():

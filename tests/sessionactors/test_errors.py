@@ -9,10 +9,10 @@ import pytest
 
 from sessionactors import errors
 from sessionactors.errors import (
+    AuditUnavailable,
     AuthBlocked,
     AuthenticationFailed,
     AuthenticationPending,
-    AuditUnavailable,
     CapacityExceeded,
     CollectionFailed,
     InvalidAction,
