@@ -709,7 +709,7 @@ class PoolEngine(Lending):
             recycled=tally.recycled,
             killed=tally.killed,
             died=tally.died,
-            abandoned=tally.abandoned,
+            abandoned=0,
             checkouts=tally.lent,
             wait_mean=tally.waits.mean,
             wait_p50=tally.waits.quantile(0.5),

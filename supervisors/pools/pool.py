@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias, TypeVar, final
 
@@ -29,7 +29,7 @@ from supervisors.pools.options import (
     checked_whole,
 )
 from supervisors.pools.performer import GivenBack, PoolActor, Question
-from supervisors.pools.process_workers import ProcessWorkers, pack, unpack
+from supervisors.pools.process_workers import ProcessWorkers, pack, pack_worker, unpack
 from supervisors.pools.progress import ProgressBar
 from supervisors.pools.records import WAITING, Task, Ticket
 from supervisors.pools.stream import LandingFuture, Results
@@ -129,6 +129,7 @@ class WorkerPool:
     Raises:
         InvalidArgumentError: an option is not allowed.
         InvalidTypeError: an option is of the wrong kind.
+        TransportError: the worker cannot travel to a process.
 
     Thread: any, for all verbs. In an actor's turn they work too, those that wait included.
 
@@ -168,6 +169,7 @@ class WorkerPool:
                     'or under `if __name__ == "__main__":`'
                 )
             options.setdefault("prefetch_max", PREFETCH_MAX)
+            pack_worker(self._worker)  # here, where its error goes to the caller
         self.options = PoolOptions(size=size, **self._own_options(options))
         self.drain_timeout = checked_seconds("drain_timeout", drain_timeout)
         self.name = name if name is not None else f"supervisors-pool-{next(_numbers)}"
@@ -388,8 +390,9 @@ class WorkerPool:
         except ActorDeadError:
             if self.door.last is None:
                 raise PoolStoppedError("the pool has ended, and nobody has kept its figures") from None
-            return self.door.last
-        return facts
+            facts = self.door.last
+        workers = self._workers
+        return replace(facts, abandoned=workers.left_alone) if isinstance(workers, ThreadWorkers) else facts
 
     def quarantined(self) -> list[Payload]:
         """Return the work of tasks that have killed too many workers, the last hundred."""

@@ -37,7 +37,7 @@ from supervisors.pools.performer import Batch
 from supervisors.pools.records import Task
 from supervisors.process_actor import ProcessEnded, memory_kills
 
-__all__ = ["TASK_BYTES_MAX", "ProcessWorkers", "pack", "unpack"]
+__all__ = ["TASK_BYTES_MAX", "ProcessWorkers", "pack", "pack_worker", "unpack"]
 
 logger = logging.getLogger("supervisors.pools")
 
@@ -150,7 +150,7 @@ class ProcessWorkers:
             "path": list(sys.path),
             "argv": list(sys.argv),
             "main": _main_facts(),
-            "worker": _pack_worker(worker),
+            "worker": pack_worker(worker),
             "result_bytes_max": options.result_bytes_max,
         }
         self._modules: dict[str, None] = {}  # what tasks have come from, in order
@@ -443,7 +443,7 @@ class ProcessWorkers:
         process = self._by_worker.get(worker)
         if process is None:
             return
-        if task is None or len(process.in_flight) <= 1:
+        if task is None or len(process.in_flight) <= 1 or not hasattr(os, "waitid"):
             process.popen.kill()
         elif process.doom is None:
             # It has been given tasks ahead of time. It may be at another one by now, which
@@ -458,7 +458,10 @@ class ProcessWorkers:
         for process in judged:
             if process not in self._processes:
                 continue
-            state = os.waitid(os.P_PID, process.popen.pid, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            try:
+                state = os.waitid(os.P_PID, process.popen.pid, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:  # somebody else in this program has waited for it
+                state, process.tries = None, STOPPED_TRIES
             process.tries += 1
             if state is None and process.tries < STOPPED_TRIES:
                 self._judged.append(process)
@@ -535,7 +538,7 @@ class ProcessWorkers:
                 self._events.append(Measured(worker, psutil.Process(process.popen.pid).memory_info().rss))
 
 
-def _pack_worker(worker: Callable[..., Any] | None) -> bytes:
+def pack_worker(worker: Callable[..., Any] | None) -> bytes:
     """Return what a pool was given as its worker as it travels."""
     try:
         return pickle.dumps(worker, pickle.HIGHEST_PROTOCOL)

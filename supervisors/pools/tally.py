@@ -78,7 +78,6 @@ class Tally:
     """Counters of one pool since its start; `PoolStatistics` says what each means."""
 
     __slots__ = (
-        "abandoned",
         "cancelled",
         "died",
         "done",
@@ -119,7 +118,6 @@ class Tally:
         self.recycled = 0
         self.killed = 0
         self.died = 0
-        self.abandoned = 0
         self.lent = 0
         self.waits = Histogram()
         self.runs = Histogram()
@@ -163,7 +161,7 @@ class PoolStatistics:
         recycled: workers replaced though nothing was wrong.
         killed: workers ended for the sake of a task: its time was up, or it was cancelled.
         died: workers that ended by themselves.
-        abandoned: threads of killed workers that were left alone with what they do.
+        abandoned: threads of killed workers that are still at what they did.
         checkouts: workers lent.
         wait_mean: seconds that tasks waited before each run, on average.
         wait_p50: half of them waited no longer, seconds; within a factor of two.

@@ -28,6 +28,7 @@ from supervisors.pools import (
 from supervisors.runtime.outcomes import ForkedError
 from supervisors.supervision.backoff import Backoff
 from tests.supervisors.pools import jobs
+from tests.supervisors.pools.waiting import until
 
 SOON = Backoff(min_seconds=0.001, max_seconds=0.01)
 
@@ -200,8 +201,9 @@ def test_a_running_thread_task_can_be_cancelled_and_its_worker_is_replaced(let_g
         assert future.cancel()
         assert pool.submit(int).result(timeout=10) == 0  # on the successor
         facts = pool.statistics()
-        assert (facts.killed, facts.restarts) == (1, 1)
+        assert (facts.killed, facts.restarts, facts.abandoned) == (1, 1, 1)
         let_go.set()
+        until(lambda: pool.statistics().abandoned == 0)
 
 
 def test_cancelling_what_is_done_says_no(kind):

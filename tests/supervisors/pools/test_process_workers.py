@@ -26,6 +26,7 @@ from supervisors.pools import (
     TransportError,
     WorkerDiedError,
     WorkerPool,
+    process_workers,
 )
 from supervisors.process_actor import ProcessEnded
 from supervisors.supervision.backoff import Backoff
@@ -173,6 +174,14 @@ def test_a_stopped_process_is_ended_when_its_time_is_up(pool, tmp_path):
     assert pool.submit(jobs.pid).result(timeout=20) != first
 
 
+def test_a_kill_for_want_of_memory_is_told_as_one(monkeypatch):
+    kills = iter([0, 1])
+    monkeypatch.setattr(process_workers, "memory_kills", lambda: next(kills))
+    with WorkerPool(jobs.die, 1, kind="process") as pool:
+        error = pool.submit("SIGKILL").exception(timeout=20)
+    assert error.reason == ProcessEnded(None, "SIGKILL", out_of_memory=True)
+
+
 # What cannot travel
 
 
@@ -212,7 +221,7 @@ def test_an_exception_that_cannot_travel_is_told_in_words(pool):
 
 
 def test_a_worker_that_cannot_travel_is_refused_and_leaves_nothing_behind():
-    with pytest.raises((TransportError, Exception), match="worker of the pool"):
+    with pytest.raises(TransportError, match="worker of the pool"):
         WorkerPool(lambda: 1, 1, kind="process")
     with pytest.raises(InvalidTypeError):
         WorkerPool(3, 1, kind="process")
