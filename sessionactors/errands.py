@@ -36,6 +36,7 @@ _OUR_OWN: Final = frozenset({
     "_timer",
     "data",
     "receive_ask",
+    "requests",
 })  # fmt: skip
 _YOUNG: Final = 1
 

@@ -321,7 +321,9 @@ class Recovery(Actor):
         if sessions is None:
             raise _NotNowError("the supervisor of sessions is gone")
         try:
-            start_child(sessions, template.with_args((data.session_id, data.options, around, data)))
+            start_child(
+                sessions, template.with_args((data.session_id, data.options, around, data, stored.get("user_state")))
+            )
         except ChildStartFailed as failed:
             if not isinstance(failed.reason, SessionExists):  # else somebody was faster, and it is live
                 raise _UnusableError(f"it does not start: {describe(failed.reason)[:_REASON_MAX]}") from failed

@@ -8,8 +8,10 @@ that is accounted for however it comes.
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, final
 
 from sessionactors.effects import (
@@ -46,7 +48,9 @@ from sessionactors.lifecycle import (
     CRASH,
     LOAD,
     PERSIST,
+    RESUME,
     TERMINATE,
+    UPDATE_RESOURCES,
     VERDICT,
     WAKE,
     accepts_flag,
@@ -56,7 +60,7 @@ from sessionactors.lifecycle import (
 from sessionactors.operations import GRANTING
 from sessionactors.session_data import SessionData, check_quota, history, info, metrics, resources_used
 from sessionactors.snapshots import snapshot
-from sessionactors.states import TERMINATED
+from sessionactors.states import IDLE, TERMINATED
 from sessionactors.storage.codec import encode
 from sessionactors.subscribers import LimiterEvent, check_subscriber
 from sessionactors.surroundings import ISOLATION, RATE_LIMITER, REAPER, RECOVERY, RESTART
@@ -70,6 +74,8 @@ from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.signals import Down
 
 if TYPE_CHECKING:
+    from sessionactors.coroutines import Coroutines
+    from sessionactors.requests import RequestLine
     from sessionactors.settings import SessionOptions
     from sessionactors.storage.contract import Record
     from sessionactors.storage.intake import Asker
@@ -157,14 +163,25 @@ class Session(Actor):
     _is_stored = False
     _comes_back = False
     _restored: SessionData | None = None
+    _restored_state: object = None
     _undone: Effects = ()
+    _hooks: Mapping[str, str] = MappingProxyType({})  # by event, those that a derived class has
+
+    requests: RequestLine | None = None
+    """Requests to a handler that is a coroutine function; None before the first."""
 
     def __init__(
-        self, session_id: str, options: SessionOptions, around: Surroundings, restored: SessionData | None = None
+        self,
+        session_id: str,
+        options: SessionOptions,
+        around: Surroundings,
+        restored: SessionData | None = None,
+        restored_state: object = None,
     ) -> None:
         super().__init__()
         if restored is not None:
             self._restored = restored
+            self._restored_state = restored_state
         if options.persistent and options.backend is not None and around.saves is not None:
             self._is_stored = True
         self.data = SessionData(session_id, options, around.now(), around.wall_offset)
@@ -174,6 +191,94 @@ class Session(Actor):
         self._timer: Timer | None = None
         self._subscribers: dict[object, MonitorRef | None] | None = None
         self._activation: Reply | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Note which hooks the class has, and keep a handler that may block off the asking threads."""
+        super().__init_subclass__(**kwargs)
+        cls._hooks = MappingProxyType(
+            {event: name for event, name in _HOOKS.items() if getattr(cls, name) is not getattr(Session, name)}
+        )
+        handler = cls.__dict__.get("handle_request")
+        is_chosen = any("dispatch" in base.__dict__ for base in cls.__mro__[: cls.__mro__.index(Session)])
+        if handler is not None and not inspect.iscoroutinefunction(handler) and not is_chosen:
+            cls.dispatch = "shared"
+
+    # -- for derived classes -------------------------------------------------
+
+    def handle_request(self, request: Any) -> Any:
+        """Answer a request; the user's own code.
+
+        An ordinary function runs in the session's turn: the class has the dispatch `"shared"`
+        unless it chooses another, so it may block now and then. A coroutine function
+        runs on the event loop of the system, and the session goes on meanwhile; only
+        further requests wait. Either way there is one request at a time.
+
+        Args:
+            request: the payload of `SessionSystem.request()`.
+
+        Returns:
+            The answer. With a coroutine function it is what that returns.
+
+        Raises:
+            Refusal: no; the asker gets it, and the session goes on.
+            Exception: anything else crashes this session, and the asker gets it.
+        """
+        raise UnknownRequest("request", request, "one to a class derived from Session that has handle_request()")
+
+    def on_activated(self) -> None:
+        """Do something when the session has become active; what this raises crashes it."""
+
+    def on_resumed(self) -> None:
+        """Do something when an idle or suspended session has become active again; likewise."""
+
+    def on_suspended(self, reason: str | None) -> None:
+        """Do something when the session has been suspended; likewise."""
+
+    def on_terminated(self, reason: str | None) -> None:
+        """Do something at the end, unless the session was killed; what this raises is logged."""
+
+    def snapshot(self) -> Any:
+        """Return what is to be stored of the session's own state: plain data, as metadata is. None is nothing.
+
+        Thread: the session's own turn, whenever it is stored.
+        """
+        return None
+
+    def restore(self, state: Any) -> None:
+        """Take up what `snapshot()` has returned, perhaps in another process; called before `on_start()`.
+
+        What this raises keeps the session from coming back.
+        """
+
+    # -- for requests and errands, in the session's own turn -------------------
+
+    @property
+    def coroutines(self) -> Coroutines:
+        """What runs the handlers that are coroutine functions."""
+        return self._around.coroutines
+
+    def begin_request(self, size: int) -> None:
+        """Count a request as activity; an idle session is active again.
+
+        Args:
+            size: bytes of it.
+
+        Raises:
+            SessionRefusal: the session is in no state for requests, or the quota is used up.
+        """
+        data, now = self.data, self._around.now()
+        if data.state == TERMINATED:
+            raise SessionTerminated(data.session_id)
+        if data.state == IDLE:
+            self._perform(decide(data, RESUME, now), now)
+        effects = decide(data, UPDATE_RESOURCES, now, (1, 0, size, size))
+        if effects:
+            self._perform(effects, now)
+
+    def save_changes(self) -> None:
+        """Have the session stored soon, if it is a persistent one."""
+        if self._is_stored:
+            self._save()
 
     # -- what the runtime calls --------------------------------------------
 
@@ -195,6 +300,9 @@ class Session(Actor):
             self._restored = None
             now = around.now()
             self._perform(decide(data, LOAD, now, restored), now)
+            if self._restored_state is not None:
+                state, self._restored_state = self._restored_state, None
+                self.restore(state)
         around.send(REAPER, ("watch", data.session_id, self._actor_ref, data.last_activity))
         self.on_start()
         if self._is_stored and restored is None:
@@ -244,7 +352,10 @@ class Session(Actor):
 
     def ended(self) -> None:
         """Leave the directory; a session that was killed is accounted for here."""
+        self._hooks = _NO_HOOKS  # who was killed runs none of its code any more
         self._account_for("killed", crash=True)
+        if self.requests is not None:
+            self.requests.end()
         around, session_id = self._around, self.data.session_id
         around.directory.remove(session_id, self._actor_ref)
         if self._comes_back:
@@ -275,6 +386,8 @@ class Session(Actor):
                 elif kind is Notify:
                     if self._subscribers is not None:
                         self._notify(cast("Notify", effect))
+                    if self._hooks:
+                        self._call_hook(cast("Notify", effect))
                 else:
                     _PERFORM[kind](self, effect)
         except Refusal:
@@ -293,6 +406,20 @@ class Session(Actor):
             timer.cancel()
         self._timer = self._around.timers.send_at(wake.at, self._actor_ref, (WAKE, wake.at))
 
+    def _call_hook(self, notify: Notify) -> None:
+        """Call the user's own code about an event."""
+        name = self._hooks.get(notify.event)
+        if name is None:
+            return
+        arguments = (notify.detail,) if name in _TOLD_WHY else ()
+        try:
+            getattr(self, name)(*arguments)
+        except Exception:
+            if self.data.state != TERMINATED:
+                raise
+            # It is ending already, and that has to be gone through with.
+            logger.exception("%s.%s() raised", self, name)
+
     def _refuse(self, refuse: Refuse) -> None:
         raise refuse.error
 
@@ -300,7 +427,7 @@ class Session(Actor):
         """Have the authenticator asked elsewhere; the asker gets the answer after it."""
         verifier = self._around.verifier
         assert verifier is not None
-        verifier.ask(verify, self._actor_ref)
+        verifier.ask(verify, self._actor_ref, self.data.options.auth_timeout)
         self._activation = self.defer_reply()
 
     def _heard(self, message: tuple[str, Verdict]) -> None:
@@ -356,6 +483,8 @@ class Session(Actor):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self.requests is not None:
+            self.requests.end()
         forget = ("forget", data.session_id)
         around.send(RATE_LIMITER, forget)
         if self._actor_ref.watchers is not None:  # isolation monitors whom it accounts for
@@ -418,6 +547,9 @@ class Session(Actor):
         taken = snapshot(self.data, now, now + around.wall_offset)
         if type(self) is not Session:
             taken["class"] = self.stored_name()
+            own = self.snapshot()
+            if own is not None:
+                taken["user_state"] = own
         try:
             return encode(taken)
         except (InvalidKind, InvalidValue) as error:
@@ -532,6 +664,18 @@ class Session(Actor):
             (self._subscribe if message[0] == SUBSCRIBE else self._unsubscribe)(message[1])
             return self.data.state
         raise UnknownRequest("message", message, "(operation, argument), or the name of a query")
+
+
+_HOOKS: Final[Mapping[str, str]] = {
+    "session_activated": "on_activated",
+    "session_resumed": "on_resumed",
+    "session_suspended": "on_suspended",
+    "session_terminated": "on_terminated",
+}
+"""What is called about which event."""
+
+_NO_HOOKS: Final[Mapping[str, str]] = MappingProxyType({})
+_TOLD_WHY: Final = frozenset({"on_suspended", "on_terminated"})
 
 
 def _told(reason: object) -> str:

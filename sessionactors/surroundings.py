@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, final
 
+from sessionactors.coroutines import TurnCoroutines
 from sessionactors.settings import UserSettings
 from sessionactors.users import Users
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sessionactors.audit.intake import Intake
+    from sessionactors.coroutines import Coroutines
     from sessionactors.directory import Directory
     from sessionactors.storage.intake import StoreIntake
     from sessionactors.verification import TurnVerifier, Verifier
@@ -57,6 +59,7 @@ class Surroundings:
         now: reads the monotonic clock, seconds.
         wall_offset: UTC seconds minus monotonic seconds, as of the system's start.
         audit: where audit events go.
+        coroutines: runs the handlers that are coroutine functions.
         directory: the live sessions.
         timers: the timer service.
         saves: where snapshots of persistent sessions go; None stores nothing.
@@ -66,7 +69,18 @@ class Surroundings:
         whereis: finds a service by its name; None while it is being restarted.
     """
 
-    __slots__ = ("audit", "directory", "now", "saves", "timers", "users", "verifier", "wall_offset", "whereis")
+    __slots__ = (
+        "audit",
+        "coroutines",
+        "directory",
+        "now",
+        "saves",
+        "timers",
+        "users",
+        "verifier",
+        "wall_offset",
+        "whereis",
+    )
 
     def __init__(
         self,
@@ -80,6 +94,7 @@ class Surroundings:
         verifier: Verifier | TurnVerifier | None = None,
         saves: StoreIntake | None = None,
         users: Users | None = None,
+        coroutines: Coroutines | None = None,
     ) -> None:
         self.now = now
         self.wall_offset = wall_offset
@@ -90,6 +105,7 @@ class Surroundings:
         self.verifier = verifier
         self.saves = saves
         self.users = Users(UserSettings()) if users is None else users
+        self.coroutines = TurnCoroutines() if coroutines is None else coroutines
 
     def send(self, name: str, message: object) -> None:
         """Send a message to a service; while it is being restarted nobody gets it."""

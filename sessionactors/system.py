@@ -16,6 +16,7 @@ from sessionactors import bounds, identifiers
 from sessionactors.audit.errors import AuditError
 from sessionactors.audit.intake import COMMIT, Intake
 from sessionactors.audit.service import AuditCounts, AuditLedger, logged, open_log
+from sessionactors.coroutines import LoopCoroutines, TurnCoroutines
 from sessionactors.directory import Directory
 from sessionactors.errors import (
     CapacityExceeded,
@@ -51,7 +52,7 @@ from sessionactors.lifecycle import (
     Override,
 )
 from sessionactors.limiter_table import LimiterTable
-from sessionactors.manager import BatchResult, ManagerCalls, named, several
+from sessionactors.manager import BatchResult, named, several
 from sessionactors.reaper import ReaperLedger
 from sessionactors.recovery import DONE, RecoveryLedger, RecoveryReport
 from sessionactors.sandbox.keeper import SandboxKeeper
@@ -75,6 +76,7 @@ from sessionactors.storage.service import StoreLedger, open_store
 from sessionactors.surroundings import AUDIT, RECOVERY, ROOT, SESSIONS, STORE, Surroundings
 from sessionactors.templates import Templates
 from sessionactors.tree import Parts, start_tree
+from sessionactors.user_calls import UserCalls
 from sessionactors.users import Users
 from sessionactors.verification import TurnVerifier, Verifier
 from supervisors.clock import VirtualClock, thread_seconds
@@ -105,7 +107,7 @@ _BATCH_MAX: Final = 10_000_000
 
 
 @final
-class SessionSystem(ManagerCalls):
+class SessionSystem(UserCalls):
     """Sessions and the services around them, supervised.
 
     Args:
@@ -207,6 +209,7 @@ class SessionSystem(ManagerCalls):
         self.delay_max = limiter_settings.delay_max
         self._verifier = None if authenticator is None else _verifier(authenticator, self.actors)
         self._intake = Intake(lambda: self.actors.whereis(AUDIT), audit_settings.batch_max, audit_settings.queue_max)
+        self._coroutines = TurnCoroutines() if isinstance(self.actors.clock, VirtualClock) else LoopCoroutines()
         self._around = Surroundings(
             now=self.actors.clock.monotonic,
             wall_offset=self.actors.clock.time() - now,
@@ -217,6 +220,7 @@ class SessionSystem(ManagerCalls):
             verifier=self._verifier,
             saves=self._saves,
             users=self.users,
+            coroutines=self._coroutines,
         )
         self._ledger = AuditLedger(log, self._intake, audit_settings, self.actors.clock)
         self._reaper = ReaperLedger(reaper_settings, now)
@@ -633,6 +637,7 @@ class SessionSystem(ManagerCalls):
                 root.when_ended().settle(budget)
             if self._verifier is not None:
                 self._verifier.stop()
+            self._coroutines.stop()
             return self.actors.stop(max(deadline - monotonic(), 0.0))
         finally:
             self.sandboxes.stop()

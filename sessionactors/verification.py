@@ -13,10 +13,12 @@ which runs when the system settles.
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from sessionactors.effects import Verdict, Verify
@@ -37,11 +39,16 @@ THREADS_MAX: Final = 32
 """Authenticators that run at the same time; further questions wait in order."""
 
 
-def _ask(authenticator: Authenticator, question: Verify, session: ActorRef[Any]) -> None:
-    """Ask and send the verdict; whatever goes wrong denies, and every question gets one."""
+def _ask(authenticator: Authenticator, question: Verify, session: ActorRef[Any], seconds: float) -> None:
+    """Ask and send the verdict; whatever goes wrong denies, and every question gets one.
+
+    A coroutine gets a loop of its own, and is cancelled when nobody waits for it any more.
+    """
     verdict = Verdict(question, accepted=False, failure="interrupted")
     try:
         answer = authenticator(question.context)
+        if inspect.isawaitable(answer):
+            answer = asyncio.run(_awaited(answer, seconds))
     except Exception as error:  # noqa: BLE001 - fails closed, audited by the session
         verdict = Verdict(question, accepted=False, failure=type(error).__name__)
     else:
@@ -51,12 +58,17 @@ def _ask(authenticator: Authenticator, question: Verify, session: ActorRef[Any])
         session.send((VERDICT, verdict))
 
 
+async def _awaited(answer: Awaitable[object], seconds: float) -> object:
+    async with asyncio.timeout(seconds):
+        return await answer
+
+
 @final
 class Verifier:
     """Runs an authenticator on threads of its own, started when they are needed.
 
     Args:
-        authenticator: called with what was given to `authenticate`.
+        authenticator: called with what was given to `authenticate`; may be a coroutine function.
         threads_max: how many at the same time.
 
     Thread: every method is safe anywhere.
@@ -67,14 +79,20 @@ class Verifier:
     def __init__(self, authenticator: Authenticator, threads_max: int = THREADS_MAX) -> None:
         self._authenticator = authenticator
         self._threads_max = threads_max
-        self._questions: queue.SimpleQueue[tuple[Verify, ActorRef[Any]] | None] = queue.SimpleQueue()
+        self._questions: queue.SimpleQueue[tuple[Verify, ActorRef[Any], float] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()  # guards all below
         self._threads = 0
         self._busy = 0  # questions asked and not yet answered
         self._is_stopped = False
 
-    def ask(self, question: Verify, session: ActorRef[Any]) -> None:
-        """Have a question answered; the session gets a verdict, unless the system stops before."""
+    def ask(self, question: Verify, session: ActorRef[Any], seconds: float) -> None:
+        """Have a question answered; the session gets a verdict, unless the system stops before.
+
+        Args:
+            question: the credentials.
+            session: who asks.
+            seconds: after which a coroutine is cancelled; nobody can cancel an ordinary function.
+        """
         with self._lock:
             if self._is_stopped:
                 return
@@ -82,7 +100,7 @@ class Verifier:
             grows = self._busy > self._threads and self._threads < self._threads_max
             self._threads += grows
             number = self._threads
-        self._questions.put((question, session))
+        self._questions.put((question, session, seconds))
         if grows:
             threading.Thread(target=self._work, name=f"authenticator-{number}", daemon=True).start()
 
@@ -122,9 +140,9 @@ class TurnVerifier:
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
 
-    def ask(self, question: Verify, session: ActorRef[Any]) -> None:
-        """Have a question answered when the system settles."""
-        _Question.start(self._authenticator, question, session)
+    def ask(self, question: Verify, session: ActorRef[Any], seconds: float) -> None:
+        """Have a question answered when the system settles; what a coroutine awaits takes real time."""
+        _Question.start(self._authenticator, question, session, seconds)
 
     def stop(self) -> None:
         """Do nothing: the actors end with their system."""
@@ -135,9 +153,9 @@ class _Question(Actor):
 
     dispatch = "shared"
 
-    def __init__(self, authenticator: Authenticator, question: Verify, session: ActorRef[Any]) -> None:
+    def __init__(self, authenticator: Authenticator, question: Verify, session: ActorRef[Any], seconds: float) -> None:
         super().__init__()
-        self._asked = (authenticator, question, session)
+        self._asked = (authenticator, question, session, seconds)
 
     def on_start(self) -> None:
         """Ask."""

@@ -330,6 +330,8 @@ class TimerService:
 
 def checked_delay(field: str, seconds: float) -> float:
     """Return a delay as a float, or raise what names the field."""
+    if seconds.__class__ is float and 0.0 <= seconds <= SECONDS_MAX:
+        return seconds
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise InvalidTypeError(field, seconds, "seconds as a number")
     if not 0.0 <= seconds <= SECONDS_MAX:

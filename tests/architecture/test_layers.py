@@ -80,6 +80,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
         2: (
             "audit/service",
             "audit/upkeep",
+            "coroutines",
             "directory",
             "flusher",
             "errands",
@@ -91,6 +92,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "rate_limiter",
             "reaper",
             "recovery",
+            "requests",
             "service_calls",
             "session",
             "storage/service",
@@ -104,7 +106,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "writer",
         ),
         # Assembly, and the commands.
-        3: ("__main__", "cli/", "daemon/", "manager", "replay/", "system", "testing", "tree"),
+        3: ("__main__", "cli/", "daemon/", "manager", "replay/", "system", "testing", "tree", "user_calls"),
     },
 }
 

@@ -1,3 +1,4 @@
+import asyncio
 import threading
 
 import pytest
@@ -398,6 +399,39 @@ def test_an_authenticator_that_raises_denies(error):
                 system.activate(session_id)
 
 
+@pytest.mark.parametrize("is_virtual", [True, False])
+def test_an_authenticator_may_be_a_coroutine_function(is_virtual):
+    async def looks_up(context):
+        await asyncio.sleep(0)
+        return "alice" if context["token"] == 1 else False
+
+    make = virtual if is_virtual else SessionSystem
+    with make(authenticator=looks_up) as system:
+        for session_id, token in (("a", 1), ("b", 2)):
+            system.start_session(session_id)
+            system.authenticate(session_id, {"token": token})
+        assert system.activate("a") == "active"
+        with pytest.raises(AuthenticationFailed):
+            system.activate("b")
+
+
+def test_a_coroutine_that_never_answers_is_cancelled_when_the_session_has_no_more_time():
+    cancelled = threading.Event()
+
+    async def never(context):
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            cancelled.set()
+
+    with SessionSystem(authenticator=never) as system:
+        system.start_session("a", {"auth_timeout": 0.05})
+        system.authenticate("a", {"token": 1})
+        with pytest.raises((AuthenticationFailed, SessionTerminated)):
+            system.activate("a")
+        assert cancelled.wait(10.0)
+
+
 def test_a_slow_authenticator_keeps_nobody_waiting_but_its_own_asker():
     asked, answer = threading.Event(), threading.Event()
 
@@ -467,7 +501,7 @@ def test_an_asker_waits_for_the_authenticator_until_the_session_times_out():
 class Forgetful:
     """A verifier that never gets an answer."""
 
-    def ask(self, question, session):
+    def ask(self, question, session, seconds):
         pass
 
     def stop(self):

@@ -1,0 +1,184 @@
+"""Where the coroutines of user code run: one event loop, on a thread of its own.
+
+Sessions are actors and no tasks; a handler that awaits something leaves its
+session's turn and comes back with a message. The loop starts with the first
+coroutine. A coroutine that computes holds up the others, as in any asyncio program.
+
+In virtual time there is no thread. There a coroutine runs to its end when the
+system settles, on a loop of its own; what it awaits takes real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeAlias, final
+
+from supervisors.actor import Actor
+from supervisors.runtime.pykka_adapter import StopMessage
+
+__all__ = ["Coroutines", "LoopCoroutines", "Tell", "TurnCoroutines"]
+
+logger = logging.getLogger("sessionactors.coroutines")
+
+Tell: TypeAlias = Callable[[object, BaseException | None], None]
+"""Gets the value of a coroutine, or what it raised; any thread may call it."""
+
+_PATIENCE: Final = 1.0  # seconds that `stop()` waits for cancelled coroutines
+
+_Coroutine: TypeAlias = Coroutine[Any, Any, object]
+
+
+@final
+class LoopCoroutines:
+    """Runs coroutines on an event loop, started when the first one comes.
+
+    Thread: every method is safe anywhere.
+    """
+
+    __slots__ = ("_is_stopped", "_lock", "_loop", "_tasks", "_thread")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards all below but _tasks, which is the loop's
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._is_stopped = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, coroutine: _Coroutine, timeout: float | None, tell: Tell) -> Callable[[], None]:
+        """Run a coroutine.
+
+        Args:
+            coroutine: not started yet.
+            timeout: seconds; then it is cancelled, and told as `TimeoutError`. None: no limit.
+            tell: called once at its end, unless it is cancelled or the loop is stopped before.
+
+        Returns:
+            A function that cancels it; nobody is told then.
+        """
+        with self._lock:
+            if self._is_stopped:
+                coroutine.close()
+                return _do_nothing
+            loop = self._loop
+            if loop is None:
+                loop = self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._run, args=(loop,), name="sessions-loop", daemon=True)
+                self._thread.start()
+        begun: list[asyncio.Task[None]] = []
+
+        def begin() -> None:
+            task = loop.create_task(_told(coroutine, timeout, tell))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            begun.append(task)
+
+        def cancel() -> None:
+            if begun:
+                begun[0].cancel()
+
+        loop.call_soon_threadsafe(begin)
+        # Through the loop, so that it comes after the beginning.
+        return lambda: _in_loop(loop, cancel)
+
+    def stop(self) -> None:
+        """Cancel what is running and end the thread; waits a second at most."""
+        with self._lock:
+            if self._is_stopped:
+                return
+            self._is_stopped = True
+            loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
+            return
+
+        async def end() -> None:
+            tasks = [task for task in self._tasks if not task.done()]
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=_PATIENCE)
+            loop.stop()
+
+        _in_loop(loop, lambda: loop.create_task(end()))
+        if thread is not threading.current_thread():
+            thread.join(2 * _PATIENCE)
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+        finally:
+            loop.close()
+
+
+@final
+class TurnCoroutines:
+    """Runs coroutines in virtual time, each in the turn of an actor of its own."""
+
+    __slots__ = ()
+
+    def start(self, coroutine: _Coroutine, timeout: float | None, tell: Tell) -> Callable[[], None]:
+        """Run a coroutine when the system settles; see `LoopCoroutines.start()`."""
+        running = _Running.start(coroutine, timeout, tell)
+
+        def cancel() -> None:
+            running.exit("shutdown")
+            coroutine.close()
+
+        return cancel
+
+    def stop(self) -> None:
+        """Do nothing: the actors end with their system."""
+
+
+Coroutines: TypeAlias = LoopCoroutines | TurnCoroutines
+
+
+class _Running(Actor):
+    """Runs one coroutine; then it is gone."""
+
+    dispatch = "shared"
+
+    def __init__(self, coroutine: _Coroutine, timeout: float | None, tell: Tell) -> None:
+        super().__init__()
+        self._given = (coroutine, timeout, tell)
+
+    def on_start(self) -> None:
+        """Run it."""
+        self.actor_ref.send(StopMessage())
+        coroutine, _, tell = self._given
+        told = _told(*self._given)
+        try:
+            asyncio.run(told)
+        except RuntimeError as error:  # this thread is inside of another loop already
+            told.close()
+            coroutine.close()
+            tell(None, error)
+
+
+async def _told(coroutine: _Coroutine, limit: float | None, tell: Tell) -> None:
+    """Await a coroutine and tell its outcome, but for its being cancelled from outside."""
+    try:
+        async with asyncio.timeout(limit):
+            value = await coroutine
+    except Exception as error:  # noqa: BLE001 - it is told
+        tell(None, error)
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - sys.exit() in one session is no reason for all others to stop
+        tell(None, error)
+    else:
+        tell(value, None)
+
+
+def _in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    try:
+        loop.call_soon_threadsafe(call)
+    except RuntimeError:
+        logger.debug("the loop of the sessions has been closed already")
+
+
+def _do_nothing() -> None:
+    """Cancel what never began."""
