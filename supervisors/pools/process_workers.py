@@ -54,6 +54,8 @@ STOPPED_SECONDS: Final = 0.001
 
 STOPPED_TRIES: Final = 1000
 
+SPARE_DEATHS_MAX: Final = 3
+
 MODULES_MAX: Final = 32
 """Modules that spares import ahead of need."""
 
@@ -90,6 +92,7 @@ class _Process:
         "doom",
         "in_flight",
         "is_asked_to_stop",
+        "is_gone",
         "is_up",
         "lock",
         "mark",
@@ -116,8 +119,9 @@ class _Process:
         self.reason: object = None  # said before it ended
         self.in_flight: dict[int, Task] = {}
         self.batch: list[bytes] = []  # frames of this turn of the pool
-        self.lock = threading.Lock()  # guards `outgoing`, and the order of writes
-        self.outgoing = bytearray()  # what the pipe has not taken yet
+        self.lock = threading.Lock()  # guards the two below, and the order of writes
+        self.outgoing: deque[memoryview] = deque()  # what the pipe has not taken yet
+        self.is_gone = False  # its descriptors are closed, and may be somebody else's by now
         self.buffer = bytearray()  # what was read and is not a whole frame yet
         self.doom: Task | None = None  # for whose sake it is to be killed, while it is looked at
         self.tries = 0
@@ -160,6 +164,7 @@ class ProcessWorkers:
         self._commands: deque[Callable[[], None]] = deque()
         self._processes: set[_Process] = set()  # this and all below: the thread's own
         self._spares: deque[_Process] = deque()
+        self._spare_deaths = 0  # in a row, without a worker that came up
         self._judged: list[_Process] = []  # stopped, to see what they are at
         self._events: list[Input] = []
         self._memory_kills = memory_kills()
@@ -227,15 +232,23 @@ class ProcessWorkers:
     def _write(self, process: _Process) -> None:
         data = process.batch[0] if len(process.batch) == 1 else b"".join(process.batch)
         process.batch = []
+        if not self._put_out(process, data):
+            self._command(lambda: self._watch(process))
+
+    @staticmethod
+    def _put_out(process: _Process, data: bytes) -> bool:
+        """Write what the pipe takes, and keep the rest; False: nobody looks after that yet."""
         with process.lock:
+            if process.is_gone:
+                return True
             if process.outgoing:
-                process.outgoing += data
-                return
+                process.outgoing.append(memoryview(data))
+                return True
             written = _write_some(process.tasks, data)
             if written == len(data):
-                return
-            process.outgoing += memoryview(data)[written:]
-        self._command(lambda: self._watch(process))
+                return True
+            process.outgoing.append(memoryview(data)[written:])
+            return False
 
     def _command(self, act: Callable[[], None]) -> None:
         self._commands.append(act)
@@ -257,7 +270,7 @@ class ProcessWorkers:
                 if self._measures:
                     self._measure()
                 self._tell()
-                if not self._is_closed and len(self._spares) < self._spares_wanted and not self._commands:
+                if self._wants_spare() and not self._commands:
                     self._add_spare()
         except BaseException:
             logger.exception("the thread of a process pool has failed; its pool is ended")
@@ -273,9 +286,13 @@ class ProcessWorkers:
     def _timeout(self) -> float | None:
         if self._judged:
             return STOPPED_SECONDS
-        if not self._is_closed and len(self._spares) < self._spares_wanted:
+        if self._wants_spare():
             return 0.0
         return RSS_SECONDS if self._measures else None
+
+    def _wants_spare(self) -> bool:
+        # Where spares die by themselves, starting one after the other helps nobody.
+        return not self._is_closed and len(self._spares) < self._spares_wanted and self._spare_deaths < SPARE_DEATHS_MAX
 
     def _tell(self) -> None:
         events = self._events
@@ -314,12 +331,7 @@ class ProcessWorkers:
     def _send_setup(self, process: _Process, *, warm_up: bool) -> None:
         facts = {**self._facts, "warm_up": warm_up, "modules": list(self._modules)}
         body = pickle.dumps(facts, pickle.HIGHEST_PROTOCOL)
-        data = child.FRAME.pack(child.SETUP, 0, len(body)) + body
-        with process.lock:
-            if not process.outgoing:
-                data = data[_write_some(process.tasks, data) :]
-            process.outgoing += data
-        if data:
+        if not self._put_out(process, child.FRAME.pack(child.SETUP, 0, len(body)) + body):
             self._watch(process)
 
     def _warm_spares(self) -> None:
@@ -327,25 +339,23 @@ class ProcessWorkers:
             self._send_setup(spare, warm_up=True)
 
     def _spawn(self) -> _Process:
-        tasks_reader, tasks_writer = os.pipe()
-        answers_reader, answers_writer = os.pipe()
-        mark = _memory_file()
-        try:
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            tasks_reader, tasks_writer = os.pipe()
+            theirs.callback(os.close, tasks_reader)
+            ours.callback(os.close, tasks_writer)
+            answers_reader, answers_writer = os.pipe()
+            ours.callback(os.close, answers_reader)
+            theirs.callback(os.close, answers_writer)
+            mark = _memory_file()
+            theirs.callback(os.close, mark)
             memory = mmap.mmap(mark, mmap.PAGESIZE)
-            theirs = (tasks_reader, answers_writer, mark)
+            descriptors = (tasks_reader, answers_writer, mark)
             popen = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-P", child.__file__, *map(str, theirs), str(os.getpid())],
+                [sys.executable, "-P", child.__file__, *map(str, descriptors), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
-                pass_fds=theirs,
+                pass_fds=descriptors,
             )
-        except BaseException:
-            os.close(tasks_writer)
-            os.close(answers_reader)
-            raise
-        finally:
-            os.close(tasks_reader)
-            os.close(answers_writer)
-            os.close(mark)
+            ours.pop_all()  # it has come up, so they stay open
         os.set_blocking(tasks_writer, False)
         os.set_blocking(answers_reader, False)
         process = _Process(popen, tasks_writer, answers_reader, memory)
@@ -371,10 +381,13 @@ class ProcessWorkers:
 
     def _write_more(self, process: _Process) -> None:
         with process.lock:
-            written = _write_some(process.tasks, process.outgoing)
-            del process.outgoing[:written]
-            if process.outgoing:
-                return
+            outgoing = process.outgoing
+            while outgoing:
+                written = _write_some(process.tasks, outgoing[0])
+                if written < len(outgoing[0]):
+                    outgoing[0] = outgoing[0][written:]
+                    return
+                outgoing.popleft()
         self._selector.unregister(process.tasks)
 
     def _read(self, process: _Process) -> bool:
@@ -409,6 +422,7 @@ class ProcessWorkers:
         worker = process.worker
         if kind == child.UP:
             process.is_up = True
+            self._spare_deaths = 0
             if worker is not None:
                 self._events.append(Up(worker))
         elif kind == child.SETUP_FAILED:
@@ -432,11 +446,7 @@ class ProcessWorkers:
 
     def _ask_to_stop(self, process: _Process) -> None:
         process.is_asked_to_stop = True
-        frame = child.FRAME.pack(child.STOP, 0, 0)
-        with process.lock:
-            if process.outgoing or _write_some(process.tasks, frame) < len(frame):
-                process.outgoing += frame
-        if process.outgoing:
+        if not self._put_out(process, child.FRAME.pack(child.STOP, 0, 0)):
             self._watch(process)
 
     def _kill(self, worker: int, task: Task | None) -> None:
@@ -485,6 +495,9 @@ class ProcessWorkers:
         begun = process.in_flight.get(process.mark[0])
         worker = process.worker
         self._forget(process)
+        with process.lock:
+            process.is_gone = True
+            process.outgoing.clear()
         for descriptor in (process.tasks, process.answers, process.pidfd):
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(descriptor)
@@ -492,9 +505,10 @@ class ProcessWorkers:
                 os.close(descriptor)
         process.mark.release()
         process.memory.close()
-        with contextlib.suppress(ValueError):
-            self._spares.remove(process)
         if worker is None:
+            with contextlib.suppress(ValueError):
+                self._spares.remove(process)
+                self._spare_deaths += 1
             return
         reason = self._reason(process, code)
         if process.is_up:
@@ -576,7 +590,7 @@ def _error_of(body: bytes) -> BaseException:
     return error
 
 
-def _write_some(descriptor: int, data: bytes | bytearray) -> int:
+def _write_some(descriptor: int, data: bytes | memoryview) -> int:
     """Write what a pipe takes; what the dead do not read counts as written."""
     try:
         return os.write(descriptor, data)

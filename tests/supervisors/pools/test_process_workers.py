@@ -39,8 +39,8 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def pool():
-    """One worker that does whatever it is told; a spare is ready."""
-    with WorkerPool(None, 1, kind="process", drain_timeout=10.0) as made:
+    """One worker that does whatever it is told, and no spare: most tests need none."""
+    with WorkerPool(None, 1, kind="process", drain_timeout=10.0, warm_spares=0) as made:
         yield made
     assert not children_of_pools()
 
@@ -64,6 +64,20 @@ def test_a_task_runs_in_another_process(pool):
 def test_results_come_back_as_they_are(pool):
     value = {"a": [1, (2, 3)], "b": b"x" * 300_000}
     assert pool.submit(jobs.same, value).result(timeout=20) == value
+
+
+def test_a_task_that_is_larger_than_any_pipe_gets_there_and_back(pool):
+    value = os.urandom(1 << 16) * 200
+    tasks = [pool.submit(jobs.same, value) for _ in range(3)]
+    assert all(task.result(timeout=60) == value for task in tasks)
+
+
+def test_tasks_for_a_process_that_has_just_died_go_to_the_next_one(pool):
+    for _ in range(5):
+        os.kill(pool.submit(jobs.pid).result(timeout=20), signal.SIGKILL)
+        # It is dead, or will be in a moment: whichever it is, this is done, or fails with the reason.
+        error = pool.submit(jobs.same, 1).exception(timeout=20)
+        assert error is None or isinstance(error, WorkerDiedError)
 
 
 def test_an_exception_comes_back_with_its_type_and_where_it_was_raised(pool):
