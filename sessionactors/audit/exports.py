@@ -26,7 +26,7 @@ from sessionactors.audit.errors import AuditDamagedError
 from sessionactors.audit.plain_values import plain
 from sessionactors.audit.record import AuditRecord
 
-__all__ = ["EXPORT_FORMATS", "ExportFormat", "export", "json_of", "line_of", "row_of"]
+__all__ = ["EXPORT_FORMATS", "ExportFormat", "csv_of", "export", "iso_time", "json_of", "line_of", "row_of"]
 
 ExportFormat: TypeAlias = Literal["json", "jsonl", "csv", "syslog"]
 
@@ -56,7 +56,7 @@ def row_of(record: AuditRecord) -> dict[str, object]:
         raise AuditDamagedError("audit log", problem, "verify the log to see what was altered")
     return {
         "sequence": record.sequence,
-        "time": _iso_time(record.wall_time),
+        "time": iso_time(record.wall_time),
         "wall_time": record.wall_time,
         "monotonic_time": record.monotonic_time,
         "session": record.session,
@@ -116,6 +116,13 @@ def _as_json(records: Iterable[AuditRecord], log: dict[str, object]) -> Iterator
     yield f'\n ],\n "count": {count}}}\n'
 
 
+def csv_of(cells: Iterable[object]) -> str:
+    """Return a line of CSV that a spreadsheet takes for what it is."""
+    buffer = io.StringIO()
+    csv.writer(buffer, quoting=csv.QUOTE_ALL).writerow(_cell(cell) for cell in cells)
+    return buffer.getvalue()
+
+
 def _as_csv(records: Iterable[AuditRecord]) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, quoting=csv.QUOTE_ALL)
@@ -170,7 +177,7 @@ def _visible(text: str) -> str:
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
-def _iso_time(wall_time: float) -> str | None:
+def iso_time(wall_time: float) -> str | None:
     """Return a time as text with microseconds, or None if the calendar does not reach it."""
     try:
         moment = dt.datetime.fromtimestamp(wall_time, dt.UTC)

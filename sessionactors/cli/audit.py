@@ -21,6 +21,7 @@ from sessionactors.cli.audit_command import (
 )
 from sessionactors.cli.audit_entries import export_command, query_command
 from sessionactors.cli.audit_proofs import consistency_command, prove_command, verify_proof_command
+from sessionactors.cli.audit_report import report_command
 from sessionactors.cli.audit_upkeep import seal_command, witness_command
 from sessionactors.cli.program import complain
 
@@ -141,6 +142,7 @@ for _command in (
     consistency_command,
     query_command,
     export_command,
+    report_command,
     seal_command,
     witness_command,
 ):

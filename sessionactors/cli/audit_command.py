@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXIT_CODES_TEXT",
+    "EXIT_TAMPERED",
     "EXIT_USAGE",
     "PROVING_CODES_TEXT",
     "AuditCommand",

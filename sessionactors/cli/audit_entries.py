@@ -17,7 +17,7 @@ from sessionactors.cli.program import complain
 if TYPE_CHECKING:
     from sessionactors.audit.selection import Selection
 
-__all__ = ["export_command", "query_command"]
+__all__ = ["entries_checked", "export_command", "note_export", "opened_output", "query_command"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -75,7 +75,7 @@ def query_command(directory: str, limit: int | None, *, as_json: bool, **wanted:
 
     with reported():
         selection = _selection(**wanted)
-        with log_at(directory) as log, AuditReader(log) as reader, _entries_checked():
+        with log_at(directory) as log, AuditReader(log) as reader, entries_checked():
             for number, record in enumerate(selection.among(reader)):
                 if number == limit:
                     complain(f"cut off by --limit after {limit} entries; there are more")
@@ -133,10 +133,15 @@ def export_command(
             verifier = opened_key(place, public_key)
             head, note = signed_head(reader, verifier)
             about = {"selection": selection.to_dict()}
-            with _opened_output(out) as file, _entries_checked():
+            with opened_output(out) as file, entries_checked():
                 noted_at = None
                 if noted_by is not None:
-                    noted_at = _note(directory, key, noted_by, {"format": export_format, "size": head.size, **about})
+                    noted_at = note_export(
+                        directory,
+                        key,
+                        noted_by,
+                        {"action": "export", "format": export_format, "size": head.size, **about},
+                    )
                 log = {"origin": verifier.name, "size": head.size, "root": head.root.hex(), "head": note.decode()}
                 log |= about
                 for piece in export(selection.among(reader, head.size), export_format, log):  # type: ignore[arg-type]  # click has checked it
@@ -148,23 +153,22 @@ def export_command(
     )
 
 
-def _note(directory: str, key: str | None, actor: str, details: dict[str, object]) -> int:
+def note_export(directory: str, key: str | None, actor: str, details: dict[str, object]) -> int:
     """Log that an export is made, before it is made, so that none goes unlogged; return the entry's position."""
     from sessionactors.audit.log import AuditLog  # noqa: PLC0415
     from sessionactors.audit.record import AuditEvent, kind_of  # noqa: PLC0415
     from supervisors.clock import SystemClock  # noqa: PLC0415
 
     clock = SystemClock()
-    data = {"action": "export", **details}
     with AuditLog(directory, key_file=key) as log:
-        event = AuditEvent(clock.time(), clock.monotonic(), None, kind_of("compliance"), actor, data)
+        event = AuditEvent(clock.time(), clock.monotonic(), None, kind_of("compliance"), actor, details)
         positions = log.append_many([event])
         log.commit()
     return positions.start
 
 
 @contextmanager
-def _entries_checked() -> Iterator[None]:
+def entries_checked() -> Iterator[None]:
     """Say that the log is damaged where an entry cannot be decoded; all other input was checked before."""
     from sessionactors.audit.errors import AuditDamagedError  # noqa: PLC0415
     from supervisors.errors import InvalidArgumentError  # noqa: PLC0415
@@ -176,7 +180,7 @@ def _entries_checked() -> Iterator[None]:
 
 
 @contextmanager
-def _opened_output(out: str | None) -> Iterator[TextIO]:
+def opened_output(out: str | None) -> Iterator[TextIO]:
     """Open where to write; a file gets its name when it is complete, and never replaces another."""
     if out is None:
         yield sys.stdout
