@@ -41,6 +41,7 @@ EXIT_INTERRUPTED: Final = 130
 _COMMANDS: Final = {
     "audit": "Verify, prove, read and export audit logs.",
     "replay": "Drive supervised sessions with a recorded log.",
+    "serve": "Run a session system as a daemon.",
 }
 """Name and short help; the command stands under its name in a module of the same name."""
 
