@@ -21,6 +21,16 @@ TESTS ?=
 ONLY ?=
 SEED ?= 0
 RUNS ?= 1
+TESTED := .coverage
+# Whatever a test may look at; a folder is there so that a file that has gone is noticed.
+FOLDERS := sessionactors supervisors tests benchmarks examples docs changelog.d .ci
+SOURCES := $(shell find $(FOLDERS:%=%/.) -name __pycache__ -prune -o -type d -print -o -type f -print) pyproject.toml constraints.txt Makefile $(wildcard *.md)
+define test_all
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage combine -q
+	@touch $(TESTED)
+endef
 WORKLOAD ?= supervisors.simulation.workloads:supervised_workers
 
 $(READY): pyproject.toml constraints.txt .ci/environment
@@ -30,11 +40,15 @@ $(READY): pyproject.toml constraints.txt .ci/environment
 run: $(READY) ## Replay examples/access.log (or LOG=path); audit log and report land in run-output/
 	$(BIN)/sessionactors replay --out run-output --overwrite "$(LOG)"
 
-test: $(READY) ## Run all tests (or TESTS=path)
-	$(BIN)/python -m pytest -q $(TESTS)
+test: $(READY) ## Run all tests and note which branches they miss (or TESTS=path, which notes nothing)
+	$(if $(TESTS),$(BIN)/python -m pytest -q $(TESTS),$(test_all))
 
-# The tests run in parts here, so that each runs once and the cheap ones fail first.
-check: format-check lint types layers coverage docs package bench-smoke ## Run every check; green means ready
+# A run of all tests that has passed leaves $(TESTED), so `make check` after `make test`
+# runs them again only if something has changed since.
+$(TESTED): $(READY) $(SOURCES)
+	$(test_all)
+
+check: format-check lint types coverage bench-smoke ## Run every check; green means ready
 
 format: $(READY) ## Format the code and sort its imports
 	$(BIN)/ruff check -q --select I --fix .
@@ -52,10 +66,7 @@ types: $(READY) ## Check the types with mypy
 layers: $(READY) ## Check layers, exports, and that time and randomness have one door each
 	$(BIN)/python -m pytest -q tests/architecture
 
-coverage: $(READY) ## Run the tests of the code and show which branches they miss
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q --ignore=tests/architecture --ignore=tests/docs --ignore=tests/packaging
-	$(BIN)/coverage combine -q
+coverage: $(TESTED) ## Show which branches the tests miss; run them first if something has changed
 	$(BIN)/coverage report
 
 docs: $(READY) ## Run the examples in README.md, docs/ and docstrings
