@@ -24,7 +24,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 # The names stand here again because importing them takes longer than printing the help.
 _TYPES: Final = ("state_transition", "auth", "resource", "error", "security", "compliance", "lifecycle")
 _SEVERITIES: Final = ("debug", "info", "warning", "error", "critical")
-_FORMATS: Final = ("json", "jsonl", "csv", "syslog")
+_FORMATS: Final = ("json", "jsonl", "csv", "syslog", "tiles")
 _EPILOG: Final = """
 \b
 Exit codes: 0 done, 1 the log is damaged, 3 bad usage or no audit log in DIR, 4 the key
@@ -114,6 +114,7 @@ def export_command(
     jsonl   one JSON object for each entry, on a line of its own
     csv     with a header; cells that a spreadsheet would run begin with an apostrophe
     syslog  RFC 5424, facility 13 (audit), one line for each entry
+    tiles   the whole log as a directory of static files (C2SP tlog-tiles)
 
     All entries are written up to the last signed head, or those that the options want;
     --out appears only once it is complete. Of the log only that head is verified here: run
@@ -122,19 +123,25 @@ def export_command(
     from sessionactors.audit.exports import export  # noqa: PLC0415
     from sessionactors.audit.proofs import signed_head  # noqa: PLC0415
     from sessionactors.audit.queries import AuditReader  # noqa: PLC0415
+    from sessionactors.audit.tiles import write_tiles  # noqa: PLC0415
 
     if key is not None and noted_by is None:
         raise Failure("--key is for --noted-by, which is not given.")
     if noted_by is not None and not noted_by.strip():
         raise Failure("--noted-by needs a name, such as admin:alice.")
+    is_tiled = export_format == "tiles"
+    if is_tiled and (out is None or any(value is not None for value in wanted.values())):
+        raise Failure("--format tiles is for a whole log and a new directory: give --out, and no options that select.")
     with reported():
         selection = _selection(**wanted)
         with log_at(directory) as place, AuditReader(place) as reader:
             verifier = opened_key(place, public_key)
             head, note = signed_head(reader, verifier)
             about = {"selection": selection.to_dict()}
-            with opened_output(out) as file, entries_checked():
+            with opened_output(None if is_tiled else out) as file, entries_checked():
                 noted_at = None
+                if is_tiled and Path(str(out)).exists():
+                    raise Failure(f"The directory {out} exists; name a new one.")
                 if noted_by is not None:
                     noted_at = note_export(
                         directory,
@@ -142,9 +149,11 @@ def export_command(
                         noted_by,
                         {"action": "export", "format": export_format, "size": head.size, **about},
                     )
+                if is_tiled:
+                    write_tiles(reader, head, note, Path(str(out)))
                 log = {"origin": verifier.name, "size": head.size, "root": head.root.hex(), "head": note.decode()}
                 log |= about
-                for piece in export(selection.among(reader, head.size), export_format, log):  # type: ignore[arg-type]  # click has checked it
+                for piece in () if is_tiled else export(selection.among(reader, head.size), export_format, log):  # type: ignore[arg-type]  # click has checked it
                     file.write(piece)
     complain(
         "this export was not logged; --noted-by logs it"

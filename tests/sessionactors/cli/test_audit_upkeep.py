@@ -84,3 +84,18 @@ class TestWitness:
         assert run(capsys, "witness", directory)[0] == 3
         assert run(capsys, "witness", directory, tmp_path / "folder", "--name", "a b")[0] == 3
         assert run(capsys, "witness", tmp_path / "none", tmp_path / "folder")[0] in (3, 4)
+
+
+class TestTiles:
+    def test_are_a_directory_that_is_itself_logged(self, directory, capsys, tmp_path):
+        out = tmp_path / "tiles"
+        code, printed, err = run(capsys, "export", directory, "--format", "tiles", "--out", out, "--noted-by", "alice")
+        assert (code, printed) == (0, "")
+        assert "logged as entry 10" in err
+        assert (out / "tile" / "0" / "000.p" / "10").is_file()
+
+    @pytest.mark.parametrize("arguments", [[], ["--out", "x", "--session", "s"], ["--out", "."]])
+    def test_are_refused_without_a_new_directory_or_with_a_selection(self, directory, capsys, arguments):
+        code, out, _ = run(capsys, "export", directory, "--format", "tiles", "--noted-by", "alice", *arguments)
+        assert (code, out) == (3, "")
+        assert len(run(capsys, "query", directory)[1].splitlines()) == 10
