@@ -95,7 +95,8 @@ class ChildTally:
                     failure = _OTHER_FAILURE
                 self._failures[failure] += 1 if offender.count is None else offender.count
                 if report.error_context == "child_terminated" and offender.spec.restart != "temporary":
-                    owed = child if child in self._starts else _OTHER_CHILD
+                    is_known = child in self._starts or len(self._starts) < self._labels_max
+                    owed = child if is_known else _OTHER_CHILD
                     self._owed[owed] += 1
                 elif report.error_context == "shutdown":
                     self._owed.pop(child, None)

@@ -45,7 +45,8 @@ def serve(system, health):
 
 
 def ask(endpoint, path, method="GET", **headers):
-    connection = http.client.HTTPConnection(*endpoint.address, timeout=10.0)
+    host, port = endpoint.address
+    connection = http.client.HTTPConnection(host, port, timeout=10.0)
     try:
         connection.request(method, path, headers=headers)
         answer = connection.getresponse()

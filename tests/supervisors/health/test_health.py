@@ -147,12 +147,22 @@ def test_a_handler_that_never_returns_is_killed_and_its_supervisor_starts_anothe
     entered = threading.Event()
     with ActorSystem() as system:
         looked = threading.Event()
-        health = Health(system, interval=0.01, on_look=lambda is_live: looked.set() if is_live is False else None)
+
+        def saw(is_live):
+            if not is_live:
+                looked.set()
+
+        health = Health(system, interval=0.01, on_look=saw)
         system.start(Top)
         first = system.whereis("worker")
         health.watch("worker", within=0.1, restart=True)
         health.start()
-        first.tell(lambda: (entered.set(), let_go.wait(10.0)))
+
+        def hang():
+            entered.set()
+            let_go.wait(10.0)
+
+        first.tell(hang)
         assert entered.wait(10.0)
         assert looked.wait(10.0)
         first.when_ended().settle(10.0)

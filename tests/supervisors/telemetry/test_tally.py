@@ -37,6 +37,10 @@ def test_a_start_after_a_failure_is_a_restart_of_that_child():
     assert counts.restarts == {("top", "a"): 1}
 
 
+def test_the_restart_of_a_child_whose_first_start_nobody_counted_is_one():
+    assert counted(failed("a"), started("a")).restarts == {("top", "a"): 1}
+
+
 def test_a_temporary_child_that_failed_is_not_restarted_by_the_next_of_its_kind():
     counts = counted(started("a", restart="temporary"), failed("a", restart="temporary"), started("a"))
     assert counts.restarts == {}

@@ -1,0 +1,128 @@
+"""A client of the daemon's front; needs nothing but the standard library."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, final
+
+from sessionactors import bounds
+from sessionactors.errors import SessionActorsError
+
+__all__ = ["ANSWER_MAX", "FrontClient", "FrontRefusal"]
+
+ANSWER_MAX: Final = 64 * 1024 * 1024
+"""Bytes of an answer that are read."""
+
+
+class FrontRefusal(SessionActorsError):  # noqa: N818 - a refusal is an answer, not an error
+    """The daemon says no.
+
+    Attributes:
+        code: that of the refusal, such as `not_found`; of the front itself are `busy`,
+            `too_long`, `idle`, `stopping`, `timeout` and `internal`.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.code, str(self))
+
+
+@final
+class FrontClient:
+    """One connection to a daemon.
+
+    Args:
+        path: of the daemon's socket.
+        timeout: seconds that an answer may take.
+
+    Raises:
+        OSError: nobody listens there.
+
+    Thread: every method is safe anywhere; one request is on its way at a time.
+    """
+
+    def __init__(self, path: str | Path, *, timeout: float = 30.0) -> None:
+        self._timeout = bounds.seconds("timeout", timeout)
+        self._lock = threading.Lock()  # held while a request is on its way; guards all below
+        self._number = 0
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._socket.settimeout(self._timeout)
+            self._socket.connect(str(path))
+        except BaseException:
+            self._socket.close()
+            raise
+        self._answers = self._socket.makefile("rb")
+
+    def call(self, do: str, /, **arguments: Any) -> Any:
+        """Have something done, and return its value; see `sessionactors.daemon.requests`.
+
+        Args:
+            do: the operation.
+            **arguments: its arguments; ``class`` is written ``class_``.
+
+        Raises:
+            FrontRefusal: the daemon says no.
+            TimeoutError: no answer came in time; the connection is closed, and it is not known what was done.
+            ConnectionError: the daemon has gone, or the connection was closed before.
+        """
+        request = {name.rstrip("_"): value for name, value in arguments.items()}
+        with self._lock:
+            self._number += 1
+            line = json.dumps({**request, "id": self._number, "do": do}).encode("ascii") + b"\n"
+            try:
+                # One that is refused for its length, or while the daemon stops, is answered all the same.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self._socket.sendall(line)
+                answered = self._answers.readline(ANSWER_MAX)
+            except ValueError as error:
+                raise ConnectionError("the connection was closed") from error
+            except BaseException:
+                # The answer would be taken for that of the next request.
+                self._close()
+                raise
+            if not answered.endswith(b"\n"):
+                self._close()
+                raise ConnectionError("the daemon has gone")
+            found = json.loads(answered)
+            if found["id"] != self._number:
+                self._close()  # what it says is about the connection, which is over
+            if not found["ok"]:
+                raise FrontRefusal(found["code"], found["message"])
+            return found["value"]
+
+    def start(self, session: str | None = None, **options: Any) -> str:
+        """Start a session with options that differ from the daemon's; return its id."""
+        arguments: dict[str, Any] = {"options": options} if options else {}
+        if session is not None:
+            arguments["session"] = session
+        return str(self.call("start", **arguments))
+
+    def state(self, session: str) -> str:
+        """Return the state of a session."""
+        return str(self.call("state", session=session))
+
+    def close(self) -> None:
+        """End the connection; more than once is fine."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        self._answers.close()
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
