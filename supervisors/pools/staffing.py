@@ -323,9 +323,6 @@ class Staffing:
                 return
             heir.place = place
             self.places[place] = heir
-            if heir.id in self.free and self.local[place].count:
-                self._take_free(heir)
-                self._feed(heir)
 
     def _grow(self, _subject: object = None) -> None:
         """Start an overflow worker if somebody waits, and may have one."""

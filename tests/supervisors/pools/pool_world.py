@@ -262,6 +262,8 @@ class World:
         assert facts.queued == len(waiting)
         assert facts.queued_bytes == sum(task.size_bytes for task in waiting)
         assert facts.lent == len(self.lent)
+        for line in (self.engine.shared, *self.engine.local):
+            assert len(line) == sum(1 for task in waiting if task.line is line)
         keys = Counter(task.key for task in self.running if task.key is not None and task.ticket is None)
         assert all(count == 1 for count in keys.values()), keys
         idle = [

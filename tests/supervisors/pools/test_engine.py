@@ -13,6 +13,7 @@ from supervisors.pools.errors import (
     TaskTimeoutError,
     WorkerDiedError,
 )
+from supervisors.pools.inputs import Finished
 from supervisors.pools.options import Backlog, Recycle, Retry
 from supervisors.supervision.backoff import Backoff
 from tests.supervisors.pools.pool_world import World
@@ -236,6 +237,17 @@ def test_word_from_a_killed_worker_is_not_heard():
     assert world.outcomes[task] == ("done", "second")
 
 
+def test_word_from_a_killed_worker_is_not_heard_while_its_task_runs_again_elsewhere():
+    world = World(size=1)
+    task = world.submit(retry=Retry(times=1, on=("timeout",), backoff=SOON), timeout=5.0)
+    old = world.holder(task)
+    world.advance(6.0)
+    assert world.running == [task]
+    world.tell(Finished(old, task, "late", None, 0.1))
+    assert task not in world.outcomes
+    world.check()
+
+
 # Death and retries
 
 
@@ -367,6 +379,36 @@ def test_only_one_worker_is_recycled_at_a_time_and_never_two_are_missing():
     assert len(world.stopping) == 2
     world.up(5)
     assert world.stopping == {1, 2, 3}
+
+
+def test_nobody_is_recycled_while_somebody_is_missing():
+    world = World(size=2, comes_up=False, recycle=Recycle(tasks=1, jitter=0.0))
+    world.up(1)
+    world.up(2)
+    first, second = world.submit_many(2)
+    worker = world.holder(second)
+    world.die(worker)
+    world.finish(first)
+    assert not world.stopping
+    world.up(3)
+    assert world.stopping == {3 - worker}
+
+
+def test_an_overflow_worker_that_dies_is_replaced_when_tasks_wait():
+    world = World(size=1, max_overflow=1)
+    _, second, waiting = world.submit_many(3)
+    world.die(world.holder(second))
+    assert waiting in world.running
+
+
+def test_who_gives_way_together_does_so_without_a_run_in_between():
+    world = World(size=1, backlog=Backlog(bytes_max=8, policy="drop_oldest"))
+    world.checkout()
+    tasks = [world.submit(key="a", size_bytes=4) for _ in range(2)]
+    world.submit(size_bytes=8)
+    assert [world.result(task) for task in tasks] == ["failed", "failed"]
+    assert world.begun_order == []
+    world.check()
 
 
 def test_a_worker_with_too_much_memory_or_age_is_replaced():
