@@ -257,7 +257,7 @@ class Isolation(Actor):
         """Take the process that runs a session's code into its account."""
         account = self._record(session_id)
         account.sandbox = sandbox
-        account.average = CpuAverage(self._settings.cpu_window, self._around.now())
+        account.outside_average = CpuAverage(self._settings.cpu_window, self._around.now())
         if sandbox.reason is not None:
             self._sandbox_ended(session_id, sandbox, sandbox.reason)
 
@@ -273,9 +273,9 @@ class Isolation(Actor):
 
     def _sandbox_used(self, session_id: str, sandbox: Sandbox, memory: int, seconds: float) -> None:
         account = self._records.get(session_id)
-        if account is not None and account.sandbox is sandbox and account.average is not None:
+        if account is not None and account.sandbox is sandbox and account.outside_average is not None:
             account.outside[MEMORY] = memory
-            account.outside[CPU] = account.average.add(self._around.now(), seconds)
+            account.outside[CPU] = account.outside_average.add(self._around.now(), seconds)
             self._judge.judge(session_id, account)
 
     def _sandbox_ended(self, session_id: str, sandbox: Sandbox, reason: str) -> None:

@@ -159,6 +159,7 @@ class Account:
         meter: of the CPU seconds of its turns, or None.
         sandbox: the process that its code runs in, or None.
         outside: memory and CPU of that process.
+        outside_average: over the CPU seconds of that process.
         average: over that meter's readings.
     """
 
@@ -174,6 +175,7 @@ class Account:
         "meter",
         "monitor",
         "outside",
+        "outside_average",
         "ref",
         "reported",
         "sandbox",
@@ -199,6 +201,7 @@ class Account:
         self.average: CpuAverage | None = None
         self.sandbox: Sandbox | None = None
         self.outside: list[float] = [0, 0.0]
+        self.outside_average: CpuAverage | None = None
 
     @property
     def is_over_soft(self) -> bool:

@@ -43,7 +43,9 @@ def test_a_runaway_is_warned_and_ended(outcome, name):
 def test_a_runaway_in_a_process_of_its_own_is_ended_with_it(outcome, name, reason):
     told = outcome.events[f"{name}-process"]
     assert outcome.states[f"{name}-process"] == "terminated"
-    assert told[-3:] == [f"process_ended ({reason})", "enforcement_taken", "session_destroyed"]
+    # What was seen of its memory may exceed the limit just before the operating system says no.
+    assert f"process_ended ({reason})" in told or "hard_limit_violation" in told
+    assert told[-2:] == ["enforcement_taken", "session_destroyed"]
 
 
 def test_the_others_live_and_answer(outcome):

@@ -78,10 +78,11 @@ def system():
         session={"auth_required": False, "idle_timeout": None},
         limiter={"capacity": CAPACITY, "rate": 1e-9, "queue_max": 1_000_000, "signal_refusals": False},
         isolation={"sample_interval": 0.002, "max_messages": 10**12},
-        reaper={"interval": 0.005, "idle_threshold": 3600.0},
+        reaper={"interval": 0.005, "idle_threshold": 3600.0, "termination_timeout": PATIENCE},
         max_restarts=KILLS,  # one more restart than kills, and the system would give up
         max_seconds=3600.0,
     ) as made:
+        made.actors.ask_timeout = PATIENCE  # a machine that is busy otherwise is no hang
         yield made
 
 
