@@ -88,6 +88,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "isolation_ledger",
             "judging",
             "limited",
+            "passwords",
             "limiter_table",
             "rate_limiter",
             "reaper",
