@@ -76,6 +76,8 @@ class FrontClient:
         """
         request = {name.rstrip("_"): value for name, value in arguments.items()}
         with self._lock:
+            if self._answers.closed:
+                raise ConnectionError("the connection was closed")
             self._number += 1
             line = json.dumps({**request, "id": self._number, "do": do}).encode("ascii") + b"\n"
             try:
@@ -83,8 +85,6 @@ class FrontClient:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     self._socket.sendall(line)
                 answered = self._answers.readline(ANSWER_MAX)
-            except ValueError as error:
-                raise ConnectionError("the connection was closed") from error
             except BaseException:
                 # The answer would be taken for that of the next request.
                 self._close()

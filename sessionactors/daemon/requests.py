@@ -4,9 +4,9 @@ A request is ``{"id": 1, "do": "activate", "session": "alice"}`` with the argume
 of the operation beside. Its answer has the same ``id``, and either ``"ok": true`` and a
 ``value``, or ``"ok": false``, a ``code`` and a ``message``.
 
-==================  ============================================  =====================
+==================  ============================================  =============================
 ``do``              arguments                                     value
-==================  ============================================  =====================
+==================  ============================================  =============================
 ``ping``            none                                          ``"pong"``
 ``start``           session, options, class (all optional)        the id
 ``init``            session, metadata                             the state
@@ -18,12 +18,12 @@ of the operation beside. Its answer has the same ``id``, and either ``"ok": true
 ``touch``           session                                       null
 ``persist``         session                                       null, when durable
 ``terminate``       session, reason (optional)                    null
-``check``           session, type, cost (optional)                admitted, or refused
+``check``           session; type, cost (optional)                admitted, and seconds to wait
 ``state``           session                                       the state
 ``info``            session                                       an object
 ``count``           none                                          live sessions
 ``list``            after (an id), limit (1 to 1,000; optional)   ids, in order
-==================  ============================================  =====================
+==================  ============================================  =============================
 """
 
 from __future__ import annotations
@@ -159,8 +159,8 @@ def _list(system: SessionSystem, after: str = "", limit: int = LIST_MAX) -> list
 
 
 def _check(system: SessionSystem, session: str, type: str = "requests", cost: float = 1) -> object:  # noqa: A002 - the word of the specification
-    system.check_rate_limit(session, type, cost)
-    return "admitted"
+    is_admitted, seconds = system.check_rate_limit(session, type, cost)
+    return {"admitted": is_admitted, "wait": 0.0 if is_admitted else seconds}
 
 
 OPERATIONS: Final[dict[str, _Operation]] = {
