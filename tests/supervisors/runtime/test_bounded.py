@@ -261,7 +261,12 @@ def test_an_actor_with_a_thread_of_its_own_can_have_a_bound(real):
 
 def test_a_bounded_actor_that_is_killed_on_its_own_thread_answers_everybody(real):
     ref, entered, gate = real.start(PinnedBounded), threading.Event(), threading.Event()
-    asked = [ref.ask(lambda _: entered.set() or gate.wait(10), block=False)]
+
+    def work(_):
+        entered.set()
+        gate.wait(10)
+
+    asked = [ref.ask(work, block=False)]
     assert entered.wait(10)
     asked += [ref.ask("seen", block=False), ref.ask("seen", block=False)]
     ref.kill()
