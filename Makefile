@@ -9,7 +9,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: bench bench-smoke check clean constraints coverage docs format format-check help \
-	kills layers lint outside package properties pykka-suite run schedules simulate test torture types verify-outside
+	kills layers lint outside package properties pykka-suite run schedules simulate simulate-many test torture types verify-outside
 
 # Only a PYTHON that somebody chose is passed on; without one .ci/environment looks for it.
 export PYTHON
@@ -32,6 +32,9 @@ define test_all
 	@touch $(TESTED)
 endef
 WORKLOAD ?= supervisors.simulation.workloads:supervised_workers
+WORKLOADS ?= supervisors.simulation.workloads:supervised_workers supervisors.simulation.workloads:linked_actors \
+	tests.simulation.session_workload:sessions
+N ?= 1000
 
 $(READY): pyproject.toml constraints.txt .ci/environment
 	@.ci/environment
@@ -90,6 +93,11 @@ outside: $(READY)
 
 simulate: $(READY) ## Run our own workload under SEED=n (RUNS=n seeds from there; or WORKLOAD=module:function)
 	$(BIN)/python -m supervisors.simulation $(WORKLOAD) --seed $(SEED) --runs $(RUNS)
+
+simulate-many: $(READY) ## Run each of our own workloads under N seeds (1000 by default), from SEED on
+	for workload in $(WORKLOADS); do \
+		$(BIN)/python -m supervisors.simulation $$workload --seed $(SEED) --runs $(N) || exit 1; \
+	done
 
 schedules: $(READY) ## Explore the schedules of the runtime with two preemptions throughout (minutes)
 	SCHEDULES=thorough $(BIN)/python -m pytest -q -s tests/schedules -o faulthandler_timeout=3600

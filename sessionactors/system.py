@@ -137,6 +137,9 @@ class SessionSystem(UserCalls):
         max_restarts: restarts of services that are fine within `max_seconds`; one
             more and the whole system gives up.
         max_seconds: that window, seconds.
+        actors: an actor system to live in, such as that of a simulation, in place of one
+            of its own. It has the clock, the entropy and the workers, and is still there
+            after `stop()`. One session system fits into it.
 
     Example:
         >>> from sessionactors import SessionSystem
@@ -172,6 +175,7 @@ class SessionSystem(UserCalls):
         shutdown_timeout: float = 10.0,
         max_restarts: int = 10,
         max_seconds: float = 60.0,
+        actors: ActorSystem | None = None,
     ) -> None:
         if authenticator is not None and not callable(authenticator):
             raise InvalidKind("authenticator", authenticator, "something to call with the credentials")
@@ -190,7 +194,9 @@ class SessionSystem(UserCalls):
         store_settings = _settings("storage", storage, StoreSettings)
         self._templates = Templates(session_classes)
         self.users = Users(_settings("users", users, UserSettings))
-        self.actors = ActorSystem(
+        _check_actors(actors, clock=clock, entropy=entropy, workers=workers)
+        self._has_own_actors = actors is None
+        self.actors = actors or ActorSystem(
             clock=clock, entropy=entropy, workers=workers, shutdown_timeout=shutdown_timeout, name="sessionactors"
         )
         self._saves = StoreIntake(lambda: self.actors.whereis(STORE), store_settings.queue_max)
@@ -200,7 +206,7 @@ class SessionSystem(UserCalls):
             )
             log = open_log(audit_dir, audit_settings.durability)
         except BaseException:
-            self.actors.stop()
+            self._stop_actors()
             raise
         now = self.actors.clock.monotonic()
         self.directory = Directory()
@@ -638,7 +644,7 @@ class SessionSystem(UserCalls):
             if self._verifier is not None:
                 self._verifier.stop()
             self._coroutines.stop()
-            return self.actors.stop(max(deadline - monotonic(), 0.0))
+            return self._stop_actors(max(deadline - monotonic(), 0.0))
         finally:
             self.sandboxes.stop()
             self._intake.close()
@@ -647,6 +653,9 @@ class SessionSystem(UserCalls):
                 self._ledger.close()
             finally:
                 self._store.close()
+
+    def _stop_actors(self, timeout: float | None = None) -> list[ActorRef[Any]]:
+        return self.actors.stop(timeout) if self._has_own_actors else []
 
     def __enter__(self) -> Self:
         return self
@@ -679,6 +688,15 @@ class SessionSystem(UserCalls):
 
 
 S = TypeVar("S", bound=Settings)
+
+
+def _check_actors(actors: object, **its: object) -> None:
+    """Raise what is wrong with an actor system, or with what is given beside it."""
+    if not (actors is None or isinstance(actors, ActorSystem)):
+        raise InvalidKind("actors", actors, "an ActorSystem, or None")
+    for field, given in its.items():
+        if actors is not None and given is not None:
+            raise InvalidValue(field, given, "None, where there is an actor system already")
 
 
 def _check_path(field: str, given: object, allowed: str) -> None:

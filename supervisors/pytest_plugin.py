@@ -222,6 +222,7 @@ def no_actor_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 def _left(systems: Sequence[Any], threads: Container[threading.Thread]) -> list[str]:
     """Return the names of actors and threads that were not there before."""
     new = [system for system in shown_systems() if all(system is not each for each in systems)]
-    actors = [str(ref) for system in new for ref in system.actors()]
+    # Who did not end while its system was stopped has been told of there.
+    actors = [str(ref) for system in new if not system.is_stopped for ref in system.actors()]
     left = [each for each in threading.enumerate() if each not in threads and each.name.startswith("supervisors-")]
     return [*actors, *(thread.name for thread in left)]

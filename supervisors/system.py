@@ -409,6 +409,11 @@ class ActorSystem:
         return list(self._live.values())
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether `stop()` has been called: nothing can be started any more."""
+        return self._stopping
+
+    @property
     def dead_letters(self) -> int:
         """How many messages nobody has handled or will handle."""
         return self._dead_letters.count

@@ -63,6 +63,11 @@ class HasActors(Protocol):
         """Return the living actors in order of start."""
         ...
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it is being stopped, or has been."""
+        ...
+
 
 @final
 class AllRefs(list["pykka.ActorRef[Any]"]):

@@ -110,7 +110,8 @@ class Disturbances:
     def crash_sender(self, item: Any) -> None:
         """Have a handler fail at the point where it sends a message, or not."""
         sender = thread_turn.turn.current
-        if sender is None or isinstance(item, Signal) or item is TICKET or is_stop(item):
+        # A cleanup is no handler: crash_in_cleanup is for those.
+        if sender is None or sender.ending or isinstance(item, Signal) or item is TICKET or is_stop(item):
             return  # signals are the runtime's own; it does not raise half way through
         if not self._spare(cast("ActorRef[Any]", sender)) and self._faults.fires("crash_inside"):
             self._fail(label_of(sender), "crash_inside")

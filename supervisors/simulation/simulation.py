@@ -177,6 +177,15 @@ class Simulation:
         """Write a line of the workload's own into the transcript."""
         self._scheduler.note("workload", what)
 
+    def recover(self) -> None:
+        """Let nothing go wrong from here on, and give everything the time of `SimulationOptions.calm` to recover.
+
+        For a workload that looks at its result itself; otherwise it is done after it.
+        """
+        self._scheduler.note("simulation", "recovers")
+        self._scheduler.calm()
+        self.system.advance(self.options.calm)
+
     def strikes(self, kind: str) -> float | None:
         """Throw the die of a fault kind at a point of the workload's own, such as a simulated disk.
 

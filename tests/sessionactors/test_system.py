@@ -18,7 +18,7 @@ from sessionactors.errors import (
     SessionTerminated,
 )
 from sessionactors.settings import Quota, SessionOptions
-from supervisors import Actor
+from supervisors import Actor, ActorSystem, VirtualClock
 from supervisors.errors import InvalidArgumentError, UsageError
 from tests.sessionactors.session_world import TRUSTED, ends, entries, names, start_active, virtual
 
@@ -407,3 +407,23 @@ def test_a_subscriber_that_starts_a_session_while_the_system_stops_is_refused():
     system.subscribe("a", start_another)
     assert system.stop() == []
     assert outcomes == ["not_found"]
+
+
+def test_it_lives_in_an_actor_system_that_is_there_already():
+    with ActorSystem(clock=VirtualClock()) as actors:
+        with SessionSystem(actors=actors) as system:
+            system.start_session("alice")
+            assert system.actors is actors
+        assert actors.actors() == []
+        assert not actors.is_stopped
+
+
+@pytest.mark.parametrize("given", [{"clock": VirtualClock()}, {"workers": 2}])
+def test_an_actor_system_brings_its_own_surroundings(given):
+    with ActorSystem(clock=VirtualClock()) as actors, pytest.raises(InvalidValue, match=next(iter(given))):
+        SessionSystem(actors=actors, **given)
+
+
+def test_only_an_actor_system_is_one():
+    with pytest.raises(InvalidKind, match="actors"):
+        SessionSystem(actors="threads")

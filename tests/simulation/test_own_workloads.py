@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from supervisors.simulation import ALL_WITHIN_CONTRACT, FAULT_KINDS, simulate
+from supervisors.simulation import ALL_WITHIN_CONTRACT, FAULT_KINDS, run_twice, simulate
 from supervisors.simulation.workloads import linked_actors, supervised_workers
+from tests.simulation.session_workload import sessions
 
 
 def test_supervised_workers_stand_every_fault_that_the_contract_allows():
@@ -18,3 +19,14 @@ def test_supervised_workers_stand_every_fault_that_the_contract_allows():
 def test_links_and_monitors_stay_exact_while_actors_end_in_every_way():
     outcomes = simulate(linked_actors, range(150))
     assert sum(len(outcome.recipe.faults) for outcome in outcomes) > 500
+
+
+def test_sessions_stand_crashes_and_a_failing_disk():
+    outcomes = simulate(sessions, range(25))
+    fired = Counter(kind for outcome in outcomes for kind, _ in outcome.recipe.faults)
+    assert len(fired) >= 20
+    assert {FAULT_KINDS[kind].point for kind in fired} >= {"store", "fsync", "turn", "step", "send", "timer"}
+
+
+def test_a_run_of_sessions_repeats():
+    assert not run_twice(sessions, 3).failed

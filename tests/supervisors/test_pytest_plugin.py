@@ -105,23 +105,32 @@ from supervisors.testing import Probe
 def test_left():
     system = ActorSystem(clock=VirtualClock())
     Probe(system)
-    test_left.system = system
+    pytest.kept.append(system)
 """
 
 
-def test_actors_of_a_system_that_nobody_stops_fail_the_test(run, monkeypatch):
+@pytest.fixture
+def kept(monkeypatch):
+    """A list in which inner tests keep their systems beyond their end."""
+    monkeypatch.setattr(pytest, "kept", [], raising=False)
+    yield
+    for system in pytest.kept:
+        system.stop()
+
+
+def test_actors_of_a_system_that_nobody_stops_fail_the_test(run, monkeypatch, kept):
     monkeypatch.setattr("supervisors.pytest_plugin.GRACE", 0.0)
     result = run(LEAK.format(marker=""))
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*left behind: _ProbeActor*"])
 
 
-def test_a_test_may_say_that_it_leaves_actors(run):
+def test_a_test_may_say_that_it_leaves_actors(run, kept):
     run(LEAK.format(marker="@pytest.mark.leaves_actors")).assert_outcomes(passed=1)
 
 
 def test_a_system_that_nobody_can_reach_is_no_leak(run):
-    run(LEAK.format(marker="").replace("    test_left.system = system\n", "")).assert_outcomes(passed=1)
+    run(LEAK.format(marker="").replace("    pytest.kept.append(system)\n", "")).assert_outcomes(passed=1)
 
 
 def test_a_thread_that_goes_on_fails_the_test(run, monkeypatch):

@@ -1,0 +1,200 @@
+"""Sessions with all their services under the simulation: clients, faults, a disk that fails.
+
+``make simulate WORKLOAD=tests.simulation.session_workload:sessions`` runs it. What must hold:
+a session has one owner; what `persist()` has acknowledged is there after every crash; the
+limiter never admits more than it may; no event of an acknowledged transition is
+missing in the audit log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from contextlib import suppress
+
+from sessionactors import SessionSystem
+from sessionactors.errors import NotFound, SessionActorsError
+from sessionactors.session import Session
+from sessionactors.storage.errors import StoreDiskError, StoreFullError
+from sessionactors.storage.memory import MemoryStore
+from sessionactors.tree import SessionsSupervisor
+from supervisors import SupervisorsError
+from supervisors.simulation import ALL_WITHIN_CONTRACT, FAULT_KINDS, SimulationOptions, with_options
+from supervisors.simulation.simulation import Client
+
+__all__ = ["FailingStore", "World", "sessions", "spare"]
+
+CAPACITY = 16
+CLIENTS = 4
+ROUNDS = 12
+TRUSTED = {"authenticated": True}
+
+# The root supervisor of a session system is nobody's child, as is the client; the rest is hit.
+# An exit signal is left out: it tells a session to end, which then is not to come back.
+OFTEN = {kind: FAULT_KINDS[kind].chance * 2 for kind in ALL_WITHIN_CONTRACT if kind != "exit_signal"}
+
+
+class FailingStore:
+    """A store on a simulated disk: a store in memory that fails when the simulation wants it to."""
+
+    def __init__(self, simulation):
+        self._simulation = simulation
+        self._store = MemoryStore()
+
+    def write(self, epoch, records):
+        strikes = self._simulation.strikes
+        if strikes("store_full") is not None:
+            raise StoreFullError("no space is left", "make room")
+        if strikes("store_error") is not None or strikes("fsync_error") is not None:
+            raise StoreDiskError("it cannot be written", "look at the disk")
+        self._slow_down()
+        refused = self._store.write(epoch, records)
+        if strikes("store_error_after") is not None:
+            raise StoreDiskError("it may have been written", "look at the disk")
+        if strikes("lost_write") is not None:
+            for record in records:
+                self._store._records.pop(record.session_id, None)
+        return refused
+
+    def read(self, session_id):
+        if self._simulation.strikes("store_error") is not None:
+            raise StoreDiskError("it cannot be read", "look at the disk")
+        self._slow_down()
+        return self._store.read(session_id)
+
+    def _slow_down(self):
+        part = self._simulation.strikes("store_slow")
+        if part is not None:
+            # The caller holds a lock of threads, so nobody else may run meanwhile.
+            clock = self._simulation.system.clock
+            clock.move_to(clock.monotonic() + part * 10.0)
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+
+def spare(ref):
+    # A supervisor of sessions that crashes by itself, as no code of ours makes it, takes stored
+    # sessions along; that is known, and hides what else there is.
+    return ref.parent is None or ref.actor_class in (Client, SessionsSupervisor)
+
+
+@with_options(SimulationOptions(faults=OFTEN, steps_max=50_000, spare=spare))
+def sessions(simulation):
+    """Let clients use sessions, each its own, while everything around them crashes."""
+    log = logging.getLogger("sessionactors")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # crashes are what a simulation is for
+    try:
+        _run(simulation)
+    finally:
+        log.setLevel(level)
+
+
+def _run(simulation):
+    system = _start(simulation)
+    try:
+        world = World(simulation, system)
+        simulation.invariant("one owner", world.one_owner)
+        simulation.invariant("limiter never over", lambda: world.admitted <= CAPACITY)
+        answers = [simulation.client(world.use, f"session-{number}") for number in range(CLIENTS)]
+        for answer in answers:
+            answer.get(timeout=None)
+        simulation.recover()
+        world.judge()
+    finally:
+        system.stop()
+
+
+def _start(simulation):
+    # A fault may hit the very first start; then somebody tries again.
+    tries = 50
+    while True:
+        tries -= 1
+        try:
+            return SessionSystem(
+                actors=simulation.system,
+                store=FailingStore(simulation),
+                session={"idle_timeout": None},
+                limiter={"capacity": CAPACITY, "rate": 1e-9, "signal_refusals": False},
+                storage={"max_restarts": 1000, "max_seconds": 3600.0},
+                max_restarts=1000,
+                max_seconds=3600.0,
+            )
+        except (SupervisorsError, SessionActorsError):
+            if not tries:
+                raise
+            simulation.sleep(1.0)
+
+
+class World:
+    """What clients know of what they were told."""
+
+    def __init__(self, simulation, system):
+        self.simulation = simulation
+        self.system = system
+        self.admitted = 0
+        self.acknowledged = {}  # session -> the last number that persist() has confirmed
+        self.attempted = {}  # session -> the last number that somebody has tried to write
+        self.transitions = Counter()  # (session, state) -> how often somebody was told that it is in there now
+
+    def one_owner(self):
+        owners = {}
+        for ref in self.simulation.system.actors():
+            # One that has handled nothing may still be refused by the directory.
+            if issubclass(ref.actor_class, Session) and ref.messages_handled and not ref.ending:
+                session_id = ref._actor_weakref().data.session_id
+                owners[session_id] = owners.get(session_id, 0) + 1
+        return all(count == 1 for count in owners.values())
+
+    def use(self, session_id):
+        random = self.simulation.entropy.stream(session_id)
+        for _ in range(ROUNDS):
+            self.simulation.sleep(random.random() * 5.0)
+            with suppress(SupervisorsError, SessionActorsError):
+                self._one_round(session_id, random)
+
+    def begins(self, session_id):
+        return session_id not in self.acknowledged and self.system.directory.get(session_id) is None
+
+    def _one_round(self, session_id, random):
+        system = self.system
+        if self.begins(session_id):
+            system.start_session(session_id, {"persistent": True})
+        if system.state_of(session_id) == "new":
+            system.authenticate(session_id, TRUSTED)
+        if system.state_of(session_id) == "auth":
+            # Who stays here for half a minute is ended, as it should be.
+            system.activate(session_id)
+        dice = random.random()
+        if dice < 0.6:
+            number = self.attempted[session_id] = self.attempted.get(session_id, 0) + 1
+            system.update_session(session_id, lambda metadata: {**metadata, "number": number})
+            system.persist(session_id)
+            self.acknowledged[session_id] = number
+        elif dice < 0.8:
+            self.transitions[session_id, system.suspend(session_id)] += 1
+            self.transitions[session_id, system.resume(session_id)] += 1
+        elif system.check_rate_limit("shared", cost=4)[0]:
+            self.admitted += 4
+
+    def judge(self):
+        system = self.system
+        for session_id, number in self.acknowledged.items():
+            try:
+                metadata = system.get_session(session_id).metadata
+            except NotFound:
+                # One that could not be started again waits in the store for people.
+                stored = system.stored_session(session_id)
+                assert stored is not None, f"{session_id} is neither live nor stored; acknowledged: {number}"
+                metadata = stored["metadata"]
+            found = metadata.get("number", 0)
+            assert number <= found <= self.attempted[session_id], f"{session_id}: {found}, acknowledged: {number}"
+        system.commit_audit()
+        audited = Counter(
+            (each.session, each.data.get("to_state"))
+            for each in system._ledger.log.events()
+            if each.type == "state_transition"
+        )
+        missing = self.transitions - audited
+        assert not missing, f"transitions audited less often than acknowledged: {missing}"
