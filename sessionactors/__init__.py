@@ -18,13 +18,17 @@ if TYPE_CHECKING:
         MaxAttempts,
         NotAuthenticated,
         NotFound,
+        PersistFailed,
         QuotaExceeded,
         RateLimited,
         ResumeBlocked,
         SessionActorsError,
         SessionExists,
+        SessionRecovering,
         SessionRefusal,
         SessionTerminated,
+        TooManySessions,
+        UpdateFailed,
     )
     from sessionactors.isolation_ledger import IsolationEvent
     from sessionactors.session import Session, SessionEvent
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
         Quota,
         ReaperSettings,
         SessionOptions,
+        StoreSettings,
+        UserSettings,
     )
     from sessionactors.subscribers import LimiterEvent
     from sessionactors.system import SessionSystem
@@ -52,6 +58,7 @@ __all__ = [
     "MaxAttempts",
     "NotAuthenticated",
     "NotFound",
+    "PersistFailed",
     "Quota",
     "QuotaExceeded",
     "RateLimited",
@@ -62,9 +69,14 @@ __all__ = [
     "SessionEvent",
     "SessionExists",
     "SessionOptions",
+    "SessionRecovering",
     "SessionRefusal",
     "SessionSystem",
     "SessionTerminated",
+    "StoreSettings",
+    "TooManySessions",
+    "UpdateFailed",
+    "UserSettings",
 ]
 
 _HOMES = {
@@ -80,6 +92,7 @@ _HOMES = {
     "MaxAttempts": "sessionactors.errors",
     "NotAuthenticated": "sessionactors.errors",
     "NotFound": "sessionactors.errors",
+    "PersistFailed": "sessionactors.errors",
     "Quota": "sessionactors.settings",
     "QuotaExceeded": "sessionactors.errors",
     "RateLimited": "sessionactors.errors",
@@ -90,9 +103,14 @@ _HOMES = {
     "SessionEvent": "sessionactors.session",
     "SessionExists": "sessionactors.errors",
     "SessionOptions": "sessionactors.settings",
+    "SessionRecovering": "sessionactors.errors",
     "SessionRefusal": "sessionactors.errors",
     "SessionSystem": "sessionactors.system",
     "SessionTerminated": "sessionactors.errors",
+    "StoreSettings": "sessionactors.settings",
+    "TooManySessions": "sessionactors.errors",
+    "UpdateFailed": "sessionactors.errors",
+    "UserSettings": "sessionactors.settings",
 }
 
 
