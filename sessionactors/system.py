@@ -649,6 +649,7 @@ class SessionSystem(UserCalls):
             self.sandboxes.stop()
             self._intake.close()
             self._saves.close()
+            self.directory.give_up_all()  # nobody comes back to this system
             try:
                 self._ledger.close()
             finally:
@@ -702,7 +703,7 @@ def _check_actors(actors: object, **its: object) -> None:
 def _check_path(field: str, given: object, allowed: str) -> None:
     if given is not None and not isinstance(given, (str, Path)):
         raise InvalidKind(field, given, allowed)
-    if given == "":  # which would mean the directory that the program happens to be in
+    if given == "" or "\0" in str(given or ""):  # the first would mean the directory that the program happens to be in
         raise InvalidValue(field, given, allowed)
 
 

@@ -4,7 +4,15 @@ import sqlite3
 import pytest
 
 from sessionactors import SessionSystem
-from sessionactors.errors import LoadFailed, SessionExists, SessionRecovering, SessionTerminated, UnknownRequest
+from sessionactors.errors import (
+    InvalidKind,
+    InvalidValue,
+    LoadFailed,
+    SessionExists,
+    SessionRecovering,
+    SessionTerminated,
+    UnknownRequest,
+)
 from sessionactors.recovery import DONE, RecoveryReport, RefusedSession
 from sessionactors.session import Session
 from sessionactors.storage.errors import StoreDiskError, StoreLockedError
@@ -429,6 +437,19 @@ class TestFailure:
             with pytest.raises(StoreLockedError):
                 opened(path, storage={"busy_timeout": 0.01})
             assert system.start_session() in system.live_sessions()
+
+
+def test_after_a_stop_nobody_is_about_to_come_back(path):
+    with opened(path) as system:
+        start_active(system, "a")
+    with pytest.raises(SessionTerminated):
+        system.persist("a")
+
+
+@pytest.mark.parametrize("bad", [7, "", "a\0b", b"a"])
+def test_what_is_no_path_is_refused(bad):
+    with pytest.raises((InvalidKind, InvalidValue), match="path"):
+        SessionSystem(path=bad)
 
 
 def test_an_unknown_message_is_refused_and_the_actor_goes_on(path):
