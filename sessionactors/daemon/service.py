@@ -31,6 +31,7 @@ from supervisors.errors import SupervisorsError
 from supervisors.exits import KILLED, describe
 from supervisors.health.endpoint import Endpoint
 from supervisors.health.health import Health
+from supervisors.health.metrics import HealthCollector
 from supervisors.health.systemd import Notifier
 from supervisors.runtime.turn import all_turns
 from supervisors.supervision.reports import ErrorReport
@@ -132,6 +133,7 @@ class Daemon:
         telemetry = Telemetry(system.actors)
         telemetry.add(SessionCollector(system))
         health = self._health(system)
+        telemetry.add(HealthCollector(health))
         front: Front | None = None
         endpoint: Endpoint | None = None
         gave_up = False

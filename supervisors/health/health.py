@@ -230,6 +230,11 @@ class Health:
             reasons = (unready, *reasons)
         return Verdict(not reasons, reasons)
 
+    def counts(self) -> tuple[int, int]:
+        """Return how many are watched, and how many of them were stuck at the last look."""
+        with self._lock:
+            return len(self._watches), len(self._stuck)
+
     def _patience(self) -> float:
         return max(_LATE_LOOKS * self._interval, _LATE_MIN)
 
