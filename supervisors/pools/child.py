@@ -26,6 +26,7 @@ from typing import Any, Final
 
 __all__ = [
     "ANSWER",
+    "BOOT",
     "DONE",
     "FRAME",
     "RAISED",
@@ -124,11 +125,23 @@ class Handler:
         return function(*args, **kwargs)
 
 
-def main() -> None:
+BOOT: Final = """
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+spec = spec_from_file_location("supervisors.pools.child", sys.argv[1])
+module = sys.modules[spec.name] = module_from_spec(spec)
+spec.loader.exec_module(module)
+module.main(sys.argv[2:])
+"""
+"""The program of a worker process; its first argument is the path of this file.
+
+Whatever imports this module by its name later on gets the same one.
+"""
+
+
+def main(arguments: list[str]) -> None:
     """Serve tasks until the parent says stop, or is gone."""
-    # Whatever imports this module by its name gets this one.
-    sys.modules["supervisors.pools.child"] = sys.modules["__main__"]
-    tasks, answers, mark, parent = (int(text) for text in sys.argv[1:5])
+    tasks, answers, mark, parent = (int(text) for text in arguments)
     for descriptor in (tasks, answers, mark):
         os.set_inheritable(descriptor, False)
     _die_with_parent(parent)
@@ -313,7 +326,3 @@ def _told(error: BaseException) -> bytes:
     except BaseException:  # noqa: BLE001 - a __reduce__ may raise anything
         packed = b""
     return pickle.dumps((packed, kind, said, trace), pickle.HIGHEST_PROTOCOL)
-
-
-if __name__ == "__main__":
-    main()

@@ -351,7 +351,7 @@ class ProcessWorkers:
             memory = mmap.mmap(mark, mmap.PAGESIZE)
             descriptors = (tasks_reader, answers_writer, mark)
             popen = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-P", child.__file__, *map(str, descriptors), str(os.getpid())],
+                [sys.executable, "-P", "-c", child.BOOT, child.__file__, *map(str, descriptors), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=descriptors,
             )
