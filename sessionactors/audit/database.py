@@ -126,10 +126,14 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         except sqlite3.OperationalError as error:
             connection.close()
             wal = path.with_name(f"{path.name}-wal")
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or (wal.exists() and wal.stat().st_size):
+            is_interrupted = error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK
+            is_alone = is_interrupted or error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN
+            if not is_alone or (wal.exists() and wal.stat().st_size):
                 raise
-            # A database in WAL mode on a medium that cannot be written: nobody
-            # else writes there either, so it may be read as it stands.
+            # Either a database in WAL mode on a medium that cannot be written: nobody
+            # else writes there either. Or a writer was interrupted while it turned the
+            # mode off, which is all that ever stands in a rollback journal of a log,
+            # and only a writer may complete that. Both may be read as they stand.
             return connect(path, "mode=ro&immutable=1", busy_timeout=_BUSY_TIMEOUT)
         except BaseException:
             connection.close()

@@ -72,6 +72,11 @@ class LogPaths:
         return self.part("audit.db-wal")
 
     @property
+    def rollback_journal(self) -> Path:
+        """What a writer leaves that was interrupted while it made the database one file."""
+        return self.part("audit.db-journal")
+
+    @property
     def hashes(self) -> Path:
         return self.part("hashes")
 

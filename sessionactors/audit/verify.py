@@ -195,7 +195,9 @@ def _check_handovers(own: Verifier, handovers: tuple[Handover, ...], walk: Walk)
 def _nothing_to_read(paths: LogPaths) -> Verification | None:
     """Return the result for a directory without entries to look at, or None if there is a database."""
     try:
-        if _has_tables(paths.database):
+        # A log gets its public key before its tables. Without both, what cannot be
+        # read as a database is the half of one that a crash has left.
+        if _has_tables(paths.database, otherwise=paths.public_key.exists()):
             return None
         knows = [path.name for path in (paths.checkpoints, paths.hashes) if path.is_file() and path.stat().st_size]
         is_begun = any(path.is_file() for path in (paths.checkpoints, paths.public_key, paths.database))
@@ -209,14 +211,14 @@ def _nothing_to_read(paths: LogPaths) -> Verification | None:
     return Verification("usage", findings=(Finding("log", None, "a directory with audit.db in it", "none"),))
 
 
-def _has_tables(path: Path) -> bool:
-    """Tell whether there is a database with anything in it, be it only damage."""
+def _has_tables(path: Path, *, otherwise: bool) -> bool:
+    """Tell whether there is a database with anything in it; where that cannot be found out, what is said otherwise."""
     if not path.is_file() or not path.stat().st_size:
         return False
     try:
         connection = database.open_for_reading(path)
     except AuditError:
-        return True  # what is wrong with it is found out later
+        return otherwise  # what is wrong with it is found out later
     with closing(connection):
         return not database.is_empty(connection)
 

@@ -112,6 +112,8 @@ class Walk:
         self.hashes, hashes_size = self._open(stack, self.paths.hashes, "hashes")
         self.hashes_left = hashes_size // HASH_SIZE
         self.is_live = self.paths.write_ahead_log.exists() and _is_locked(checkpoints)
+        journal = self.paths.rollback_journal
+        self.is_behind = journal.exists() and journal.stat().st_size > 0
         try:
             connection = database.open_for_reading(self.paths.database)
         except AuditDamagedError as error:
