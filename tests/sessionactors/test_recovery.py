@@ -1,5 +1,6 @@
 import shutil
 import sqlite3
+import threading
 
 import pytest
 
@@ -10,6 +11,7 @@ from sessionactors.errors import (
     LoadFailed,
     SessionExists,
     SessionRecovering,
+    SessionRefusal,
     SessionTerminated,
     UnknownRequest,
 )
@@ -459,3 +461,41 @@ def test_an_unknown_message_is_refused_and_the_actor_goes_on(path):
             with pytest.raises(UnknownRequest):
                 recovery.ask(message)
         assert recovery.ask(DONE) == RecoveryReport()
+
+
+def test_on_threads_services_are_killed_under_load_and_nothing_confirmed_is_lost(path):
+    stop = threading.Event()
+    confirmed: dict[str, int] = {}
+    options = {**STORED, "quota": {"max_requests": None}}
+
+    def work(system, name):
+        while not stop.is_set():
+            try:
+                state = system.state_of(name)
+                if state in (None, "terminated"):
+                    system.start_session(name)
+                    system.activate(name)
+                elif state == "idle":
+                    system.resume(name)
+                system.update_resources(name, requests=1)
+                requests = system.get_info(name).resources_used.requests
+                system.persist(name)
+                confirmed[name] = requests
+            except SessionRefusal:
+                continue  # it, or a service, is coming back
+
+    with SessionSystem(path=path, session=options, storage={"max_restarts": 1000}, max_restarts=1000) as system:
+        threads = [threading.Thread(target=work, args=(system, f"s{number}")) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for name in ("store", "recovery", "audit", "store", "sessions", "store", "audit", "recovery"):
+            stop.wait(0.05)
+            system.actors.wait_for_name(name, 10.0).kill()
+        stop.wait(0.05)
+        stop.set()
+        for thread in threads:
+            thread.join(30.0)
+        assert not any(thread.is_alive() for thread in threads)
+    with SessionSystem(path=path) as system:
+        found = {name: system.get_info(name).resources_used.requests for name in system.live_sessions()}
+    assert all(found[name] >= count for name, count in confirmed.items()), (confirmed, found)
