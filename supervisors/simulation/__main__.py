@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from supervisors.simulation.runner import SimulationFailedError, run_seed, run_twice, simulate
+from supervisors.simulation.pictures import mermaid, record, svg
+from supervisors.simulation.runner import SimulationFailedError, run_seed, run_twice, shrunk, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first seed (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=1, help="how many seeds from there on (default: %(default)s)")
     parser.add_argument("--transcript", action="store_true", help="print every line of a single run")
+    parser.add_argument("--mermaid", metavar="FILE", help="write a single run as a Mermaid sequence diagram")
+    parser.add_argument("--svg", metavar="FILE", help="write a single run as a picture")
+    parser.add_argument("--shrink", action="store_true", help="show a single run that fails with as little as it takes")
     parser.add_argument("--twice", action="store_true", help="run each seed twice and demand the same transcript")
     options = parser.parse_args(arguments)
     if options.runs < 1:
@@ -38,6 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     workload = _load(parser, options.workload)
     if options.runs == 1:
         outcome = (run_twice if options.twice else run_seed)(workload, options.seed)
+        recipe = None
+        if options.shrink and outcome.failed:
+            outcome = shrunk(workload, outcome)
+            recipe = outcome.recipe
+        for path, draw in ((options.mermaid, mermaid), (options.svg, svg)):
+            if path is not None:
+                Path(path).write_text(draw(record(workload, options.seed, repeat=recipe)), encoding="utf-8")
         if options.transcript:
             _say(outcome.transcript.rstrip("\n"))
         _say(str(outcome))

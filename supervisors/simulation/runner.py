@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from supervisors.simulation.schedules import Schedule
     from supervisors.simulation.verdict import Outcome, Recipe
 
-__all__ = ["SimulationFailedError", "explore", "run_seed", "run_twice", "simulate", "with_options"]
+__all__ = [
+    "SimulationFailedError",
+    "explore",
+    "options_of",
+    "run_seed",
+    "run_twice",
+    "shrunk",
+    "simulate",
+    "with_options",
+]
 
 NOT_REPEATABLE = "not repeatable"
 
@@ -97,7 +106,7 @@ def run_seed(
         repeat: the recipe of an outcome, to run it again.
         schedule: chooses who runs next, instead of what the options draw.
     """
-    with Simulation(seed, _options_of(workload, options), repeat=repeat, schedule=schedule) as simulation:
+    with Simulation(seed, options_of(workload, options), repeat=repeat, schedule=schedule) as simulation:
         return simulation.run(workload)
 
 
@@ -149,7 +158,7 @@ def simulate(
         if outcome.by == NOT_REPEATABLE:
             raise SimulationFailedError(workload, outcome, outcome, command)
         if outcome.failed:
-            small = _shrunk(workload, outcome, options, shrink_runs)
+            small = shrunk(workload, outcome, options, runs_max=shrink_runs)
             raise SimulationFailedError(workload, outcome, small, command)
         outcomes.append(outcome)
     return outcomes
@@ -182,13 +191,21 @@ def explore(
     while True:
         outcome = run_seed(workload, seed, options, schedule=schedule)
         if outcome.failed:
-            raise SimulationFailedError(workload, outcome, _shrunk(workload, outcome, options, 300))
+            raise SimulationFailedError(workload, outcome, shrunk(workload, outcome, options))
         more = schedule.next_run()
         if not more or schedule.runs >= runs_max:
             return schedule.runs, not more
 
 
-def _shrunk(workload: Any, outcome: Outcome, options: SimulationOptions | None, runs_max: int) -> Outcome:
+def shrunk(
+    workload: Callable[[Simulation], object],
+    outcome: Outcome,
+    options: SimulationOptions | None = None,
+    *,
+    runs_max: int = 300,
+) -> Outcome:
+    """Return the same failure with as few faults and switches as can be found in so many runs."""
+
     def fails(recipe: Recipe) -> bool:
         again = run_seed(workload, outcome.seed, options, repeat=recipe)
         return (again.verdict, again.by) == (outcome.verdict, outcome.by)
@@ -197,7 +214,8 @@ def _shrunk(workload: Any, outcome: Outcome, options: SimulationOptions | None, 
     return run_seed(workload, outcome.seed, options, repeat=small)
 
 
-def _options_of(workload: Any, options: SimulationOptions | None) -> SimulationOptions:
+def options_of(workload: Any, options: SimulationOptions | None) -> SimulationOptions:
+    """Return the options given, or the workload's own, or the defaults."""
     if options is not None:
         return options
     own = getattr(workload, "simulation_options", None)

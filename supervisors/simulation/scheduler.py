@@ -114,6 +114,7 @@ class SimulatedScheduler:
         choices: what has been chosen whenever there was a choice.
         steps: units run so far.
         fired: timers and other moments that came.
+        transcript: as given.
         is_firing: a timer's message is being sent.
         disturbances: perform the faults.
         running: the thread that has the baton.
@@ -138,7 +139,7 @@ class SimulatedScheduler:
         self._system = system
         self._clock = clock
         self._choose_index = schedule.choose
-        self._transcript = transcript
+        self.transcript = transcript
         self._steps_max = steps_max
         self._ready: list[Any] = []
         self.enqueue: Callable[[Cell], None] = self._ready.append
@@ -235,7 +236,7 @@ class SimulatedScheduler:
 
     def note(self, who: str, what: str) -> None:
         """Write a line of the transcript."""
-        self._transcript.add(self.steps, self._clock.monotonic(), who, what)
+        self.transcript.add(self.steps, self._clock.monotonic(), who, what)
 
     def waiting(self) -> list[str]:
         """Return the names of the actors whose turns wait now."""

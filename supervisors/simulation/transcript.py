@@ -35,13 +35,19 @@ class Transcript:
         lines: all lines so far.
     """
 
-    __slots__ = ("_digest", "_keep", "_pending", "lines")
+    __slots__ = ("_digest", "_flushed", "_keep", "_pending", "lines")
 
     def __init__(self, *, keep: bool = True) -> None:
         self.lines: list[str] = []
         self._keep = keep
         self._pending: list[str] = []
         self._digest = hashlib.sha256()
+        self._flushed = 0
+
+    @property
+    def count(self) -> int:
+        """How many lines there are, kept or not."""
+        return self._flushed + len(self._pending)
 
     def add(self, step: int, now: float, who: str, what: str) -> None:
         """Write one line.
@@ -72,6 +78,7 @@ class Transcript:
             self._digest.update(("\n".join(self._pending) + "\n").encode())
             if self._keep:
                 self.lines += self._pending
+            self._flushed += len(self._pending)
             self._pending.clear()
 
 
