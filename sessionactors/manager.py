@@ -7,7 +7,6 @@ to everything here it is not there any more, whether the reaper has been round o
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from sessionactors.errors import (
 )
 from sessionactors.lifecycle import TERMINATE, TOUCH
 from sessionactors.metadata import check_metadata
+from sessionactors.receipts import Receipts
 from sessionactors.service_calls import ServiceCalls
 from sessionactors.session import PEEK, Reaping
 from sessionactors.states import TERMINATED
@@ -218,7 +218,7 @@ class ManagerCalls(ServiceCalls):
             timeout: seconds after which those that have no answer yet count as failed.
         """
         timeout = bounds.seconds("timeout", timeout)
-        receipts = _Receipts(ScheduledFuture(self.actors.scheduler))
+        receipts = Receipts(ScheduledFuture(self.actors.scheduler))
         refused: dict[str, SessionRefusal] = {}
         asked: list[str] = []
         for each in several(session_ids):
@@ -334,78 +334,6 @@ class ManagerCalls(ServiceCalls):
             failed = self._ask(STORE, COMMIT)
             if isinstance(failed, StoreError):
                 raise OperationFailed(f"it has ended, but its stored copy is still there ({failed.problem})")
-
-
-@final
-class _Receipt:
-    """Waits for one session of a batch to be durable."""
-
-    __slots__ = ("_batch", "session_id")
-
-    def __init__(self, batch: _Receipts, session_id: str) -> None:
-        self._batch = batch
-        self.session_id = session_id
-
-    def set(self, value: object) -> None:
-        """Take note that it is."""
-        del value
-        self._batch.settle(self, None)
-
-    def refuse(self, error: SessionRefusal) -> None:
-        """Take note that it is not."""
-        self._batch.settle(self, error)
-
-
-@final
-class _Receipts:
-    """Waits for all sessions of a batch: one wait instead of a future for each.
-
-    Args:
-        done: a future that nobody else has.
-
-    Thread: `awaited()` and `collect()` are the caller's; receipts are settled anywhere.
-    """
-
-    __slots__ = ("_done", "_is_complete", "_lock", "_open", "_refused")
-
-    def __init__(self, done: ScheduledFuture[None]) -> None:
-        self._done = done
-        self._lock = threading.Lock()  # guards all below
-        self._open: set[_Receipt] = set()
-        self._refused: dict[str, SessionRefusal] = {}
-        self._is_complete = False
-
-    def awaited(self, session_id: str) -> _Receipt:
-        """Return the receipt of one more session."""
-        receipt = _Receipt(self, session_id)
-        with self._lock:
-            self._open.add(receipt)
-        return receipt
-
-    def settle(self, receipt: _Receipt, refusal: SessionRefusal | None) -> None:
-        """Note what came of a session; what comes later about the same one does not count."""
-        with self._lock:
-            if receipt not in self._open:
-                return
-            self._open.discard(receipt)
-            if refusal is not None:
-                self._refused[receipt.session_id] = refusal
-            is_last = self._is_complete and not self._open
-        if is_last:
-            self._done.offer(None)
-
-    def collect(self, timeout: float) -> dict[str, SessionRefusal]:
-        """Wait for all that was awaited; return why some are not durable."""
-        with self._lock:
-            self._is_complete = True
-            is_done = not self._open
-        if not is_done:
-            self._done.settle(timeout)
-        with self._lock:
-            late = PersistFailed(f"there was no answer within {timeout:g} s")
-            self._refused.update((receipt.session_id, late) for receipt in self._open)
-            self._open = set()
-            return self._refused
 
 
 def _is_expired(entry: SessionEntry) -> bool:

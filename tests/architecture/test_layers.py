@@ -92,6 +92,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "limiter_table",
             "rate_limiter",
             "reaper",
+            "receipts",
             "recovery",
             "requests",
             "service_calls",
