@@ -160,6 +160,11 @@ class Directory:
         with self._lock:
             return list(self._live.items())
 
+    def refs(self) -> list[ActorRef[Any]]:
+        """Return the refs of the live sessions in order of their start."""
+        with self._lock:
+            return list(self._live.values())
+
     def __len__(self) -> int:
         """Return how many sessions are live."""
         return len(self._live)

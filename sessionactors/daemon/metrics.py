@@ -54,7 +54,7 @@ class SessionCollector(Collector):
 
     def _sessions(self) -> Iterator[Metric]:
         directory = self._system.directory
-        by_state = Counter(_state_of(ref) for _, ref in directory.items())
+        by_state = _states_of(directory.refs())
         sessions = GaugeMetricFamily("sessionactors_sessions", "Live sessions by state.", labels=["state"])
         for state in LIVE_STATES:
             sessions.add_metric([state], by_state[state])
@@ -115,10 +115,11 @@ class SessionCollector(Collector):
         )
 
 
-def _state_of(ref: ActorRef[Any]) -> str:
-    """Read a session's state without asking it: a question would wait for a session that hangs."""
-    actor: Any = ref._actor  # noqa: SLF001 - there is no public way that does not ask
-    if isinstance(actor, Fence):
-        actor = actor.actor
-    data = getattr(actor, "data", None)  # None once it has ended
-    return "terminated" if data is None else str(data.state)
+def _states_of(refs: list[ActorRef[Any]]) -> Counter[str]:
+    """Count sessions by state without asking them: a question would wait for a session that hangs."""
+    # In two passes of the simplest kind, because this is most of a scrape's time.
+    actors: list[Any] = [ref._actor for ref in refs]  # noqa: SLF001 - there is no public way that does not ask
+    # Who has ended meanwhile has no actor any more.
+    return Counter(
+        [(each.actor if each.__class__ is Fence else each).data.state for each in actors if each is not None]
+    )

@@ -25,6 +25,13 @@ def test_a_session_is_found_by_its_id():
     assert known.get("a") is REF
 
 
+def test_refs_are_listed_in_order_of_their_start():
+    known = Directory()
+    known.add("b", REF)
+    known.add("a", OTHER)
+    assert known.refs() == [REF, OTHER]
+
+
 def test_a_live_id_is_taken():
     known = Directory()
     known.add("a", REF)
