@@ -17,7 +17,7 @@ def test_the_commands_run(tmp_path):
     (tmp_path / "examples").mkdir()
     shutil.copy(ROOT / "examples" / "access.log", tmp_path / "examples")
     blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 8
     # As if it were installed, and stopping at the first command that fails.
     start = f'set -eu\nsessionactors() {{ "{sys.executable}" -m sessionactors "$@"; }}\n'
     surroundings = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -32,4 +32,6 @@ def test_the_commands_run(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert "valid: entry 42 of " in result.stdout
-    assert {"audit.csv", "audit.json", "my-key.pub", "since-monday.proof"} <= {path.name for path in tmp_path.iterdir()}
+    assert {"audit.csv", "audit.json", "my-key.pub", "since-monday.proof", "soc2.json", "cosigned.head"} <= {
+        path.name for path in tmp_path.iterdir()
+    }
