@@ -2,7 +2,8 @@
 
 Workload: twenty actors in a ring pass numbers on, under random order, with the stock
 checkers and the transcript's hash; and twenty clients ask one actor that asks another,
-so that every ask waits on a stack of its own.
+so that every ask waits on a stack of its own. For the ratio, a hundred sessions that
+are touched every ten minutes for a day, with the stock checkers as well.
 
 Does not show: what a program's own handlers cost, shrinking, or faults.
 """
@@ -14,11 +15,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.harness import Effort, Figure, benchmark
+from sessionactors import SessionSystem
 from supervisors import Actor, ActorRef
 from supervisors.simulation import Outcome, Simulation, SimulationOptions, run_seed
 
 OPTIONS = SimulationOptions(schedule="random", keep_transcript=False)
 RING = 20
+SESSIONS = 100
 
 
 class Link(Actor):
@@ -84,6 +87,32 @@ def simulated_steps(effort: Effort) -> Mapping[str, Figure]:
         "sim_steps_per_s": compared.figure("steps", "steps/s"),
         "sim_waiting_steps_per_s": compared.figure("waiting", "steps/s"),
     }
+
+
+@benchmark("simulation")
+def simulated_time(effort: Effort) -> Mapping[str, Figure]:
+    """Let a day pass for sessions that are idle nearly all of it."""
+    hours = effort.size(24, smoke=1)
+
+    def idle_sessions(simulation: Simulation) -> None:
+        with SessionSystem(actors=simulation.system, session={"idle_timeout": None}) as system:
+            for number in range(SESSIONS):
+                system.start_session(f"session-{number}")
+                system.authenticate(f"session-{number}", {"authenticated": True})
+                system.activate(f"session-{number}")
+            for _ in range(hours * 6):
+                simulation.sleep(600.0)
+                for number in range(SESSIONS):
+                    system.touch(f"session-{number}")
+
+    def ratio() -> float:
+        begun = time.perf_counter()
+        outcome = run_seed(idle_sessions, 1, OPTIONS)
+        assert not outcome.failed, outcome
+        return hours * 3600.0 / (time.perf_counter() - begun)
+
+    compared = effort.interleave({"ratio": ratio})
+    return {"sim_to_real_time_ratio": compared.figure("ratio", "x")}
 
 
 def _rate(workload: Any) -> float:
