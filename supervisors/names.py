@@ -108,7 +108,7 @@ class Names:
         self._watches: dict[Hashable, dict[NameWatch, None]] = {}
         # What has to go when an actor ends: its names and its watches, in order.
         self._actors: dict[ActorRef[Any], dict[Hashable | NameWatch, None]] = {}
-        self._waiting: dict[Hashable, list[Callable[[ActorRef[Any]], None]]] = {}
+        self._waiting: dict[Hashable, list[list[Callable[[ActorRef[Any]], None]]]] = {}
 
     # -- having names ------------------------------------------------------
 
@@ -330,20 +330,22 @@ class Names:
         checked_name(name)
         if not callable(callback):
             raise InvalidTypeError("callback", callback, "a function of a ref")
+        wish = [callback]  # see there
         with self._lock:
             held = self._held.get(name)
             if held is None:
-                self._waiting.setdefault(name, []).append(callback)
+                self._waiting.setdefault(name, []).append(wish)
         if held is not None:
             callback(held.ref)
 
         def cancel() -> None:
             with self._lock:
-                waiting = self._waiting.get(name)
-                if waiting is not None and callback in waiting:
-                    waiting.remove(callback)
-                    if not waiting:
-                        del self._waiting[name]
+                waiting = self._waiting.get(name, ())
+                left = [each for each in waiting if each is not wish]
+                if left:
+                    self._waiting[name] = left
+                elif waiting:
+                    del self._waiting[name]
 
         return cancel
 
@@ -365,7 +367,7 @@ class Names:
         self._tell_waiting(name, held.ref, out)
 
     def _tell_waiting(self, name: Hashable, ref: ActorRef[Any], out: Outbox) -> None:
-        for callback in self._waiting.pop(name, ()):
+        for (callback,) in self._waiting.pop(name, ()):
             out.append(lambda callback=callback: callback(ref))  # type: ignore[misc]  # bound early
 
     def _drop(self, name: Hashable) -> None:

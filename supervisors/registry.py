@@ -39,7 +39,7 @@ class Registry:
         # is held, but for the hash and equality of names: a name whose own come back here is no name.
         self._lock = threading.Lock()
         self._names: dict[Hashable, ActorRef[Any]] = {}
-        self._waiting: dict[Hashable, list[Callable[[ActorRef[Any]], None]]] = {}
+        self._waiting: dict[Hashable, list[list[Callable[[ActorRef[Any]], None]]]] = {}
 
     def register(self, name: Hashable, ref: ActorRef[Any]) -> None:
         """Give an actor a name.
@@ -72,7 +72,7 @@ class Registry:
                 ref.name = None
                 raise ActorDeadError.of(ref, ref.exit_reason)
             waiting = self._waiting.pop(name, ()) if self._waiting else ()
-        for callback in waiting:
+        for (callback,) in waiting:
             callback(ref)
 
     def unregister(self, name: Hashable) -> None:
@@ -130,20 +130,23 @@ class Registry:
             raise InvalidTypeError("name", name, "a name of this registry")
         if not callable(callback):
             raise InvalidTypeError("callback", callback, "a function of a ref")
+        # In an object of its own: the same function may wait twice, and each wish is taken back alone.
+        wish = [callback]
         with self._lock:
             owner = self._names.get(name)
             if owner is None:
-                self._waiting.setdefault(name, []).append(callback)
+                self._waiting.setdefault(name, []).append(wish)
         if owner is not None:
             callback(owner)
 
         def cancel() -> None:
             with self._lock:
-                waiting = self._waiting.get(name)
-                if waiting is not None and callback in waiting:
-                    waiting.remove(callback)
-                    if not waiting:
-                        del self._waiting[name]
+                waiting = self._waiting.get(name, ())
+                left = [each for each in waiting if each is not wish]
+                if left:
+                    self._waiting[name] = left
+                elif waiting:
+                    del self._waiting[name]
 
         return cancel
 

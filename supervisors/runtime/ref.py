@@ -76,7 +76,9 @@ class ActorRef(Cell, pykka.ActorRef[A]):
     @overload
     def ask(self, message: Any, *, block: bool, timeout: float | _Default | None = ...) -> Any: ...
 
-    def ask(self, message: Any, *, block: bool = True, timeout: float | _Default | None = ASK_TIMEOUT) -> Any:
+    def ask(  # noqa: C901, PLR0912 - the fast path is one function
+        self, message: Any, *, block: bool = True, timeout: float | _Default | None = ASK_TIMEOUT
+    ) -> Any:
         """Send a message and get the reply.
 
         Args:
@@ -94,6 +96,8 @@ class ActorRef(Cell, pykka.ActorRef[A]):
 
         Thread: any.
         """
+        if timeout is not ASK_TIMEOUT and (timeout.__class__ is not float or timeout != timeout):  # noqa: PLR0124 - NaN
+            timeout = checked_timeout(timeout)
         if block and self._inline and self._inner is None and not self._outer:
             # The fast path: if the mailbox can be had, and is empty, this is the
             # next message in order, and we can just handle it here. No call

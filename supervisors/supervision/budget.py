@@ -84,7 +84,7 @@ def shut_down(
     if ended.settle(budget):
         return ShutdownReport(clock.monotonic() - began)
     # The root first, so that nobody below is started again; it was told to end anyhow.
-    late = [ref for ref in reversed(actors.actors()) if _is_below(ref, top)]
+    late = _below(actors, top)
     for ref in (top, *late):
         ref.kill()
     deadline = clock.monotonic() + grace
@@ -110,6 +110,33 @@ def _check_caller(root: ActorRef[Any]) -> None:
     parent = root.parent
     if parent is not None and parent.is_alive() and parent is not caller:
         raise UsageError(f"{root} has a parent, {parent}: end it there, with terminate_child()")
+
+
+def _below(actors: ActorSystem, top: ActorRef[Any]) -> list[ActorRef[Any]]:
+    """Return everybody below an actor, the last started first.
+
+    Children by birth know their parent. Those that a start function found elsewhere
+    are known to their supervisor alone, which may be too busy to be asked.
+    """
+    born: dict[ActorRef[Any], list[ActorRef[Any]]] = {}
+    for each in actors.actors():
+        if each.parent is not None:
+            born.setdefault(each.parent, []).append(each)
+    found: dict[ActorRef[Any], None] = {}
+    ahead = [top]
+    while ahead:
+        ref = ahead.pop()
+        for each in (*_present_children(ref), *born.get(ref, ())):
+            if each is not top and each not in found and each.is_alive():
+                found[each] = None
+                ahead.append(each)
+    return sorted(found, key=lambda ref: -ref.id)
+
+
+def _present_children(ref: ActorRef[Any]) -> list[Any]:
+    actor = ref._actor_weakref()  # noqa: SLF001 - as a proxy does; None if it has ended meanwhile
+    children = getattr(actor, "present_children", None)
+    return [] if children is None else [each for each in children() if isinstance(each, ActorRef)]
 
 
 def _is_below(ref: ActorRef[Any], root: ActorRef[Any]) -> bool:

@@ -161,10 +161,10 @@ def supervision_tree(
     all at one moment. One that ends meanwhile is shown without its children.
     """
     ref = _supervisor(supervisor, system)
-    return TreeNode(_label(None, ref, "running"), _below(ref, timeout))
+    return TreeNode(_label(None, ref, "running"), _below(ref, timeout, frozenset({ref})))
 
 
-def _below(supervisor: ActorRef[Any], timeout: float | None) -> tuple[TreeNode, ...]:
+def _below(supervisor: ActorRef[Any], timeout: float | None, above: frozenset[ActorRef[Any]]) -> tuple[TreeNode, ...]:
     nodes = []
     for record in reversed(which_children(supervisor, timeout=timeout)):
         children: tuple[TreeNode, ...] = ()
@@ -172,7 +172,8 @@ def _below(supervisor: ActorRef[Any], timeout: float | None) -> tuple[TreeNode, 
         # Any actor may stand there as a supervisor; only one of ours knows the question.
         if record.type == "supervisor" and ref is not None and Call in ref.actor_class.client_messages:
             try:
-                children = _below(ref, timeout)
+                # Somebody may be its own ancestor; once is enough.
+                children = (TreeNode("..."),) if ref in above else _below(ref, timeout, above | {ref})
             except ActorDeadError:
                 children = ()
         nodes.append(TreeNode(_label(record.id, ref, record.state), children))
@@ -180,10 +181,20 @@ def _below(supervisor: ActorRef[Any], timeout: float | None) -> tuple[TreeNode, 
 
 
 def _label(child_id: object, ref: ActorRef[Any] | None, state: str) -> str:
+    shown = _on_one_line(child_id)
     if ref is None:
-        return f"{child_id} ({state})"
-    who = str(ref.name) if ref.name is not None else ref.actor_class.__name__
-    return who if child_id is None or str(child_id) == who else f"{child_id} ({who})"
+        return f"{shown} ({state})"
+    who = _on_one_line(ref.name) if ref.name is not None else ref.actor_class.__name__
+    return who if child_id is None or shown == who else f"{shown} ({who})"
+
+
+def _on_one_line(name: object) -> str:
+    """Write an id or a name so that it breaks no drawing; its own code may raise."""
+    try:
+        text = str(name)
+    except Exception:  # noqa: BLE001 - whatever it is, the tree can be drawn
+        return f"<{type(name).__name__}>"
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _supervisor(supervisor: Addressee, system: ActorSystem | None) -> ActorRef[Any]:

@@ -138,6 +138,10 @@ class SupervisorCore(ABC):
     def __len__(self) -> int:
         """Return the number of children."""
 
+    @abstractmethod
+    def present(self) -> list[Any]:
+        """Return the references of the children that have a process; any thread may, at any time."""
+
     @property
     def busy(self) -> bool:
         """Whether a turn waits for a start or an end; requests are held back meanwhile."""
@@ -372,5 +376,5 @@ def find(table: dict[Any, T], key: object) -> T | None:
     """Look up what somebody asked for, which may be no key at all."""
     try:
         return table.get(key)
-    except TypeError:  # not hashable
+    except Exception:  # noqa: BLE001 - it cannot be hashed, or its own code raises when it is compared
         return None

@@ -63,6 +63,10 @@ class UnorderedCore(SupervisorCore):
         """Return the number of children, those restarting included."""
         return len(self._children) + len(self._restarting)
 
+    def present(self) -> list[Any]:
+        """Return the references of the children that have a process."""
+        return list(self._children)
+
     def __repr__(self) -> str:
         return (
             f"<{type(self).__name__} of {self._supervisor}: "

@@ -92,6 +92,16 @@ class SupervisorActor(Actor):
         self._timers: Final[dict[int, Timer]] = {}
         self._start_wait: _StartWait | None = None
 
+    # -- for others --------------------------------------------------------
+
+    def present_children(self) -> list[Any]:
+        """Return the refs of the children that have a process now.
+
+        Thread: any; a snapshot. For who cannot wait for an answer: everybody else asks.
+        """
+        core = getattr(self, "_core", None)
+        return [] if core is None else core.present()
+
     # -- for subclasses ----------------------------------------------------
 
     @abstractmethod
@@ -197,7 +207,7 @@ class SupervisorActor(Actor):
                 if kind is StartChild:
                     outcome = self._start(effect)  # type: ignore[arg-type]  # its kind was looked at
                 elif kind is ErrorReport or kind is ProgressReport:
-                    self.on_report(effect)  # type: ignore[arg-type]  # likewise
+                    self._report(effect)  # type: ignore[arg-type]  # likewise
                 else:
                     _PERFORM[kind](self, effect)
             if outcome is None:
@@ -252,10 +262,17 @@ class SupervisorActor(Actor):
     def _send_self_later(self, effect: SendSelfLater) -> None:
         self.send_after(effect.seconds, effect.message)
 
+    def _report(self, report: Report) -> None:
+        try:
+            self.on_report(report)
+        except (Exception, SystemExit):
+            # It is the user's, and the children are not to pay for it.
+            logger.exception("%s: on_report() raised", self)
+
     def _tell_gave_up(self, effect: TellGaveUp) -> None:
         try:
             effect.listener(effect.report)
-        except Exception:
+        except (Exception, SystemExit):
             # Whoever is told must not keep the supervisor from ending its children.
             logger.exception("%s: on_give_up raised", self)
 

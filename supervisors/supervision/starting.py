@@ -24,7 +24,7 @@ A = TypeVar("A", bound=Actor)
 
 
 def call_start(spec: ChildSpec) -> Outcome:
-    """Call the start function of a child; it never raises an `Exception`.
+    """Call the start function of a child; it never raises an `Exception`, nor the `SystemExit` of one child.
 
     =====================================  ==========================================
     the start function                     means
@@ -53,7 +53,7 @@ def call_start(spec: ChildSpec) -> Outcome:
         return StartIgnored()
     except Exit as ended:
         return StartFailed(("EXIT", ended.reason))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the child did not start
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the child did not start
         return StartFailed(("EXIT", Crashed(error)))
     match returned:
         case ActorRef():

@@ -92,6 +92,10 @@ class StaticCore(SupervisorCore):
         """Return the number of children, running or not."""
         return len(self._children)
 
+    def present(self) -> list[Any]:
+        """Return the references of the children that have a process."""
+        return list(self._by_ref)
+
     def __repr__(self) -> str:
         return f"<StaticCore of {self._supervisor}: {len(self._by_ref)} of {len(self._children)} children running>"
 

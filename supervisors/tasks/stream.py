@@ -12,6 +12,7 @@ from supervisors.addressee import Addressee
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import AskTimeoutError
+from supervisors.runtime.turn import current_ref
 from supervisors.tasks.handle import Task, TaskDone, TaskExited, TaskExitError
 from supervisors.tasks.task import (
     AWAIT_SECONDS,
@@ -32,6 +33,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 CONCURRENCY_MAX: Final = 65_536
+AHEAD_MAX: Final = 1024
+"""Outcomes that wait for the one before them, beyond as many as run at one time; then nothing new is started."""
+
 TIMED_OUT: Final = "timeout"
 
 
@@ -58,7 +62,8 @@ def async_stream(
         items: anything to iterate over, also without end.
         function: called with an item on a worker thread.
         max_concurrency: tasks at one time; by default the number of cores.
-        ordered: outcomes come in the order of the items; False: as they are ready.
+        ordered: outcomes come in the order of the items, and a slow one lets about a
+            thousand others wait behind it, then no more are started; False: as they are ready.
         timeout: seconds for each task; None: no limit.
         on_timeout: `exit`: the iteration raises `AskTimeoutError`; `kill_task`: that
             task is ended, and its outcome is ``TaskExited("timeout")``.
@@ -190,7 +195,8 @@ class _Stream(Generic[T, R]):
         more = True
         try:
             while True:
-                while more and len(self.running) < self._limit:
+                # In order, the first one may keep many waiting: no more than are worth it.
+                while more and len(self.running) < self._limit and len(waiting) < AHEAD_MAX + self._limit:
                     more = self._start_next(source)
                 if not ordered:
                     for position in list(waiting):
@@ -204,7 +210,14 @@ class _Stream(Generic[T, R]):
                     return
         finally:
             for task, _deadline in self.running.values():
-                shutdown(task, "brutal_kill")
+                self._end(task)
+
+    def _end(self, task: Task[R]) -> None:
+        """End a task nobody wants the outcome of; whoever lets go of the iteration may be anywhere."""
+        if task.owner is None or current_ref() is task.owner:
+            shutdown(task, "brutal_kill")
+        else:
+            task.ref.kill()
 
     def _start_next(self, source: Iterator[tuple[int, T]]) -> bool:
         """Start a task for the next item; False when there is none."""

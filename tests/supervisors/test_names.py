@@ -268,3 +268,14 @@ def test_one_of_many_threads_gets_the_name(real, names):
             held = list(pool.map(lambda ref, number=number: names.register_or_locate(number, ref), refs))
             assert len({each.ref for each in held}) == 1
     assert len(names) == 50
+
+
+def test_each_wish_is_taken_back_alone(names, one, two):
+    told: list[object] = []
+    first = names.when_registered("n", told.append)
+    names.register("n", one)
+    names.unregister("n")
+    names.when_registered("n", told.append)
+    first()
+    names.register("n", two)
+    assert told == [one, two]

@@ -175,3 +175,14 @@ class RegistryAgainstDict(RuleBasedStateMachine):
 
 
 TestRegistryAgainstDict = RegistryAgainstDict.TestCase
+
+
+def test_each_wish_for_a_name_is_taken_back_alone(system):
+    told = []
+    first = system.registry.when_registered("n", told.append)
+    one = system.start(Echo, name="n")
+    one.stop()
+    system.registry.when_registered("n", told.append)
+    first()
+    two = system.start(Echo, name="n")
+    assert told == [one, two]

@@ -424,3 +424,12 @@ def test_exit_outside_the_reserved_reasons_can_be_any_value(system):
 
     ref.tell(leave)
     assert ref.exit_reason is reason
+
+
+@pytest.mark.parametrize("timeout", ["1", [], True, float("nan")])
+@pytest.mark.parametrize("actor_class", [Doer, SharedDoer])
+def test_a_timeout_that_is_none_is_refused_before_anything_happens(system, actor_class, timeout):
+    ref = system.start(actor_class)
+    with pytest.raises((TypeError, ValueError), match="timeout"):
+        ref.ask(lambda self: self.seen.append("done"), timeout=timeout)
+    assert ref.ask("seen") == []

@@ -116,3 +116,12 @@ def test_seconds_that_are_none_are_refused(system, field):
     root = system.start(Supervisor, [])
     with pytest.raises(InvalidArgumentError, match=field):
         shut_down(root, **{"seconds": 1.0, field: -1})
+
+
+def test_a_child_that_its_start_function_found_elsewhere_is_told_too(system, events):
+    spec = ChildSpec("found", lambda: system.start(Stubborn, events, "found"), shutdown="infinity")
+    root = system.start(Supervisor, [spec])
+    (found,) = refs(root).values()
+    report = shut_down(root, 2)
+    assert set(report.killed) == {root, found}
+    assert system.statistics()["actors"] == 0

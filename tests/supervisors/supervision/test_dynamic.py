@@ -184,3 +184,84 @@ def test_held_back_requests_are_answered_in_order(system, events):
 
 def _end(self):
     raise Exit("boom")
+
+
+def leave(*_arguments):
+    raise SystemExit(3)
+
+
+def test_sup_4_a_start_function_that_leaves_the_program_is_a_start_error_of_its_own_child(system, events):
+    made = system.start(DynamicSupervisor)
+    start_child(made, worker(events, "a"))
+    with pytest.raises(ChildStartFailed):
+        start_child(made, ChildSpec("b", leave))
+    assert made.is_alive()
+    assert len(living(made)) == 1
+
+
+def test_a_restart_that_leaves_the_program_is_tried_again(system, events):
+    made = system.start(DynamicSupervisor, max_restarts=3)
+    starts = []
+
+    def start(*_arguments):
+        starts.append(1)
+        if len(starts) in (2, 3):
+            raise SystemExit(3)
+        return system.start(Worker, events, "a")
+
+    ref = start_child(made, ChildSpec("a", start)).ref
+    crash(ref)
+    system.settle()
+    assert len(starts) == 4
+    assert len(living(made)) == 1
+
+
+class Touchy:
+    """Equal to nobody, and says so with an exception."""
+
+    def __hash__(self):
+        return hash("a")
+
+    def __eq__(self, other):
+        raise RuntimeError("do not touch me")
+
+
+def test_who_asks_with_an_id_that_raises_harms_only_himself(system, events):
+    made = system.start(Supervisor, [worker(events, "a")])
+    with pytest.raises(ChildNotFound):
+        terminate_child(made, Touchy())
+    assert made.is_alive()
+    assert events == ["+a"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), SystemExit(3)])
+def test_a_report_that_cannot_be_handled_costs_no_child(system, events, error, caplog):
+    class Loud(Supervisor):
+        def on_report(self, report):
+            raise error
+
+    made = system.start(Loud, [worker(events, "a"), worker(events, "b")])
+    crash(which_children(made)[0].ref)
+    system.settle()
+    assert made.is_alive()
+    assert all(record.ref.is_alive() for record in which_children(made))
+    assert "on_report() raised" in caplog.text
+
+
+def test_a_supervisor_that_is_its_own_child_is_drawn_once(system):
+    made = system.start(DynamicSupervisor)
+    start_child(made, ChildSpec("self", lambda: made, type="supervisor", restart="temporary"))
+    assert "..." in str(supervision_tree(made))
+
+
+class Unspeakable:
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(("child_id", "shown"), [("two\nlines", "two\\nlines"), (Unspeakable(), "<Unspeakable>")])
+def test_an_id_cannot_break_the_drawing(system, events, child_id, shown):
+    made = system.start(Supervisor, [ChildSpec(child_id, Worker, (events, "a"))])
+    lines = str(supervision_tree(made)).splitlines()
+    assert len(lines) == 2
+    assert shown in lines[1]

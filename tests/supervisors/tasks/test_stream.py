@@ -15,6 +15,7 @@ from supervisors.tasks import (
     async_stream,
     async_stream_nolink,
 )
+from supervisors.tasks.stream import AHEAD_MAX
 from tests.supervisors.actors import SharedDoer
 
 
@@ -220,3 +221,51 @@ def test_what_cannot_be_iterated_over_is_refused_at_once(tasks):
 def test_what_is_no_function_is_refused_at_once(tasks):
     with pytest.raises(InvalidTypeError, match="function"):
         async_stream_nolink(tasks, [1], None)
+
+
+def test_a_slow_first_item_does_not_let_outcomes_pile_up_without_end(tasks):
+    taken = []
+    gate = threading.Event()
+
+    def items():
+        for number in itertools.count():
+            taken.append(number)
+            if number == AHEAD_MAX + 50:
+                gate.set()
+            yield number
+
+    def first_is_slow(number):
+        if number == 0:
+            gate.wait(0)
+            return sum(range(10))
+        return number
+
+    stream = async_stream(tasks, items(), first_is_slow, max_concurrency=2)
+    for _ in range(5):
+        next(stream)
+    assert len(taken) <= AHEAD_MAX + 50
+    stream.close()
+
+
+def test_an_iteration_that_ends_outside_of_its_actor_ends_its_tasks(real):
+    supervisor = real.start(TaskSupervisor)
+    actor, entered = real.start(SharedDoer), threading.Event()
+    gate = threading.Event()
+
+    def work(number):
+        if number:
+            entered.set()
+            gate.wait(10)
+        return number
+
+    def begin(_):
+        stream = async_stream_nolink(supervisor, range(3), work, max_concurrency=2, ordered=False, timeout=None)
+        next(stream)
+        return stream
+
+    stream = actor.ask(begin)
+    assert entered.wait(10)
+    stream.close()
+    while count_children(supervisor).active:
+        pass
+    gate.set()
