@@ -82,6 +82,9 @@ class AsyncioWorkers:
     def kill(self, worker: int, task: Task | None) -> None:
         self._soon(self._kill, worker, task)
 
+    def revoke(self, worker: int) -> None:
+        """Do nothing: no worker of this kind is given tasks ahead of time."""
+
     def close(self) -> None:
         self._soon(self._close)
 

@@ -265,7 +265,10 @@ class _Child:
     def _run(self, number: int, body: bytes) -> None:
         handler = self._handler
         assert handler is not None
-        self._mark[0] = number
+        mark = self._mark
+        mark[0] = number
+        if mark[1] <= number <= mark[2]:
+            return  # it was taken back while this process was at another one
         begun = self._now()
         try:
             payload = self._load(body)

@@ -48,6 +48,10 @@ class Workers(Protocol):
         """End a worker at once, if it is at that task, or for None in any case; `Down` answers."""
         ...
 
+    def revoke(self, worker: int) -> None:
+        """Take back what a worker has not begun; `HandedBack` answers if there is anything."""
+        ...
+
     def close(self) -> None:
         """End everything that is left, now; the pool's actor has ended."""
         ...

@@ -20,6 +20,7 @@ __all__ = [
     "Note",
     "Refuse",
     "ResetWorker",
+    "Revoke",
     "Send",
     "StartWorker",
     "StopWorker",
@@ -140,6 +141,14 @@ class ResetWorker:
 
 @final
 @dataclass(slots=True, unsafe_hash=True)
+class Revoke:
+    """Take back what the worker was given ahead of time and has not begun; `HandedBack` answers."""
+
+    worker: Final[int]
+
+
+@final
+@dataclass(slots=True, unsafe_hash=True)
 class Note:
     """Something that operators want to hear of.
 
@@ -171,6 +180,7 @@ Effect = (
     | StopWorker
     | KillWorker
     | ResetWorker
+    | Revoke
     | Note
     | Ended
 )

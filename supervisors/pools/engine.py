@@ -19,7 +19,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Final, final
 
 from supervisors.pools.backlog import Line
-from supervisors.pools.effects import Admit, Complete, Effect, Fail, GiveBack, KillWorker, Note, Refuse, Send
+from supervisors.pools.effects import Admit, Complete, Effect, Fail, GiveBack, KillWorker, Note, Refuse, Revoke, Send
 from supervisors.pools.errors import (
     LeaseOverError,
     PoisonTaskError,
@@ -38,6 +38,7 @@ from supervisors.pools.inputs import (
     CheckOut,
     Down,
     Finished,
+    HandedBack,
     Input,
     Measured,
     OwnerDown,
@@ -69,10 +70,13 @@ from supervisors.pools.records import (
 from supervisors.pools.routing import KeyLine, least_loaded, place_of
 from supervisors.pools.tally import SETTLE_MAX, PoolStatistics
 
-__all__ = ["GRACE_SECONDS", "PREFETCH_SECONDS", "QUARANTINE_MAX", "PoolEngine"]
+__all__ = ["AHEAD_SECONDS", "GRACE_SECONDS", "PREFETCH_SECONDS", "QUARANTINE_MAX", "PoolEngine"]
 
 PREFETCH_SECONDS: Final = 0.002
 """How much work one worker may hold beyond the task in hand, seconds."""
+
+AHEAD_SECONDS: Final = 0.02
+"""How long tasks that were given ahead of time may wait behind one before they are taken back."""
 
 GRACE_SECONDS: Final = 0.1
 """What a task may still take that was given to a worker ahead of time and is not wanted any more."""
@@ -110,6 +114,7 @@ class PoolEngine(Lending):
             Up: self._up,
             StartFailed: self._start_failed,
             Down: self._down,
+            HandedBack: self._handed_back,
             Waits: self._waits,
             Resumes: self._resumes,
             Measured: self._measured,
@@ -385,7 +390,35 @@ class PoolEngine(Lending):
         flight.append(task)
         if len(flight) == 1:
             self._begin_run(task)
+        elif worker.ahead_due is None:
+            worker.ahead_due = self._arm(AHEAD_SECONDS, self._ahead_late, worker)
         self._out.append(Send(worker.id, task))
+
+    def _ahead_late(self, worker: Worker) -> None:
+        """Take tasks back that were to be tiny and wait behind one that is not: others may be free for them."""
+        worker.ahead_due = None
+        if worker.state is not UP or len(worker.in_flight) < 2:
+            return
+        begun_at = worker.in_flight[0].begun_at
+        elapsed = 0.0 if begun_at is None else self._now - begun_at
+        if elapsed < AHEAD_SECONDS:
+            worker.ahead_due = self._arm(AHEAD_SECONDS - elapsed, self._ahead_late, worker)
+            return
+        worker.mean_seconds = elapsed
+        self._out.append(Revoke(worker.id))
+
+    def _handed_back(self, event: HandedBack) -> None:
+        worker = self.workers.get(event.worker)
+        if worker is None:
+            return
+        mine = [task for task in event.tasks if task in worker.in_flight]
+        for task in mine:
+            worker.in_flight.remove(task)
+        for task in reversed(mine):
+            if task.state is RUNNING and task.worker is worker:
+                self._requeue(task)
+        if worker.state is UP:
+            self._feed(worker)
 
     def _begin_run(self, task: Task) -> None:
         """Note that a worker is at a task now."""
@@ -438,6 +471,7 @@ class PoolEngine(Lending):
             self._begin_run(task)
         elif worker.state is UP:
             # It was given ahead of time, and settled since. It may be over in no time, or hang.
+            task.begun_at = self._now
             self._arm(GRACE_SECONDS, self._unwanted_late, (worker, task))
 
     def _unwanted_late(self, subject: tuple[Worker, Task]) -> None:

@@ -58,6 +58,9 @@ class InlineWorkers:
         self._handlers.pop(worker, None)
         self._door.send(Down(worker, "killed", self._at.pop(worker, None)))
 
+    def revoke(self, worker: int) -> None:
+        """Do nothing: no worker of this kind is given tasks ahead of time."""
+
     def close(self) -> None:
         self._handlers.clear()
 

@@ -15,6 +15,7 @@ __all__ = [
     "CheckOut",
     "Down",
     "Finished",
+    "HandedBack",
     "Input",
     "Measured",
     "OwnerDown",
@@ -110,6 +111,15 @@ class Down:
 
 @final
 @dataclass(slots=True, unsafe_hash=True)
+class HandedBack:
+    """Tasks that a worker had not begun, and never will."""
+
+    worker: Final[int]
+    tasks: Final[tuple[Task, ...]]
+
+
+@final
+@dataclass(slots=True, unsafe_hash=True)
 class Waits:
     """The task of a worker waits for another task of this pool."""
 
@@ -193,6 +203,7 @@ Input = (
     | Up
     | StartFailed
     | Down
+    | HandedBack
     | Waits
     | Resumes
     | Measured

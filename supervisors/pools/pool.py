@@ -170,6 +170,8 @@ class WorkerPool:
                 )
             options.setdefault("prefetch_max", PREFETCH_MAX)
             pack_worker(self._worker)  # here, where its error goes to the caller
+        elif options.get("prefetch_max", 1) != 1:
+            raise InvalidArgumentError("prefetch_max", options["prefetch_max"], "1: only processes work ahead")
         self.options = PoolOptions(size=size, **self._own_options(options))
         self.drain_timeout = checked_seconds("drain_timeout", drain_timeout)
         self.name = name if name is not None else f"supervisors-pool-{next(_numbers)}"

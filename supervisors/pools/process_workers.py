@@ -31,7 +31,7 @@ from supervisors.pools import child
 from supervisors.pools.contract import Payload
 from supervisors.pools.door import Door
 from supervisors.pools.errors import RemoteTaskError, TransportError
-from supervisors.pools.inputs import Down, Finished, Input, Measured, StartFailed, Up
+from supervisors.pools.inputs import Down, Finished, HandedBack, Input, Measured, StartFailed, Up
 from supervisors.pools.options import PoolOptions
 from supervisors.pools.performer import Batch
 from supervisors.pools.records import Task
@@ -93,6 +93,7 @@ class _Process:
         "in_flight",
         "is_asked_to_stop",
         "is_gone",
+        "is_revoked",
         "is_up",
         "lock",
         "mark",
@@ -124,6 +125,7 @@ class _Process:
         self.is_gone = False  # its descriptors are closed, and may be somebody else's by now
         self.buffer = bytearray()  # what was read and is not a whole frame yet
         self.doom: Task | None = None  # for whose sake it is to be killed, while it is looked at
+        self.is_revoked = False  # what it has not begun is to be taken back
         self.tries = 0
 
 
@@ -215,6 +217,9 @@ class ProcessWorkers:
 
     def kill(self, worker: int, task: Task | None) -> None:
         self._command(lambda: self._kill(worker, task))
+
+    def revoke(self, worker: int) -> None:
+        self._command(lambda: self._revoke(worker))
 
     def close(self) -> None:
         self._command(self._close)
@@ -459,6 +464,16 @@ class ProcessWorkers:
             # It has been given tasks ahead of time. It may be at another one by now, which
             # must not die for this one; so it is stopped before it is looked at.
             process.doom = task
+            self._have_judged(process)
+
+    def _revoke(self, worker: int) -> None:
+        process = self._by_worker.get(worker)
+        if process is not None and len(process.in_flight) > 1 and hasattr(os, "waitid"):
+            process.is_revoked = True
+            self._have_judged(process)
+
+    def _have_judged(self, process: _Process) -> None:
+        if process not in self._judged:
             process.tries = 0
             process.popen.send_signal(signal.SIGSTOP)
             self._judged.append(process)
@@ -479,12 +494,35 @@ class ProcessWorkers:
             task, process.doom = process.doom, None
             while self._read(process):
                 pass
+            if process.is_revoked:
+                process.is_revoked = False
+                if state is not None:
+                    self._take_back(process)
+                if task is None:
+                    process.popen.send_signal(signal.SIGCONT)
+                    continue
             at = process.in_flight.get(process.mark[0])
             if at is None or at is task or state is None:
                 process.popen.kill()
             else:
                 process.popen.send_signal(signal.SIGCONT)
                 self._ask_to_stop(process)  # after what it has
+
+    def _take_back(self, process: _Process) -> None:
+        """Take tasks back from a process that is stopped: it cannot begin one meanwhile.
+
+        Before each task it notes which one it is at, then looks whether that one was taken back.
+        So those behind the one it is at will find the note that is written here.
+        """
+        at = process.mark[0]
+        numbers = [number for number in process.in_flight if number > at]
+        if not numbers or process.worker is None:
+            return
+        if process.mark[2] <= at:
+            process.mark[1] = at + 1  # else it has not come past those of the last time
+        process.mark[2] = max(numbers)
+        tasks = tuple(process.in_flight.pop(number) for number in sorted(numbers))
+        self._events.append(HandedBack(process.worker, tasks))
 
     def _ended(self, process: _Process) -> None:
         """See to a process that is no more."""

@@ -200,6 +200,7 @@ class Worker:
 
     __slots__ = (
         "age_due",
+        "ahead_due",
         "born_at",
         "due",
         "id",
@@ -234,6 +235,7 @@ class Worker:
         self.rss_limit: float | None = None
         self.due: Due | None = None
         self.age_due: Due | None = None
+        self.ahead_due: Due | None = None  # when it is looked whether what it holds must wait too long
 
     def __repr__(self) -> str:
         return f"<Worker {self.id} {self.state}, {len(self.in_flight)} tasks>"

@@ -231,6 +231,7 @@ class Staffing:
             return
         self._call_off(worker.due)
         self._call_off(worker.age_due)
+        self._call_off(worker.ahead_due)
         place = self._vacate(worker)
         self._stop_waiting(worker)
         self._end_lease(worker)

@@ -94,6 +94,9 @@ class ThreadWorkers:
         member.inbox.put(_STOP)
         self._door.send(Down(worker, "killed", begun))
 
+    def revoke(self, worker: int) -> None:
+        """Do nothing: no worker of this kind is given tasks ahead of time."""
+
     def close(self) -> None:
         for worker in list(self._members):
             member = self._members.pop(worker)

@@ -16,6 +16,7 @@ from supervisors.pools.effects import (
     Note,
     Refuse,
     ResetWorker,
+    Revoke,
     Send,
     StartWorker,
     StopWorker,
@@ -28,6 +29,7 @@ from supervisors.pools.inputs import (
     CheckOut,
     Down,
     Finished,
+    HandedBack,
     Measured,
     OwnerDown,
     Resize,
@@ -58,6 +60,7 @@ class World:
         self.held = {}  # worker that is up -> tasks it was given
         self.stopping = set()
         self.killed = set()
+        self.revoked = set()
         self.outcomes = {}  # task -> ("done", value), ("failed", error) or ("returned", begun)
         self.refused = {}
         self.admitted = []
@@ -118,6 +121,8 @@ class World:
                 self.stopping.add(worker)
             case KillWorker(worker, _):
                 self.killed.add(worker)
+            case Revoke(worker):
+                self.revoked.add(worker)
             case ResetWorker(worker):
                 self.resets[worker] += 1
             case Note():
@@ -170,6 +175,13 @@ class World:
         for ticket in [ticket for ticket, lent in self.lent.items() if lent == worker]:
             del self.lent[ticket]
         self.tell(Down(worker, reason, tasks[0] if tasks and begun else None))
+
+    def hand_back(self, worker):
+        """What the worker has not begun comes back."""
+        self.revoked.discard(worker)
+        tasks = self.held.get(worker, [])
+        back, tasks[1:] = tasks[1:], []
+        self.tell(HandedBack(worker, tuple(back)))
 
     def end_what_should(self):
         """Workers that were stopped or killed end."""

@@ -265,6 +265,25 @@ def test_a_death_fails_the_task_in_hand_with_the_reason_and_no_other():
     assert world.running == [second]
 
 
+def test_tasks_given_ahead_of_time_are_taken_back_from_behind_one_that_takes_long():
+    world = World(size=2, prefetch_max=8)
+    for task in world.submit_many(2):
+        world.finish(task, seconds=1e-6)
+    first, second, third, fourth = world.submit_many(4)
+    slow = world.holder(first)
+    other = world.holder(second)
+    assert world.held[slow] == [first, third]
+    world.finish(second, seconds=1e-6)
+    world.finish(fourth, seconds=1e-6)
+    assert world.held[other] == []
+    world.advance(0.03)
+    assert world.revoked == {slow}
+    world.hand_back(slow)
+    assert world.held == {slow: [first], other: [third]}
+    assert third.attempts == 1
+    world.check()
+
+
 def test_what_a_dead_worker_had_not_begun_is_done_by_the_next_one():
     world = World(size=1)
     task = world.submit()

@@ -81,6 +81,11 @@ class Pools(RuleBasedStateMachine):
             world.die(data.draw(st.sampled_from(workers)), begun=begun)
 
     @rule()
+    def what_is_taken_back_comes_back(self):
+        for worker in sorted(self.world.revoked):
+            self.world.hand_back(worker)
+
+    @rule()
     def what_should_end_ends(self):
         self.world.end_what_should()
 

@@ -156,6 +156,21 @@ def test_cancelling_one_of_many_tiny_tasks_harms_no_other():
     assert facts.died == 0
 
 
+def test_tiny_tasks_do_not_wait_behind_one_that_takes_long(tmp_path):
+    path = tmp_path / "begun"
+    with WorkerPool(None, 2, kind="process", warm_spares=0, backlog=Backlog(count_max=None)) as pool:
+        for _ in range(3):
+            assert list(pool.map(range(200), function=jobs.same)) == list(range(200))
+            before = [pool.submit(jobs.same, number) for number in range(20)]
+            slow = pool.submit(jobs.touch_and_hang, str(path))
+            after = [pool.submit(jobs.same, number) for number in range(200)]
+            for futures in (before, after):
+                assert [future.result(timeout=20) for future in futures] == list(range(len(futures)))
+            assert slow.cancel()
+        facts = pool.statistics()
+    assert (facts.done, facts.cancelled, facts.died) == (3 * 420, 3, 0)
+
+
 def test_a_task_that_kills_its_process_is_tried_again(pool, tmp_path):
     path = tmp_path / "count"
     future = pool.submit(jobs.die_until, str(path), 2, retry=Retry(times=2, backoff=SOON))
