@@ -273,9 +273,14 @@ class Daemon:
         is_over = threading.Event()
 
         def look() -> None:
-            if not is_over.wait(seconds):
-                for who in _busy(system):
-                    logger.error("it stops, and %s is still busy", who)
+            if is_over.wait(seconds):
+                return
+            before = _in_hand(system)
+            if is_over.wait(min(seconds / 2, _LOOK)):
+                return
+            # Many are ending just now; those that matter are still at the same message.
+            for who in _stuck(system, before):
+                logger.error("it stops, and %s is still busy", who)
 
         thread = threading.Thread(target=look, name="supervisors-lookout", daemon=True)
         thread.start()
@@ -286,15 +291,23 @@ class Daemon:
             thread.join()
 
 
-def _busy(system: SessionSystem) -> list[str]:
+def _in_hand(system: SessionSystem) -> dict[Any, int]:
+    """Return the actors whose turn it is, with how many messages each has handled."""
+    refs: list[Any] = [turn.current for turn in all_turns()]
+    return {ref: ref.messages_handled for ref in refs if ref is not None and ref.system is system.actors}
+
+
+def _stuck(system: SessionSystem, before: Mapping[Any, int]) -> list[str]:
+    """Return in words who is still at the message of before; at most so many."""
     ids = {ref: session_id for session_id, ref in system.directory.items()}
-    busy: list[str] = []
-    for turn in all_turns():
-        ref: Any = turn.current
-        if ref is not None and ref.system is system.actors and len(busy) < _NAMED_MAX:
-            session_id = ids.get(ref)
-            busy.append(str(ref) if session_id is None else f"session {session_id!r} ({ref.actor_class.__name__})")
-    return busy
+    stuck: list[str] = []
+    for ref, handled in _in_hand(system).items():
+        session_id = ids.get(ref)
+        # The supervisor of the sessions is at their ends all the time; that is its work.
+        is_working = ref.name in (ROOT, SESSIONS)
+        if before.get(ref) == handled and not is_working and len(stuck) < _NAMED_MAX:
+            stuck.append(str(ref) if session_id is None else f"session {session_id!r} ({ref.actor_class.__name__})")
+    return stuck
 
 
 @contextmanager
