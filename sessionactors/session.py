@@ -593,15 +593,15 @@ class Session(Actor):
 
     def _prepare_return(self, reason: object, *, crash: bool) -> None:
         """Before an end that is not the session's own: see that it can come back."""
-        if crash:
-            self._comes_back = True  # as it was stored last: what it is now may be the cause
-            return
-        if reason == SHUTDOWN or isinstance(reason, Shutdown):
+        if not crash and (reason == SHUTDOWN or isinstance(reason, Shutdown)):
             saves = self._around.saves
             assert saves is not None
             self._hand_to(saves.keep)
             self._comes_back = True
             self._is_stored = False  # nothing more is stored of it
+        elif crash or reason != NORMAL:
+            # Its own crash, or that of somebody it is linked to: its supervisor, for example.
+            self._comes_back = True  # as it was stored last: what it is now may be the cause
 
     def _leave_store(self) -> None:
         """Have the stored copy deleted, unless the session comes back or the copy is to stay."""

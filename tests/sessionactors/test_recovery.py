@@ -21,6 +21,8 @@ from sessionactors.storage.errors import StoreDiskError, StoreLockedError
 from sessionactors.storage.sqlite import SqliteStore
 from supervisors.clock import VirtualClock
 from supervisors.entropy import Entropy
+from supervisors.errors import UsageError
+from supervisors.supervision.calls import Call
 from tests.sessionactors.session_world import TRUSTED, entries, kill, names, start_active
 from tests.sessionactors.storage.faulty_disk import Disk
 from tests.sessionactors.storage.stored import record
@@ -403,6 +405,21 @@ class TestAfterACrash:
         kill(system, "sessions")
         system.actors.settle()
         system.actors.advance(3.0)
+        assert system.get_state("a") == "idle"
+
+    def test_of_the_supervisor_by_its_own_fault_costs_no_stored_session(self, system):
+        supervisor = system.actors.whereis("sessions")
+        with pytest.raises(UsageError):
+            supervisor.ask(Call("no_such_operation"))
+        system.actors.settle()
+        system.actors.advance(3.0)
+        assert system.get_state("a") == "idle"
+        assert system.get_info("a").resources_used.requests == 3
+
+    @pytest.mark.parametrize("reason", ["boom", ("shutdown?", 1)])
+    def test_an_exit_signal_for_another_reason_than_an_orderly_end_is_one(self, system, reason):
+        system.directory.get("a").exit(reason)
+        system.actors.settle()
         assert system.get_state("a") == "idle"
 
 
