@@ -104,13 +104,16 @@ def test_every_answer_of_the_limiter_is_that_of_exact_fractions(capacity, rate, 
             at += step
             system.actors.advance_to(at / NANO)
             if action == "check":
-                assert system.check_rate_limit(*name, value)[0] == model.check(name, Fraction(value), at)
+                session_id, quota_type = name
+                assert system.check_rate_limit(session_id, quota_type, value)[0] == model.check(
+                    name, Fraction(value), at
+                )
             elif action == "record":
-                system.record_request(*name, value)
+                system.record_request(name[0], name[1], value)
                 model.record(name, Fraction(value), at)
             elif action == "quota":
                 system.set_rate_limit(name[0], {"capacity": value[0], "rate": value[1]}, name[1])
-                model.set_quota(name, *value, at)
+                model.set_quota(name, value[0], value[1], at)
             elif action == "reset":
                 system.reset_rate_limit(*name)
                 if name in model.buckets:

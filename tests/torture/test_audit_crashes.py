@@ -24,6 +24,7 @@ COMPILER = shutil.which("cc") or shutil.which("gcc")
 @pytest.mark.skipif(COMPILER is None or sys.platform != "linux", reason="needs a C compiler on Linux")
 def test_a_writer_killed_at_any_call_loses_nothing_that_was_durable(tmp_path):
     shim = tmp_path / "fatal_calls.so"
+    assert COMPILER is not None
     subprocess.run([COMPILER, "-shared", "-fPIC", "-O1", "-o", shim, HERE / "fatal_calls.c", "-ldl"], check=True)
     done = subprocess.run(
         [sys.executable, HERE / "audit_crashes.py", str(KILLS), str(SEED)],
