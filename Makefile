@@ -9,7 +9,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: bench bench-smoke check clean constraints coverage docs format format-check help \
-	kills layers lint outside package properties pykka-suite run schedules simulate simulate-many test torture types verify-outside
+	kills layers lint outside package properties pykka-suite run schedules simulate simulate-many test torture types untraced verify-outside
 
 # Only a PYTHON that somebody chose is passed on; without one .ci/environment looks for it.
 export PYTHON
@@ -46,12 +46,15 @@ run: $(READY) ## Replay examples/access.log (or LOG=path); audit log and report 
 test: $(READY) ## Run all tests and note which branches they miss (or TESTS=path, which notes nothing)
 	$(if $(TESTS),$(BIN)/python -m pytest -q $(TESTS),$(test_all))
 
+untraced: $(READY) ## Run the tests where threads meet without the tracer, behind which a race can hide
+	$(BIN)/python -m pytest -q tests/supervisors/runtime tests/supervisors/pools tests/supervisors/test_system.py
+
 # A run of all tests that has passed leaves $(TESTED), so `make check` after `make test`
 # runs them again only if something has changed since.
 $(TESTED): $(READY) $(SOURCES)
 	$(test_all)
 
-check: format-check lint types coverage bench-smoke ## Run every check; green means ready
+check: format-check lint types coverage untraced bench-smoke ## Run every check; green means ready
 
 format: $(READY) ## Format the code and sort its imports
 	$(BIN)/ruff check -q --select I --fix .
