@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
+from supervisors.runtime.signals import ControlMessage
+
 if TYPE_CHECKING:
     from supervisors.actor import Actor
     from supervisors.timers.service import Timer
@@ -18,7 +20,7 @@ __all__ = ["Alarm", "Rung"]
 
 
 @final
-class Rung:
+class Rung(ControlMessage):
     """The message of an alarm's timer; hand it to `Alarm.is_due()`."""
 
     __slots__ = ("alarm",)

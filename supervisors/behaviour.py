@@ -23,6 +23,7 @@ from supervisors.runtime.cell import Reply
 from supervisors.runtime.futures import checked_timeout
 from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.runtime.ref import ASK_TIMEOUT, ActorRef
+from supervisors.runtime.signals import ControlMessage
 from supervisors.typed import Request
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Cast:
 
 
 @final
-class StopRequest:
+class StopRequest(ControlMessage):
     """Asks a behaviour to end with a reason, in mailbox order (SRV-25)."""
 
     __slots__ = ("reason",)
@@ -74,7 +75,7 @@ class StopRequest:
 
 
 @final
-class EndNow:
+class EndNow(ControlMessage):
     """Ends the actor that has put it first in its own mailbox.
 
     For an end that has to wait until the turn is over, because its asker gets a

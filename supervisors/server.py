@@ -46,7 +46,7 @@ from supervisors.behaviour import IGNORE, Behaviour, Cast, EndNow, Ignore, StopR
 from supervisors.callbacks import BadReturnError, Throw, UnaskedRefusalError, UndefinedCallbackError
 from supervisors.errors import Exit, IgnoreStart, Refusal
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, perform
-from supervisors.runtime.signals import Exited
+from supervisors.runtime.signals import ControlMessage, Exited
 from supervisors.timers.service import SECONDS_MAX
 
 if TYPE_CHECKING:
@@ -140,14 +140,14 @@ Result: TypeAlias = NoReply | Stop | None
 
 
 @final
-class _Idle:
+class _Idle(ControlMessage):
     """Comes round when everything that was in the mailbox has been handled (SRV-14)."""
 
     __slots__ = ()
 
 
 @final
-class _ContinueNow:
+class _ContinueNow(ControlMessage):
     __slots__ = ("content",)
 
     def __init__(self, content: Any) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "AliasMode",
     "AliasRef",
     "Ask",
+    "ControlMessage",
     "Demonitored",
     "Down",
     "DownSignal",
@@ -49,6 +50,15 @@ __all__ = [
 
 NOTHING: Final = object()
 """What a signal leaves behind when it leaves no message."""
+
+
+class ControlMessage:
+    """Base of what the library itself puts among the messages, such as the ring of a timer.
+
+    No user has sent it, so nothing counts it, holds it back or drops it as one of theirs.
+    """
+
+    __slots__ = ()
 
 
 AliasMode: TypeAlias = Literal["explicit_unalias", "demonitor", "reply_demonitor", "reply"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final, overload
 from supervisors import behaviour
 from supervisors.addressee import Addressee, ref_of
 from supervisors.errors import InvalidTypeError
+from supervisors.runtime.signals import ControlMessage
 from supervisors.typed import Request
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _machine(machine: Addressee, system: ActorSystem | None) -> ActorRef[Any]:
 
 
 @final
-class StateRequest:
+class StateRequest(ControlMessage):
     """Asks for state and data, perhaps to change them before."""
 
     __slots__ = ("change",)

@@ -51,7 +51,7 @@ from supervisors.statem.actions import (
     refuse,
 )
 from supervisors.statem.effects import Effect, Terminate
-from supervisors.statem.events import ENTER, STATE_TIMEOUT, TIMEOUT, AnyEventType, TimeoutKind
+from supervisors.statem.events import CALL, CAST, ENTER, INFO, STATE_TIMEOUT, TIMEOUT, AnyEventType, TimeoutKind
 from supervisors.statem.results import (
     SAME,
     BadEnterReturnError,
@@ -103,6 +103,9 @@ class Engine:
         caller: who is to be answered if the event in hand is a call, else None.
         module: the current callback module (STM-39).
         is_ready: whether `proceed()` has something to do before the mailbox.
+        taken_up: the call, cast or information of its own queue that `proceed()` took
+            last, until it is the mailbox's turn again; then None. Who looks for what
+            has crashed the machine finds it here.
 
     Thread: one at a time; the engine has no lock.
     """
@@ -122,6 +125,7 @@ class Engine:
         "is_ready",
         "module",
         "state",
+        "taken_up",
     )
 
     def __init__(self, module: object) -> None:
@@ -129,6 +133,7 @@ class Engine:
         self.data: Any = None
         self.caller: Any = None
         self.is_ready = False
+        self.taken_up: Event | None = None
         self._modules_below: tuple[Any, ...] = ()
         # The next event stands at the *end*, so that taking it and putting some
         # in front of it, the only things done with this queue, are cheap.
@@ -210,7 +215,11 @@ class Engine:
             return self._enter(self._transition)
         self.is_ready = False  # handle() finds out anew
         if self._queue:
-            return self.handle(*self._queue.pop())
+            event = self._queue.pop()
+            event_type = event[0]
+            if event_type is CALL or event_type is CAST or event_type is INFO:
+                self.taken_up = event
+            return self.handle(*event)
         assert self._timeouts is not None, "proceed() while the machine is not ready"
         return self.handle(*self._timeouts.take_due())
 
@@ -381,6 +390,8 @@ class Engine:
         ready = self._queue is not None or (timeouts is not None and timeouts.due_count > 0)
         keeps = not ready and (timeouts is None or TIMEOUT not in timeouts.known)
         self.is_ready = ready
+        if not ready:
+            self.taken_up = None
         self._keeps_plainly = keeps
         self._changes_plainly = (
             keeps

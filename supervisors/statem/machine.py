@@ -38,7 +38,7 @@ from supervisors.callbacks import BadReturnError, Throw, UndefinedCallbackError
 from supervisors.errors import Exit, IgnoreStart, UsageError
 from supervisors.exits import Crashed
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, perform
-from supervisors.runtime.signals import Exited
+from supervisors.runtime.signals import ControlMessage, Exited
 from supervisors.statem.actions import Refuse, Reply
 from supervisors.statem.calls import ANSWERED, Caller, StateRequest, call, get_state, replace_state
 from supervisors.statem.effects import CancelTimer, Effect, StartTimer, Terminate
@@ -48,12 +48,13 @@ from supervisors.statem.results import InitialState, Result, Stop
 
 if TYPE_CHECKING:
     from supervisors.runtime.cell import Reply as OwedReply
+    from supervisors.statem.transition import Event
 
 __all__ = ["IGNORE", "StateMachine", "call", "cast", "get_state", "replace_state", "stop"]
 
 
 @final
-class _Proceed:
+class _Proceed(ControlMessage):
     """Starts what the machine does by itself after its `init` (STM-42)."""
 
     __slots__ = ()
@@ -145,6 +146,13 @@ class StateMachine(Behaviour):
             effects = self._engine.handle(INFO, message)
             if effects or self._engine.is_ready:
                 self._carry_out(effects)
+
+    def event_taken_up(self) -> Event | None:
+        """Return the postponed or inserted event that this turn has come to, or None: the message itself.
+
+        Thread: the actor's own turn only.
+        """
+        return self._engine.taken_up
 
     def ended(self) -> None:
         for alarm in (self._alarms or {}).values():
