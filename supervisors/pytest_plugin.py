@@ -206,7 +206,8 @@ def no_actor_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.get_closest_marker("leaves_actors") is not None:
         yield
         return
-    systems, threads = shown_systems(), set(threading.enumerate())
+    # Kept by the list, so that no identity passes to another one.
+    systems, threads = _running_systems(), set(threading.enumerate())
     yield
     if not _left(systems, threads):
         return
@@ -219,10 +220,14 @@ def no_actor_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
         pytest.fail(f"left behind: {', '.join(found[:SHOWN_MAX])}", pytrace=False)
 
 
+def _running_systems() -> list[Any]:
+    """Return the systems that have not been stopped; who did not end while one was stopped has been told of there."""
+    return [system for system in shown_systems() if not system.is_stopped]
+
+
 def _left(systems: Sequence[Any], threads: Container[threading.Thread]) -> list[str]:
     """Return the names of actors and threads that were not there before."""
-    new = [system for system in shown_systems() if all(system is not each for each in systems)]
-    # Who did not end while its system was stopped has been told of there.
-    actors = [str(ref) for system in new if not system.is_stopped for ref in system.actors()]
+    known = {id(system) for system in systems}
+    actors = [str(ref) for system in _running_systems() if id(system) not in known for ref in system.actors()]
     left = [each for each in threading.enumerate() if each not in threads and each.name.startswith("supervisors-")]
     return [*actors, *(thread.name for thread in left)]
