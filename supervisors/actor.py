@@ -64,6 +64,8 @@ class Actor(pykka.Actor):
         message_coders: with `"process"`, types that travel beside msgpack's own.
         client_messages: the messages of client functions, such as `cast()` or
             `start_child()`, that actors of this class know; for behaviours.
+        system_messages: those that get into a full mailbox, and are handled while the
+            actor is suspended (SRV-27); `Exited` among them means the parent's. For behaviours.
         crash_on_ask_error: False (Pykka's rule): an exception in an ask goes to
             the asker only. True (OTP's): it also crashes the actor, unless it is a
             `Refusal`.
@@ -71,6 +73,7 @@ class Actor(pykka.Actor):
 
     dispatch: ClassVar[str] = "shared"
     client_messages: ClassVar[frozenset[type]] = frozenset()
+    system_messages: ClassVar[frozenset[type]] = frozenset()
     crash_on_ask_error: ClassVar[bool] = False
     mailbox_capacity: ClassVar[int | None] = None
     mailbox_policy: ClassVar[MailboxPolicy] = "reject"

@@ -22,22 +22,40 @@ from supervisors.exits import NORMAL, Crashed, describe, is_abnormal
 from supervisors.runtime.cell import Reply
 from supervisors.runtime.futures import checked_timeout
 from supervisors.runtime.outcomes import ActorDeadError
+from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, StopMessage, perform
 from supervisors.runtime.ref import ASK_TIMEOUT, ActorRef
-from supervisors.runtime.signals import ControlMessage
+from supervisors.runtime.signals import ControlMessage, Exited
+from supervisors.state import StateRequest
 from supervisors.typed import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from supervisors.runtime.ref import _Default
-    from supervisors.runtime.signals import Exited
     from supervisors.system import ActorSystem
 
-__all__ = ["IGNORE", "Behaviour", "Cast", "EndNow", "Ignore", "StopRequest", "call", "cast", "reply", "stop"]
+__all__ = [
+    "ABOUT_ITSELF",
+    "IGNORE",
+    "Behaviour",
+    "Cast",
+    "EndNow",
+    "Ignore",
+    "StopRequest",
+    "call",
+    "cast",
+    "reply",
+    "stop",
+]
 
 logger = logging.getLogger("supervisors.behaviour")
 
 R = TypeVar("R")
 
 _ALLOWED: Final = "a Server or StateMachine"
+
+ABOUT_ITSELF: Final = PYKKA_MESSAGES | {StateRequest}
+"""Asks that no callback gets: a proxy's, and those of `supervisors.state`."""
 
 
 @final
@@ -220,7 +238,8 @@ class Behaviour(Actor):
     Whatever the constructor gets goes to `init`.
     """
 
-    client_messages: ClassVar[frozenset[type]] = frozenset({Cast, StopRequest})
+    client_messages: ClassVar[frozenset[type]] = frozenset({Cast, StopRequest, StateRequest})
+    system_messages: ClassVar[frozenset[type]] = frozenset({StopRequest, StopMessage, EndNow, StateRequest, Exited})
     crash_on_ask_error: ClassVar[bool] = True
 
     _is_up = False
@@ -255,6 +274,26 @@ class Behaviour(Actor):
     def _call_terminate(self, reason: object) -> None:
         """Call the user's `terminate`."""
         raise UndefinedCallbackError(self, "_call_terminate")
+
+    def _look(self) -> Any:
+        """Return the state, for `get_state()`."""
+        raise UndefinedCallbackError(self, "_look")
+
+    def _change(self, change: Callable[..., Any]) -> None:
+        """Put what the change makes of the state in its place, or change nothing and raise."""
+        raise UndefinedCallbackError(self, "_change")
+
+    def _answer_about_itself(self, message: Any) -> Any:
+        """Answer an ask that no callback gets (SRV-27)."""
+        if message.__class__ is not StateRequest:
+            return perform(self, message)
+        if message.change is not None:
+            try:
+                self._change(message.change)
+            except Exception as error:  # noqa: BLE001 - the caller's mistake, not the actor's
+                self._actor_ref.defer().refuse(error)
+                return None
+        return self._look()
 
     def _terminated(self, reason: object) -> object:
         """Terminate, unless that has been done; return the final reason (SRV-19, SRV-21)."""

@@ -42,11 +42,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, final
 
 from supervisors.alarm import Alarm, Rung
-from supervisors.behaviour import IGNORE, Behaviour, Cast, EndNow, Ignore, StopRequest, call, cast, reply, stop
+from supervisors.behaviour import (
+    ABOUT_ITSELF,
+    IGNORE,
+    Behaviour,
+    Cast,
+    EndNow,
+    Ignore,
+    StopRequest,
+    call,
+    cast,
+    reply,
+    stop,
+)
 from supervisors.callbacks import BadReturnError, Throw, UnaskedRefusalError, UndefinedCallbackError
 from supervisors.errors import Exit, IgnoreStart, Refusal
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, perform
 from supervisors.runtime.signals import ControlMessage, Exited
+from supervisors.state import StateRequest, attributes_of, change_attributes, get_state, replace_state
 from supervisors.timers.service import SECONDS_MAX
 
 if TYPE_CHECKING:
@@ -65,6 +78,8 @@ __all__ = [
     "Throw",
     "call",
     "cast",
+    "get_state",
+    "replace_state",
     "reply",
     "stop",
 ]
@@ -161,9 +176,13 @@ class Server(Behaviour):
     messages share one order (SRV-5).
     """
 
+    # What follows a callback at once is done also if the server has been suspended meanwhile.
+    system_messages: ClassVar[frozenset[type]] = Behaviour.system_messages | {_ContinueNow}
+
     # None unless a time-out has been asked for; the alarm stays once it is made.
     _alarm: Alarm | None = None
     _idle: _Idle | None = None
+    _idle_seconds = 0.0
     _waits_for_idle = False
     _owed: OwedReply | None = None
 
@@ -209,8 +228,10 @@ class Server(Behaviour):
     # -- what the runtime calls ----------------------------------------------
 
     def receive_ask(self, message: Any) -> Any:
-        if message.__class__ in PYKKA_MESSAGES:
-            return perform(self, message)
+        if message.__class__ in ABOUT_ITSELF:
+            if self._waits_for_idle and self._idle is None and message.__class__ is StateRequest:
+                self._wait(self._idle_seconds)  # SRV-27: it is no message for SRV-13, but the time starts anew
+            return self._answer_about_itself(message)
         if self._waits_for_idle:
             self._wait_no_more()
         if self._owed is not None:
@@ -254,6 +275,12 @@ class Server(Behaviour):
 
     def _call_terminate(self, reason: object) -> None:
         self.terminate(reason)
+
+    def _look(self) -> dict[str, Any]:
+        return attributes_of(self)
+
+    def _change(self, change: Callable[..., Any]) -> None:
+        change_attributes(self, change)
 
     def _answer_otherwise(self, result: Any) -> Any:
         """Do what a call's result says if it is not simply a reply."""
@@ -316,6 +343,7 @@ class Server(Behaviour):
         if seconds == math.inf:
             return
         self._waits_for_idle = True
+        self._idle_seconds = seconds
         if seconds == 0:
             # SRV-14: behind what is in the mailbox now. Any of that cancels it.
             self._idle = _Idle()

@@ -115,7 +115,7 @@ class BoundedRef(ActorRef[A]):
         if current is not None and current.fenced:
             raise Fenced
         message = item.message if item.__class__ is Ask else item
-        if message.__class__ is StopMessage:
+        if message.__class__ is StopMessage or message.__class__ in self.actor_class.system_messages:
             self._outer.append(item)  # the way out is always open
             self._wake(thread_turn.turn)
             return True

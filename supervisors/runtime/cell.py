@@ -46,6 +46,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, final
 
 from supervisors.errors import Exit, IgnoreStart, InternalError, Refusal, UsageError
@@ -171,7 +172,8 @@ class Cell:
         self.watchers: SmallSet = None
         self.monitors: SmallSet = None
         self.traps_exits = False
-        self.suspended = False
+        # 0: not suspended; else one more than how many of the waiting messages are known to have to wait.
+        self.suspended = 0
         self.messages_handled = 0
         # Written by the actor's own turn, read under waits_lock by others.
         self.waits_for: Any | None = None
@@ -415,7 +417,7 @@ class Cell:
             if _goes_on(error):
                 raise
         else:
-            if self._inner is CLOSED or not self._inner:
+            if self._inner is CLOSED or not (self._inner or self.suspended):
                 self._inner = None
             self._reply_to = None
             started.offer()
@@ -511,7 +513,7 @@ class Cell:
                 self._end_doomed()
                 continue
             inner = self._inner
-            if not inner or self.suspended:
+            if not inner or (self.suspended and not self._finds_system_message(inner)):
                 return budget or 1
             if not budget:
                 return 0
@@ -519,6 +521,28 @@ class Cell:
             self._handle(inner.popleft())
             if until is not None and until.is_done():
                 return 0 if self._inner or self._outer else budget or 1
+
+    def _finds_system_message(self, inner: deque[Any]) -> bool:
+        """Put the first message that also a suspended actor handles in front; False if there is none (SRV-27).
+
+        Looks only at what has come since it last found none: however many messages
+        have to wait, each costs one look.
+        """
+        kinds = self.actor_class.system_messages
+        found = 0
+        if kinds:
+            for place, item in enumerate(islice(reversed(inner), len(inner) + 1 - self.suspended), 1):
+                kind = item.message.__class__ if item.__class__ is Ask else item.__class__
+                if kind in kinds and (kind is not Exited or item.source is self.parent):
+                    found = place
+        if not found:
+            self.suspended = len(inner) + 1
+            return False
+        self.suspended = 1  # whatever is done now may change the order
+        item = inner[-found]
+        del inner[-found]
+        inner.appendleft(item)
+        return True
 
     def _handle(self, item: Any) -> None:
         """Handle one message or ask of a living actor."""

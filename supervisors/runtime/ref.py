@@ -399,7 +399,12 @@ class ActorRef(Cell, pykka.ActorRef[A]):
         return future
 
     def suspend(self) -> None:
-        """Hold back messages, not signals, until `resume()` (SRV-27)."""
+        """Hold back messages until `resume()` (SRV-27).
+
+        Signals are taken as ever. A server or state machine also handles `stop()`,
+        `get_state()`, `replace_state()`, and its parent's exit if it traps exits, before
+        the messages that wait.
+        """
         self.signal(Suspended())
 
     def resume(self) -> None:

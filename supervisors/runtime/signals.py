@@ -428,12 +428,12 @@ class Unwatched(Signal):
 
 @final
 class Suspended(Signal):
-    """Hold back everything but signals until resumed (SRV-27)."""
+    """Hold back everything but signals and system messages until resumed (SRV-27)."""
 
     __slots__ = ()
 
     def apply(self, ref: Cell) -> object:
-        ref.suspended = True
+        ref.suspended = 1
         return NOTHING
 
 
@@ -444,7 +444,7 @@ class Resumed(Signal):
     __slots__ = ()
 
     def apply(self, ref: Cell) -> object:
-        ref.suspended = False
+        ref.suspended = 0
         return NOTHING
 
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final, overload
 
-from supervisors import behaviour
-from supervisors.addressee import Addressee, ref_of
-from supervisors.errors import InvalidTypeError
-from supervisors.runtime.signals import ControlMessage
+from supervisors import behaviour, state
 from supervisors.typed import Request
 
 if TYPE_CHECKING:
+    from supervisors.addressee import Addressee
     from supervisors.runtime.cell import Reply as OwedReply
-    from supervisors.runtime.ref import ActorRef
     from supervisors.system import ActorSystem
 
-__all__ = ["ANSWERED", "Answered", "Caller", "StateRequest", "call", "get_state", "replace_state"]
+__all__ = ["ANSWERED", "Answered", "Caller", "call", "get_state", "replace_state"]
 
 R = TypeVar("R")
 
@@ -52,20 +49,8 @@ def call(machine: Addressee, request: Any, *, timeout: float | None = None, syst
 
 
 def get_state(machine: Addressee, *, timeout: float | None = 5.0, system: ActorSystem | None = None) -> tuple[Any, Any]:
-    """Return state and data of a state machine, for looking at it (SRV-27).
-
-    Handled in mailbox order, but it is no event: nothing is called or cancelled.
-
-    Args:
-        machine: the state machine: its ref, its name, or a `Via`.
-        timeout: seconds to wait; None waits without end.
-        system: where to look a name up; not needed inside an actor.
-
-    Raises:
-        ActorDeadError: it was not there, or has ended before it replied.
-        WrongActorError: it is no state machine.
-    """
-    seen: tuple[Any, Any] = _machine(machine, system).ask(StateRequest(None), timeout=timeout)
+    """Return state and data of a state machine: `supervisors.state.get_state()` with a type."""
+    seen: tuple[Any, Any] = state.get_state(machine, timeout=timeout, system=system)
     return seen
 
 
@@ -76,44 +61,9 @@ def replace_state(
     timeout: float | None = 5.0,
     system: ActorSystem | None = None,
 ) -> tuple[Any, Any]:
-    """Put another state and data in place, for repair by hand (SRV-27).
-
-    It is no change of state in the machine's own sense: no enter call is made, no
-    time-out is cancelled, and postponed events stay put aside.
-
-    Args:
-        machine: the state machine: its ref, its name, or a `Via`.
-        change: is given state and data and returns new ones; runs in the machine's
-            own turn. What it raises goes to the caller, and nothing changes.
-        timeout: seconds to wait; None waits without end.
-        system: where to look a name up; not needed inside an actor.
-
-    Returns:
-        The new state and data.
-
-    Raises:
-        ActorDeadError: it was not there, or has ended before it replied.
-        WrongActorError: it is no state machine.
-        InvalidTypeError: the change is no function.
-    """
-    if not callable(change):
-        raise InvalidTypeError("change", change, "a function of state and data that returns both")
-    seen: tuple[Any, Any] = _machine(machine, system).ask(StateRequest(change), timeout=timeout)
+    """Put another state and data in place: `supervisors.state.replace_state()` with a type."""
+    seen: tuple[Any, Any] = state.replace_state(machine, change, timeout=timeout, system=system)
     return seen
-
-
-def _machine(machine: Addressee, system: ActorSystem | None) -> ActorRef[Any]:
-    return ref_of(machine, StateRequest, "a StateMachine", field="machine", system=system)
-
-
-@final
-class StateRequest(ControlMessage):
-    """Asks for state and data, perhaps to change them before."""
-
-    __slots__ = ("change",)
-
-    def __init__(self, change: Callable[[Any, Any], tuple[Any, Any]] | None) -> None:
-        self.change = change
 
 
 @final

@@ -30,17 +30,17 @@ the call in hand, if it is in the last step, goes out by returning from the turn
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, final
 
 from supervisors.alarm import Alarm, Rung
-from supervisors.behaviour import IGNORE, Behaviour, Cast, EndNow, Ignore, StopRequest, cast, stop
+from supervisors.behaviour import ABOUT_ITSELF, IGNORE, Behaviour, Cast, EndNow, Ignore, StopRequest, cast, stop
 from supervisors.callbacks import BadReturnError, Throw, UndefinedCallbackError
-from supervisors.errors import Exit, IgnoreStart, UsageError
+from supervisors.errors import Exit, IgnoreStart, InvalidTypeError, UsageError
 from supervisors.exits import Crashed
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, perform
 from supervisors.runtime.signals import ControlMessage, Exited
 from supervisors.statem.actions import Refuse, Reply
-from supervisors.statem.calls import ANSWERED, Caller, StateRequest, call, get_state, replace_state
+from supervisors.statem.calls import ANSWERED, Caller, call, get_state, replace_state
 from supervisors.statem.effects import CancelTimer, Effect, StartTimer, Terminate
 from supervisors.statem.engine import Engine
 from supervisors.statem.events import CALL, CAST, INFO, AnyEventType, TimeoutKind
@@ -60,9 +60,6 @@ class _Proceed(ControlMessage):
     __slots__ = ()
 
 
-_NO_EVENTS: Final = PYKKA_MESSAGES | {StateRequest}
-
-
 class StateMachine(Behaviour):
     """Subclass this; the class is its own first callback module.
 
@@ -74,7 +71,7 @@ class StateMachine(Behaviour):
         state_enter: whether enter calls are made (STM-18).
     """
 
-    client_messages: ClassVar[frozenset[type]] = Behaviour.client_messages | {StateRequest}
+    system_messages: ClassVar[frozenset[type]] = Behaviour.system_messages | {_Proceed}
     callback_mode: ClassVar[Literal["state_functions", "handle_event_function"]]
     state_enter: ClassVar[bool] = False
 
@@ -124,7 +121,7 @@ class StateMachine(Behaviour):
     # -- what the runtime calls ------------------------------------------------
 
     def receive_ask(self, message: Any) -> Any:
-        if message.__class__ in _NO_EVENTS:
+        if message.__class__ in ABOUT_ITSELF:
             return self._answer_about_itself(message)
         caller = Caller()
         engine = self._engine
@@ -223,18 +220,15 @@ class StateMachine(Behaviour):
             raise answer.refusal
         return answer.value
 
-    def _answer_about_itself(self, message: Any) -> Any:
-        """Handle an ask that is no event: a proxy's, or one for state and data."""
-        if message.__class__ is not StateRequest:
-            return perform(self, message)
+    def _look(self) -> tuple[Any, Any]:
+        return self._engine.state, self._engine.data
+
+    def _change(self, change: Callable[..., Any]) -> None:
         engine = self._engine
-        if message.change is not None:
-            try:
-                engine.state, engine.data = message.change(engine.state, engine.data)
-            except Exception as error:  # noqa: BLE001 - the caller's mistake, not the machine's
-                super().defer_reply().refuse(error)
-                return None
-        return engine.state, engine.data
+        changed = change(engine.state, engine.data)
+        if changed.__class__ is not tuple or len(changed) != 2:
+            raise InvalidTypeError("change", changed, "a function that returns a tuple of state and data")
+        engine.state, engine.data = changed
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
         """Do everything that a message wants done that nobody waits for."""

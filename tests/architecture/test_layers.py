@@ -43,7 +43,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "via",
         ),
         # Behaviours: OTP's ways to write an actor.
-        3: ("alarm", "behaviour", "callbacks", "quarantine", "server", "statem/", "supervision/"),
+        3: ("alarm", "behaviour", "callbacks", "quarantine", "server", "state", "statem/", "supervision/"),
         # Composition.
         4: ("application/", "health/", "pools/", "process_child", "system", "tasks/", "telemetry/"),
         # Proof: nothing else imports this.

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from supervisors import Actor, ActorRef, ActorSystem, Entropy, Exit, Exited, IgnoreStart, StartError, VirtualClock
 from supervisors.callbacks import BadReturnError, Throw
 from supervisors.exits import Crashed
+from supervisors.runtime.cell import TOKEN
 from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.server import HIBERNATE, IGNORE, TIMEOUT, Continue, NoReply, Reply, Server, Stop, cast, stop
 from tests.conformance.difference import Difference, same
@@ -224,8 +225,9 @@ def _start(parent: ActorRef[Any], server: type[Replayed], script: Script) -> tup
 def _send_all(
     system: ActorSystem, parent: ActorRef[Any], ref: ActorRef[Any], script: Script, events: list[list[Any]]
 ) -> None:
-    # A burst: everything is in the mailbox before the first message is handled.
-    ref.suspend()
+    # A burst: everything is in the mailbox before the first message is handled. The server is
+    # not suspended for that, because a suspended one handles stops and its parent's exit.
+    _hold(ref)
     for event in events:
         match event:
             case ["cast", content]:
@@ -239,15 +241,26 @@ def _send_all(
             case ["parent_exit", reason]:
                 parent.tell(_exit_of(ref, from_term(reason)))
             case ["stop", reason]:
-                ref.resume()
+                _let_go(ref)
                 _stop(ref, from_term(reason))
             case ["wait", milliseconds]:
-                ref.resume()
+                _let_go(ref)
                 system.advance(milliseconds / 1000)
             case other:
                 raise ValueError(f"unknown event {other!r}")
-    ref.resume()
+    _let_go(ref)
     system.settle()
+
+
+def _hold(ref: ActorRef[Any]) -> None:
+    """Own the mailbox, as a thread does that handles a message of it."""
+    del ref._gate[0]
+
+
+def _let_go(ref: ActorRef[Any]) -> None:
+    if not ref._gate:
+        ref._gate += TOKEN
+        ref.look_again()
 
 
 def _ask(ref: ActorRef[Any], script: Script, call: str, content: Any) -> None:

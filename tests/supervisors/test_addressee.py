@@ -193,7 +193,7 @@ def test_what_is_no_system_is_a_typed_error():
 
 def other_kinds(start):
     """Return what is not of the kind that `start` starts, nor of one that would do as well."""
-    kinds = {server: (supervisor,), machine: (server,), supervisor: (server,), tasks: (server, supervisor)}
+    kinds = {server: (supervisor,), machine: (supervisor,), supervisor: (server,), tasks: (server, supervisor)}
     return (*kinds.get(start, (supervisor,)), lambda system: system.start(Doer))
 
 

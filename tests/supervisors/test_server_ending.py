@@ -8,23 +8,38 @@ import pytest
 
 from supervisors import (
     KILLED,
+    Actor,
     ActorDeadError,
     AskTimeoutError,
+    ChildSpec,
     Crashed,
     Exit,
     IgnoreStart,
+    InvalidArgumentError,
+    InvalidTypeError,
     StartError,
+    Supervisor,
+    WrongActorError,
+    start_named,
+    terminate_child,
 )
+from supervisors.behaviour import StopRequest
 from supervisors.callbacks import BadReturnError
+from supervisors.quarantine import Quarantine, quarantined
 from supervisors.server import (
     IGNORE,
+    TIMEOUT,
+    Continue,
     NoReply,
     Reply,
     Server,
     Stop,
     cast,
+    get_state,
+    replace_state,
     stop,
 )
+from supervisors.statem import calls as statem
 from tests.supervisors.actors import Doer
 from tests.supervisors.servers import Log, SharedLog, raising, returning
 
@@ -152,7 +167,7 @@ def test_srv_25_stop_fails_when_the_server_ends_otherwise(system):
 
 def test_srv_25_stop_gives_up_when_the_time_is_up(system):
     ref = system.start(Log)
-    ref.suspend()
+    del ref._gate[0]  # as if it were in a turn that takes long
     with pytest.raises(AskTimeoutError):
         stop(ref, timeout=1.0)
 
@@ -183,6 +198,214 @@ def test_srv_27_a_suspended_server_handles_no_messages(system, log):
     assert log == []
     ref.resume()
     assert log == [("info", 1)]
+
+
+@pytest.mark.parametrize("actor_class", [Log, SharedLog])
+def test_srv_27_a_suspended_server_stops_before_it_handles_what_waits(system, log, actor_class):
+    ref = system.start(actor_class, log)
+    ref.suspend()
+    ref.tell(1)
+    stop(ref, "why", timeout=1.0)
+    assert log == [("terminate", "why")]
+
+
+def test_srv_27_a_suspended_server_takes_pykkas_stop(system, log):
+    ref = system.start(Log, log)
+    ref.suspend()
+    ref.tell(1)
+    assert ref.stop(timeout=1.0)
+    assert log == [("terminate", "normal")]
+
+
+def test_srv_27_a_stop_that_waited_already_is_found_by_the_suspension(system, log):
+    ref = system.start(SharedLog, log)
+    ref.tell(1)
+    ref.send(StopRequest("why"))
+    ref.tell(2)
+    ref.suspend()
+    system.settle()
+    assert log == [("terminate", "why")]
+
+
+def test_srv_27_a_suspended_server_ends_with_its_parent(system, log):
+    class Parent(Doer):
+        def on_start(self):
+            self.child = Log.start_link(log, trap=True)
+
+    parent = system.start(Parent)
+    child = parent.proxy().child.get()
+    child.suspend()
+    child.tell(1)
+    parent.exit("over")
+    assert log == [("terminate", "over")]
+
+
+def test_srv_27_the_exit_of_another_waits_while_a_server_is_suspended(system, log):
+    ref = system.start(Log, log, trap=True)
+    other = system.start(Doer)
+    ref.suspend()
+    other.ask(lambda actor: ref.exit("over"))
+    assert log == []
+    ref.resume()
+    assert [kind for kind, _ in log] == ["info"]
+
+
+def test_a_supervisor_ends_a_suspended_child_that_has_all_the_time(system, log):
+    child = ChildSpec("child", start_named, ("child", Log, log), {"trap": True}, shutdown="infinity")
+    supervisor = system.start(Supervisor, [child])
+    system.whereis("child").suspend()
+    terminate_child(supervisor, "child", timeout=1.0)
+    assert log == [("terminate", "shutdown")]
+
+
+def test_srv_27_messages_that_wait_keep_their_order(system, log):
+    ref = system.start(SharedLog, log)
+    ref.suspend()
+    for number in range(50):
+        ref.tell(number)
+        if number % 10 == 5:
+            get_state(ref)
+    ref.resume()
+    system.settle()
+    assert log == [("info", number) for number in range(50)]
+
+
+def test_srv_27_a_suspended_server_looks_at_each_message_once(system):
+    ref = system.start(SharedLog)
+    ref.suspend()
+    looked = []
+
+    class Counted:
+        @property  # type: ignore[misc]  # nothing sets it here; a look is to be seen
+        def __class__(self):
+            looked.append(self)
+            return Counted
+
+    for _ in range(100):
+        ref.tell(Counted())
+        system.settle()
+    assert len(looked) < 1000
+
+
+def test_srv_27_what_an_actor_suspends_in_its_start_is_suspended_afterwards(system):
+    class Early(Log):
+        def init(self, log=None, *, trap=False, then=None, **handlers):
+            self.actor_ref.suspend()
+            self.trap_exit()  # takes the signal in
+
+    ref = system.start(Early)
+    with pytest.raises(AskTimeoutError):
+        ref.ask("question", timeout=1.0)
+
+
+def test_srv_15_a_continuation_comes_before_a_suspension(system, log):
+    def then_suspend(server, request):
+        ref.suspend()
+        return Reply("answer", Continue("more"))
+
+    ref = system.start(Log, log, call=then_suspend)
+    ref.ask("question")
+    assert ("continue", "more") in log
+
+
+def test_a_stop_gets_into_a_full_mailbox(system, log):
+    class Full(SharedLog):
+        mailbox_capacity = 1
+
+    ref = system.start(Full, log)
+    ref.tell(1)
+    stop(ref, "why", timeout=1.0)
+    assert log == [("info", 1), ("terminate", "why")]
+
+
+# Looking inside -------------------------------------------------------------------------
+
+
+class Counter(Server):
+    dispatch = "inline"
+
+    def init(self, start=0, idle=None):
+        self.count = start
+        self._private = "x"
+        self.fired = []
+        return idle
+
+    def handle_call(self, request):
+        return Reply(self.count)
+
+    def handle_info(self, message):
+        self.fired.append(message)
+
+
+@pytest.mark.parametrize("look", [get_state, statem.get_state])
+def test_srv_27_the_state_of_a_server_are_its_attributes(system, look):
+    ref = system.start(Counter, 5)
+    assert look(ref) == {"count": 5, "_private": "x", "fired": []}
+
+
+def test_srv_27_nothing_of_the_librarys_own_is_state(system):
+    ref = system.start(quarantined(Log, Quarantine(after=1)), None, call=returning(Reply(1, 5.0)))
+    with_user_code = set(get_state(ref))
+    ref.ask("question")
+    ref.ask("question")
+    assert set(get_state(ref)) == with_user_code
+    assert not [name for name in with_user_code if name in vars(Server) or name in vars(Actor) or name == "_actor_ref"]
+
+
+def test_srv_27_the_state_of_a_suspended_server_can_be_seen_and_replaced(system):
+    ref = system.start(Counter, 5)
+    ref.suspend()
+    future = ref.ask("count", block=False)
+    assert get_state(ref, timeout=1.0)["count"] == 5
+    assert replace_state(ref, lambda state: {**state, "count": 7}, timeout=1.0)["count"] == 7
+    ref.resume()
+    assert future.get(timeout=1.0) == 7
+
+
+def test_srv_27_an_attribute_that_is_left_out_is_gone(system):
+    ref = system.start(Counter, 5)
+    assert replace_state(ref, lambda state: {"count": 1}) == {"count": 1}
+    assert get_state(ref) == {"count": 1}
+
+
+def refusing(error):
+    def change(state):
+        state.clear()
+        raise error
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (refusing(KeyError("x")), KeyError),
+        (lambda state: None, InvalidTypeError),
+        (lambda state: {5: 5}, InvalidTypeError),
+        (lambda state: {"count": 1, "_actor_ref": None}, InvalidArgumentError),
+        ("no function", InvalidTypeError),
+    ],
+)
+def test_srv_27_a_replacement_that_fails_changes_nothing_of_a_server(system, change, error):
+    ref = system.start(Counter, 5)
+    with pytest.raises(error):
+        replace_state(ref, change)
+    assert get_state(ref) == {"count": 5, "_private": "x", "fired": []}
+
+
+def test_srv_27_other_actors_have_no_state_to_be_seen(system):
+    with pytest.raises(WrongActorError):
+        get_state(system.start(Doer))
+
+
+def test_srv_27_for_a_system_message_the_idle_time_starts_anew(system):
+    ref = system.start(Counter, 0, 5.0)
+    system.advance(4.0)
+    get_state(ref)
+    system.advance(4.0)
+    assert ref.proxy().fired.get() == []
+    system.advance(1.0)
+    assert ref.proxy().fired.get() == [TIMEOUT]
 
 
 # Starting -------------------------------------------------------------------------------

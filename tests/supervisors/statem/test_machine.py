@@ -8,6 +8,7 @@ from supervisors import (
     Crashed,
     Exit,
     IgnoreStart,
+    InvalidTypeError,
     StartError,
 )
 from supervisors.callbacks import BadReturnError, Throw, UndefinedCallbackError
@@ -21,7 +22,7 @@ from supervisors.statem.actions import (
     state_timeout,
 )
 from supervisors.statem.events import CALL, CAST, ENTER, INFO, INTERNAL, STATE_TIMEOUT, TIMEOUT, Named
-from supervisors.statem.machine import IGNORE, StateMachine, call, cast, get_state, replace_state
+from supervisors.statem.machine import IGNORE, StateMachine, call, cast, get_state, replace_state, stop
 from supervisors.statem.results import initial_state, keep_state, next_state
 from supervisors.statem.results import stop as stop_result
 from tests.supervisors.statem.machines import (
@@ -242,6 +243,24 @@ def test_srv_27_state_and_data_can_be_replaced(system, log):
     assert replace_state(ref, lambda state, data: ("c", data + 1)) == ("c", 1)
     assert get_state(ref) == ("c", 1)
     assert log == [(ENTER, "a", "a")]
+
+
+def test_srv_27_a_suspended_machine_is_looked_at_replaced_and_stopped(system, log):
+    ref = system.start(Log, log)
+    ref.suspend()
+    ref.tell(1)
+    assert get_state(ref, timeout=1.0) == ("a", 0)
+    assert replace_state(ref, lambda state, data: ("c", 5), timeout=1.0) == ("c", 5)
+    stop(ref, "why", timeout=1.0)
+    assert log == [("terminate", "why", "c", 5)]
+
+
+@pytest.mark.parametrize("wrong", [None, ("c",), ("c", 1, 2), ["c", 1]])
+def test_srv_27_a_replacement_is_a_state_and_data(system, wrong):
+    ref = system.start(Log)
+    with pytest.raises(InvalidTypeError, match="change"):
+        replace_state(ref, lambda state, data: wrong)
+    assert get_state(ref) == ("a", 0)
 
 
 def test_srv_27_a_replacement_that_fails_changes_nothing(system):
