@@ -21,7 +21,7 @@ from supervisors.errors import (
     UsageError,
 )
 from supervisors.exits import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Crashed, Shutdown, is_abnormal
-from supervisors.runtime.cell import Reply
+from supervisors.runtime.cell import Reply as OwedReply
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import (
     ActorDeadError,
@@ -32,7 +32,23 @@ from supervisors.runtime.outcomes import (
 )
 from supervisors.runtime.ref import ASK_TIMEOUT, ActorRef
 from supervisors.runtime.signals import AliasRef, Down, Exited, MonitorRef
-from supervisors.server import Server
+from supervisors.server import (
+    HIBERNATE,
+    IGNORE,
+    TIMEOUT,
+    Continue,
+    NoReply,
+    Reply,
+    Server,
+    Stop,
+    Throw,
+    call,
+    cast,
+    get_state,
+    replace_state,
+    reply,
+    stop,
+)
 from supervisors.statem.machine import StateMachine
 from supervisors.supervision.backoff import Backoff
 from supervisors.supervision.budget import ShutdownReport, shut_down
@@ -60,11 +76,14 @@ from supervisors.via import Via
 
 __all__ = [
     "ASK_TIMEOUT",
+    "HIBERNATE",
+    "IGNORE",
     "KILL",
     "KILLED",
     "NOPROC",
     "NORMAL",
     "SHUTDOWN",
+    "TIMEOUT",
     "Actor",
     "ActorDeadError",
     "ActorRef",
@@ -77,6 +96,7 @@ __all__ = [
     "Backoff",
     "ChildSpec",
     "Clock",
+    "Continue",
     "Crashed",
     "DeadlockError",
     "Down",
@@ -93,6 +113,8 @@ __all__ = [
     "MonitorRef",
     "NameTakenError",
     "NoActorError",
+    "NoReply",
+    "OwedReply",
     "PartitionDownError",
     "PartitionSupervisor",
     "Partitions",
@@ -105,26 +127,34 @@ __all__ = [
     "ShutdownReport",
     "StartError",
     "StateMachine",
+    "Stop",
     "Supervisor",
     "SupervisorFlags",
     "SupervisorsError",
     "SystemClock",
     "TaskSupervisor",
+    "Throw",
     "TimedOut",
     "Timer",
     "UsageError",
     "Via",
     "VirtualClock",
     "WrongActorError",
+    "call",
+    "cast",
     "count_children",
     "delete_child",
     "get_childspec",
+    "get_state",
     "is_abnormal",
     "partition_of",
+    "replace_state",
+    "reply",
     "restart_child",
     "shut_down",
     "start_child",
     "start_named",
+    "stop",
     "supervision_tree",
     "terminate_child",
     "which_children",
