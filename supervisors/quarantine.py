@@ -8,7 +8,8 @@ actor class can be wrapped::
     ChildSpec("parser", quarantined(Parser, Quarantine(after=3)))
 
 All incarnations of the wrapped class share the quarantine. It costs nothing for
-classes that are not wrapped, and one look into a usually empty dict for those that are.
+classes that are not wrapped. For those that are, each message costs a look at its parts
+while nothing has crashed yet, and a digest of them afterwards: a few microseconds for small ones.
 
 What counts is the message in hand when the actor ends abnormally by its own doing, also
 where the answer goes out first and the end comes right after it (`Stop(reason, reply=...)`).

@@ -178,7 +178,6 @@ class Server(Behaviour):
 
     # What follows a callback at once is done also if the server has been suspended meanwhile.
     system_messages: ClassVar[frozenset[type]] = Behaviour.system_messages | {_ContinueNow}
-
     # None unless a time-out has been asked for; the alarm stays once it is made.
     _alarm: Alarm | None = None
     _idle: _Idle | None = None
@@ -332,11 +331,9 @@ class Server(Behaviour):
         """Arrange what comes next (SRV-12)."""
         if then.__class__ is Continue:
             self._actor_ref.put_first(_ContinueNow(then.content))
-        elif then is HIBERNATE:
-            return
         elif _is_wait(then):
             self._wait(then)
-        else:
+        elif then is not HIBERNATE:
             raise BadReturnError(result, "then: seconds, Continue(content), HIBERNATE or None")
 
     def _wait(self, seconds: float) -> None:
