@@ -222,7 +222,6 @@ def _end_after_this(self: Any, reason: object) -> None:
 
 def _ending(self: Any, reason: object, *, crash: bool, by_signal: bool) -> object:
     to_blame = self._to_blame or _blamed(self)
-    self._in_hand = self._to_blame = None
     if to_blame is not None and is_abnormal(reason) and not by_signal:
         self.quarantine.note_same(to_blame.same or sameness(to_blame.message))
     return self._base.ending(self, reason, crash=crash, by_signal=by_signal)

@@ -213,6 +213,8 @@ class Steps(StateMachine):
     def b(self, event_type, content, data):
         if event_type is ENTER:
             return keep_state()
+        if content == "fine":
+            return keep_state()
         if content == "go on":
             return keep_state(next_event(INTERNAL, "own"))
         raise ValueError(content)
@@ -296,6 +298,16 @@ def test_what_a_machine_does_by_itself_is_blamed_on_the_message_that_it_came_of(
     system.settle()
     assert not ref.is_alive()
     assert quarantine.crashes("go on") == 1
+    assert len(quarantine) == 1
+
+
+def test_a_postponed_message_that_went_well_is_not_blamed_for_a_later_crash(system):
+    quarantine = Quarantine(after=1)
+    ref = system.start(quarantined(Steps, quarantine))
+    for message in ("fine", "go", "poison"):
+        server.cast(ref, message)
+    system.settle()
+    assert quarantine.crashes("poison") == 1
     assert len(quarantine) == 1
 
 

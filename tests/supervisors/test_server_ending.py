@@ -308,6 +308,32 @@ def test_srv_15_a_continuation_comes_before_a_suspension(system, log):
     assert ("continue", "more") in log
 
 
+def test_srv_18_the_end_after_a_reply_comes_before_a_suspension(system):
+    def then_suspend(server, request):
+        ref.suspend()
+        return Stop("done", reply="answer")
+
+    ref = system.start(Log, call=then_suspend)
+    assert ref.ask("question") == "answer"
+    assert ref.exit_reason == "done"
+
+
+def test_srv_27_what_is_put_first_while_suspended_is_seen(system, log):
+    ref = system.start(SharedLog, log)
+    ref.suspend()
+    for number in range(3):
+        ref.tell(number)
+    system.settle()
+
+    def change(state):
+        ref.put_first(StopRequest("why"))
+        return state
+
+    replace_state(ref, change)
+    system.settle()
+    assert log == [("terminate", "why")]
+
+
 def test_a_stop_gets_into_a_full_mailbox(system, log):
     class Full(SharedLog):
         mailbox_capacity = 1

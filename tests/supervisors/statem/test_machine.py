@@ -255,6 +255,17 @@ def test_srv_27_a_suspended_machine_is_looked_at_replaced_and_stopped(system, lo
     assert log == [("terminate", "why", "c", 5)]
 
 
+def test_stm_42_the_first_enter_call_comes_before_a_suspension(system, log):
+    class Early(EnterLog):
+        def init(self, *args, **kwargs):
+            self.actor_ref.suspend()
+            return super().init(*args, **kwargs)
+
+    system.start(Early, log)
+    system.settle()
+    assert log == [(ENTER, "a", "a")]
+
+
 @pytest.mark.parametrize("wrong", [None, ("c",), ("c", 1, 2), ["c", 1]])
 def test_srv_27_a_replacement_is_a_state_and_data(system, wrong):
     ref = system.start(Log)
