@@ -27,7 +27,7 @@ FOLDERS := sessionactors supervisors tests benchmarks examples docs changelog.d 
 SOURCES := $(shell find $(FOLDERS:%=%/.) -name __pycache__ -prune -o -type d -print -o -type f -print) pyproject.toml constraints.txt Makefile $(wildcard *.md)
 define test_all
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q
+	.ci/tests $(BIN)/coverage run -m pytest -q
 	$(BIN)/coverage combine -q
 	@touch $(TESTED)
 endef

@@ -55,10 +55,14 @@ class Directory:
 
         Raises:
             SessionExists: a live session has this id, or one that is about to come back.
+            SessionTerminated: it was to come back, and has ended for good meanwhile: whoever
+                looks through the store may have seen it there before.
         """
         with self._lock:
             if session_id in self._live:
                 raise SessionExists(session_id)
+            if returns and session_id in self._ended:
+                raise SessionTerminated(session_id)
             if self._returning:
                 if session_id in self._returning and not returns:
                     raise SessionExists(session_id)

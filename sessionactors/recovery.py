@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, final
 
 from sessionactors.effects import Audit
-from sessionactors.errors import LoadFailed, SessionExists, UnknownRequest
+from sessionactors.errors import LoadFailed, SessionExists, SessionTerminated, UnknownRequest
 from sessionactors.session import PLAIN
 from sessionactors.snapshots import restore
 from sessionactors.states import TERMINATED
@@ -325,6 +325,8 @@ class Recovery(Actor):
                 sessions, template.with_args((data.session_id, data.options, around, data, stored.get("user_state")))
             )
         except ChildStartFailed as failed:
+            if isinstance(failed.reason, SessionTerminated):
+                return False
             if not isinstance(failed.reason, SessionExists):  # else somebody was faster, and it is live
                 raise _UnusableError(f"it does not start: {describe(failed.reason)[:_REASON_MAX]}") from failed
         except SupervisorsError as error:

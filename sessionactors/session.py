@@ -290,7 +290,7 @@ class Session(Actor):
             around.directory.add(data.session_id, self._actor_ref, returns=restored is not None)
             if data.user_id != ANONYMOUS:
                 self._enter_user(counts=restored is None)
-        except (SessionExists, TooManySessions) as error:
+        except (SessionExists, SessionTerminated, TooManySessions) as error:
             self._is_accounted_for = True  # it never was a session
             around.directory.withdraw(data.session_id, self._actor_ref)
             raise StartError(error, self) from error

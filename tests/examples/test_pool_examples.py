@@ -49,4 +49,5 @@ def test_every_flaky_task_is_accounted_for(stop_after):
         assert "WorkerDiedError" in done.stdout
         assert "0 returned" in done.stdout
     else:
-        assert "TaskReturnedError" in done.stdout
+        # How many were left when the pool was told to stop is a matter of speed.
+        assert ("TaskReturnedError" in done.stdout) == (" 0 returned" not in done.stdout)

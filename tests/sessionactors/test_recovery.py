@@ -380,6 +380,18 @@ class TestAfterACrash:
         system.actors.settle()
         assert system.state_of("a") == "terminated"
 
+    def test_one_that_ended_while_the_store_was_looked_through_stays_ended(self, system):
+        store = system._store.store
+        seen = record("b")
+        start_active(system, "b")
+        system.terminate("b")
+        store.write(system._store.epoch, [seen])  # what a look of before the end has shown
+        kill(system, "recovery")
+        system.actors.settle()
+        system.actors.advance(10.0)
+        assert system.state_of("b") == "terminated"
+        assert system.live_sessions() == ["a"]
+
     def test_one_that_is_not_stored_ends_for_good(self, system):
         start_active(system, "b", persistent=False)
         kill(system, "b")
