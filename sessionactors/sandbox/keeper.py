@@ -151,7 +151,6 @@ class Sandbox:
             OperationFailed: the handler cannot be imported or made.
             ProcessDied: the process has ended meanwhile.
         """
-        self.limits = limits
         self._read()  # it is up now, if it was not so already
         try:
             info = self._watched.memory_info()
@@ -163,6 +162,8 @@ class Sandbox:
                 self._watched.rlimit(psutil.RLIMIT_CORE, (0, 0))
         except psutil.Error as gone:
             raise ProcessDied("it has ended before its start was over") from gone
+        # Not before it is known what an empty process takes: it is looked at all the time.
+        self.limits = limits
         if limits.cpu is not None:
             self._duty = DutyCycle(limits.cpu, CPU_BURST, self._keeper.now())
         kind, *told = self._exchange_frame(list(sys.path), module, name, arguments)
