@@ -45,7 +45,8 @@ def test_a_runaway_in_a_process_of_its_own_is_ended_with_it(outcome, name, reaso
     assert outcome.states[f"{name}-process"] == "terminated"
     # What was seen of its memory may exceed the limit just before the operating system says no.
     assert f"process_ended ({reason})" in told or "hard_limit_violation" in told
-    assert told[-2:] == ["enforcement_taken", "session_destroyed"]
+    # It may be seen to hold nothing any more before its end has been told.
+    assert [each for each in told if each != "soft_limit_cleared"][-2:] == ["enforcement_taken", "session_destroyed"]
 
 
 def test_the_others_live_and_answer(outcome):
