@@ -171,7 +171,7 @@ def _check_hash(field: str, stored: object) -> Literal["argon2", "scrypt"]:
 
 def _is_argon2(stored: str, raw: bytes) -> bool:
     from argon2 import PasswordHasher  # noqa: PLC0415 - an extra
-    from argon2.exceptions import InvalidHashError, VerificationError  # noqa: PLC0415
+    from argon2.exceptions import InvalidHashError, VerificationError  # noqa: PLC0415 - only when called for
 
     try:
         return PasswordHasher().verify(stored, raw)

@@ -117,7 +117,7 @@ class Verifier:
     def is_valid(self, message: bytes, signature: bytes) -> bool:
         """Tell whether a signature over a message was made with the private key."""
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - see the module's docstring
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415 - only when called for
 
         if self._key is None:
             self._key = Ed25519PublicKey.from_public_bytes(self.public)
@@ -154,7 +154,7 @@ class Signer:
     __slots__ = ("_key", "_seed", "verifier")
 
     def __init__(self, name: str, seed: bytes) -> None:
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - only when called for
 
         _check_key("seed", seed)
         self._seed = seed

@@ -44,7 +44,7 @@ def open_log(directory: str | Path | None, durability: str = "group") -> AuditSt
         from sessionactors.audit.memory import MemoryAuditLog  # noqa: PLC0415 - only the one that is used is loaded
 
         return MemoryAuditLog()
-    from sessionactors.audit.log import AuditLog  # noqa: PLC0415
+    from sessionactors.audit.log import AuditLog  # noqa: PLC0415 - only when called for
 
     return AuditLog(Path(directory), is_synced=durability != "os")
 

@@ -63,7 +63,7 @@ def _verify(directory: str, public_key: str | None, known_head: str | None, *, a
     result says what it proves and what it does not.
     """
     from sessionactors.audit.keys import load_public_key  # noqa: PLC0415 - keeps --help quick
-    from sessionactors.audit.verify import verify  # noqa: PLC0415
+    from sessionactors.audit.verify import verify  # noqa: PLC0415 - only when called for
 
     with reported():
         verifier = None if public_key is None else load_public_key(Path(public_key))
@@ -89,8 +89,8 @@ def _head(directory: str, public_key: str | None) -> None:
     machine: `verify --known-head` and `consistency` then show whether entries were cut
     off or rewritten since.
     """
-    from sessionactors.audit.proofs import signed_head  # noqa: PLC0415
-    from sessionactors.audit.queries import AuditReader  # noqa: PLC0415
+    from sessionactors.audit.proofs import signed_head  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.queries import AuditReader  # noqa: PLC0415 - only when called for
 
     with reported():
         verifier = opened_key(directory, public_key)
@@ -116,8 +116,8 @@ def _keygen(path: str, origin: str | None) -> None:
     \b
     Exit codes: 0 done, 3 bad usage, 4 a file exists or cannot be written.
     """  # noqa: D301 - \b is click's
-    from sessionactors.audit.checkpoint import is_origin  # noqa: PLC0415
-    from sessionactors.audit.keys import create_key, store_public_key  # noqa: PLC0415
+    from sessionactors.audit.checkpoint import is_origin  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.keys import create_key, store_public_key  # noqa: PLC0415 - only when called for
 
     if origin is not None and not is_origin(origin):
         raise Failure("--origin must be 1 to 255 printable characters without white space and plus signs.")
@@ -130,7 +130,7 @@ def _keygen(path: str, origin: str | None) -> None:
 
 
 def _refuse_existing(path: Path) -> None:
-    from sessionactors.audit.errors import AuditKeyError  # noqa: PLC0415
+    from sessionactors.audit.errors import AuditKeyError  # noqa: PLC0415 - only when called for
 
     if path.exists():
         raise AuditKeyError("audit public key", "the file exists", "keys are never overwritten; choose another", path)

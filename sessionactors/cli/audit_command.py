@@ -104,7 +104,7 @@ def reported() -> Iterator[None]:
         AuditKeyError,
         AuditLockedError,
     )
-    from supervisors.errors import SupervisorsError  # noqa: PLC0415
+    from supervisors.errors import SupervisorsError  # noqa: PLC0415 - only when called for
 
     try:
         yield
@@ -127,7 +127,7 @@ def log_at(name: str) -> Iterator[str]:
     Raises:
         AuditError: it cannot be unpacked.
     """
-    from sessionactors.audit.archives import is_archive, unpacked  # noqa: PLC0415
+    from sessionactors.audit.archives import is_archive, unpacked  # noqa: PLC0415 - only when called for
 
     if is_archive(Path(name)):
         with unpacked(Path(name)) as directory:
@@ -143,9 +143,9 @@ def opened_key(directory: str, public_key: str | None) -> Verifier:
         AuditKeyError: there is none.
         AuditReadError: there is no such directory.
     """
-    from sessionactors.audit.errors import AuditReadError  # noqa: PLC0415
-    from sessionactors.audit.files import LogPaths  # noqa: PLC0415
-    from sessionactors.audit.keys import load_public_key  # noqa: PLC0415
+    from sessionactors.audit.errors import AuditReadError  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.files import LogPaths  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.keys import load_public_key  # noqa: PLC0415 - only when called for
 
     paths = LogPaths(Path(directory))
     if not paths.database.is_file():
@@ -160,7 +160,7 @@ def formed(name: str, role: str) -> Iterator[None]:
     Raises:
         Failure: what it holds was refused.
     """
-    from supervisors.errors import InvalidArgumentError  # noqa: PLC0415
+    from supervisors.errors import InvalidArgumentError  # noqa: PLC0415 - only when called for
 
     try:
         yield
@@ -174,7 +174,7 @@ def read_head(name: str) -> bytes:
     Raises:
         Failure: the file cannot be read, or holds something else.
     """
-    from sessionactors.audit.checkpoint import NOTE_SIZE_MAX, signatures_of  # noqa: PLC0415
+    from sessionactors.audit.checkpoint import NOTE_SIZE_MAX, signatures_of  # noqa: PLC0415 - only when called for
 
     note = read_file(name, "signed head", NOTE_SIZE_MAX)
     with formed(name, "signed head"):

@@ -70,8 +70,8 @@ def query_command(directory: str, limit: int | None, *, as_json: bool, **wanted:
 
     Nothing is verified: `verify` does that. Without --limit nothing is left out.
     """
-    from sessionactors.audit.exports import json_of, line_of, row_of  # noqa: PLC0415
-    from sessionactors.audit.queries import AuditReader  # noqa: PLC0415
+    from sessionactors.audit.exports import json_of, line_of, row_of  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.queries import AuditReader  # noqa: PLC0415 - only when called for
 
     with reported():
         selection = _selection(**wanted)
@@ -120,10 +120,10 @@ def export_command(
     --out appears only once it is complete. Of the log only that head is verified here: run
     `verify` first. Whether the export was itself logged is said on the standard error.
     """  # noqa: D301 - \b is click's
-    from sessionactors.audit.exports import export  # noqa: PLC0415
-    from sessionactors.audit.proofs import signed_head  # noqa: PLC0415
-    from sessionactors.audit.queries import AuditReader  # noqa: PLC0415
-    from sessionactors.audit.tiles import write_tiles  # noqa: PLC0415
+    from sessionactors.audit.exports import export  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.proofs import signed_head  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.queries import AuditReader  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.tiles import write_tiles  # noqa: PLC0415 - only when called for
 
     if key is not None and noted_by is None:
         raise Failure("--key is for --noted-by, which is not given.")
@@ -164,9 +164,9 @@ def export_command(
 
 def note_export(directory: str, key: str | None, actor: str, details: dict[str, object]) -> int:
     """Log that an export is made, before it is made, so that none goes unlogged; return the entry's position."""
-    from sessionactors.audit.log import AuditLog  # noqa: PLC0415
-    from sessionactors.audit.record import AuditEvent, kind_of  # noqa: PLC0415
-    from supervisors.clock import SystemClock  # noqa: PLC0415
+    from sessionactors.audit.log import AuditLog  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.record import AuditEvent, kind_of  # noqa: PLC0415 - only when called for
+    from supervisors.clock import SystemClock  # noqa: PLC0415 - only when called for
 
     clock = SystemClock()
     with AuditLog(directory, key_file=key) as log:
@@ -179,8 +179,8 @@ def note_export(directory: str, key: str | None, actor: str, details: dict[str, 
 @contextmanager
 def entries_checked() -> Iterator[None]:
     """Say that the log is damaged where an entry cannot be decoded; all other input was checked before."""
-    from sessionactors.audit.errors import AuditDamagedError  # noqa: PLC0415
-    from supervisors.errors import InvalidArgumentError  # noqa: PLC0415
+    from sessionactors.audit.errors import AuditDamagedError  # noqa: PLC0415 - only when called for
+    from supervisors.errors import InvalidArgumentError  # noqa: PLC0415 - only when called for
 
     try:
         yield

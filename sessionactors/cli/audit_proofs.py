@@ -37,7 +37,7 @@ def prove_command(directory: str, index: int, public_key: str | None) -> None:
       sessionactors audit prove run-output 42 > 42.tlog-proof
     """  # noqa: D301 - \b is click's
     from sessionactors.audit.proofs import prove_inclusion  # noqa: PLC0415 - keeps --help quick
-    from sessionactors.audit.queries import AuditReader  # noqa: PLC0415
+    from sessionactors.audit.queries import AuditReader  # noqa: PLC0415 - only when called for
 
     with reported():
         verifier = opened_key(directory, public_key)
@@ -68,8 +68,8 @@ def consistency_command(directory: str, old_head: str, public_key: str | None) -
       sessionactors audit head run-output > monday.head
       sessionactors audit consistency run-output monday.head > since-monday.proof
     """  # noqa: D301 - \b is click's
-    from sessionactors.audit.proofs import open_head, prove_consistency  # noqa: PLC0415
-    from sessionactors.audit.queries import AuditReader  # noqa: PLC0415
+    from sessionactors.audit.proofs import open_head, prove_consistency  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.queries import AuditReader  # noqa: PLC0415 - only when called for
 
     note = read_head(old_head)
     with reported():
@@ -100,15 +100,15 @@ def verify_proof_command(file: str, public_key: str, old_head: str | None, *, as
     The entry that a proof shows is printed. What is proved is that the holder of the
     key has signed a log with this entry in this place, and not that the entry is true.
     """
-    from sessionactors.audit.exports import json_of, line_of, row_of  # noqa: PLC0415
-    from sessionactors.audit.keys import load_public_key  # noqa: PLC0415
-    from sessionactors.audit.proofs import (  # noqa: PLC0415
+    from sessionactors.audit.exports import json_of, line_of, row_of  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.keys import load_public_key  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.proofs import (  # noqa: PLC0415 - only when called for
         PROOF_SIZE_MAX,
         ConsistencyProof,
         open_head,
         parse_proof,
     )
-    from sessionactors.audit.record import decode  # noqa: PLC0415
+    from sessionactors.audit.record import decode  # noqa: PLC0415 - only when called for
 
     raw = read_file(file, "proof", PROOF_SIZE_MAX)
     note = None if old_head is None else read_head(old_head)

@@ -89,10 +89,10 @@ def _write(
 ) -> bool:
     """Write a report; return whether the log verifies."""
     from sessionactors.audit.keys import load_public_key  # noqa: PLC0415 - keeps --help quick
-    from sessionactors.audit.queries import AuditReader  # noqa: PLC0415
-    from sessionactors.audit.selection import parse_time  # noqa: PLC0415
-    from sessionactors.audit.verify import verify  # noqa: PLC0415
-    from supervisors.clock import SystemClock  # noqa: PLC0415
+    from sessionactors.audit.queries import AuditReader  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.selection import parse_time  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.verify import verify  # noqa: PLC0415 - only when called for
+    from supervisors.clock import SystemClock  # noqa: PLC0415 - only when called for
 
     wanted = {name: value for name, value in options.items() if value is not None}
     for name in ("since", "until"):

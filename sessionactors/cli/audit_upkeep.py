@@ -42,10 +42,10 @@ def seal_command(directory: str, key: str | None, new_key: str | None, noted_by:
     is replaced by the new one and erased.
     """
     from sessionactors.audit.archives import pack, to_be_packed  # noqa: PLC0415 - keeps --help quick
-    from sessionactors.audit.errors import AuditReadError  # noqa: PLC0415
-    from sessionactors.audit.files import LogPaths  # noqa: PLC0415
-    from sessionactors.audit.log import AuditLog  # noqa: PLC0415
-    from supervisors.clock import SystemClock  # noqa: PLC0415
+    from sessionactors.audit.errors import AuditReadError  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.files import LogPaths  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.log import AuditLog  # noqa: PLC0415 - only when called for
+    from supervisors.clock import SystemClock  # noqa: PLC0415 - only when called for
 
     if not noted_by.strip():
         raise Failure("--noted-by needs a name, such as admin:alice.")
@@ -83,9 +83,9 @@ def witness_command(directory: str, folder: str, public_key: str | None, name: s
     by `verify`.
     """
     from sessionactors.audit.checkpoint import is_origin  # noqa: PLC0415 - keeps --help quick
-    from sessionactors.audit.keys import load_public_key  # noqa: PLC0415
-    from sessionactors.audit.witness import witness  # noqa: PLC0415
-    from supervisors.clock import SystemClock  # noqa: PLC0415
+    from sessionactors.audit.keys import load_public_key  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.witness import witness  # noqa: PLC0415 - only when called for
+    from supervisors.clock import SystemClock  # noqa: PLC0415 - only when called for
 
     if name is not None and not is_origin(name):
         raise Failure("--name must be 1 to 255 printable characters without white space and plus signs.")

@@ -46,7 +46,7 @@ def open_store(path: str | Path | None, settings: StoreSettings) -> SessionStore
         from sessionactors.storage.memory import MemoryStore  # noqa: PLC0415 - only the one that is used is loaded
 
         return MemoryStore()
-    from sessionactors.storage.sqlite import SqliteStore  # noqa: PLC0415
+    from sessionactors.storage.sqlite import SqliteStore  # noqa: PLC0415 - only when called for
 
     return SqliteStore(path, synchronous=settings.durability != "os", busy_timeout=settings.busy_timeout)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
@@ -61,24 +62,24 @@ class Workers(Protocol):
         ...
 
 
-class PoolWorker:
+class PoolWorker(ABC):
     """A worker with a state of its own; subclassing this is a convenience, any class with `handle` will do.
 
     Each worker of the pool makes its own instance, without arguments, where it lives.
     """
 
-    def setup(self) -> None:
+    def setup(self) -> None:  # noqa: B027 - a hook: nothing to do is a good answer
         """Get ready. What this raises fails the start of the worker."""
 
+    @abstractmethod
     def handle(self, *args: Any, **kwargs: Any) -> Any:
         """Do one task."""
-        raise NotImplementedError
 
-    def reset(self) -> None:
+    def reset(self) -> None:  # noqa: B027 - a hook: nothing to do is a good answer
         """Get ready for somebody else: after a task has raised, and when a borrower has given the worker back.
 
         What this raises ends the worker.
         """
 
-    def teardown(self) -> None:
+    def teardown(self) -> None:  # noqa: B027 - a hook: nothing to do is a good answer
         """Clean up at an orderly end."""

@@ -6,6 +6,7 @@ like others, so they have timeouts, can be cancelled, and fail when the worker d
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Hashable
 
 from supervisors.pools.effects import Deny, Lend, Refuse, ResetWorker
@@ -29,17 +30,17 @@ class Lending(Staffing):
 
     # -- what the engine does --------------------------------------------------
 
+    @abstractmethod
     def _accept(self, task: Task) -> None:
         """Count a task in."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _send(self, worker: Worker, task: Task) -> None:
         """Give a worker a task."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _settle_failed(self, task: Task, error: BaseException | None) -> None:
         """End a task with an error; None: it is cancelled."""
-        raise NotImplementedError
 
     # -- borrowing -------------------------------------------------------------
 

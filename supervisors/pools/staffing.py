@@ -12,6 +12,7 @@ longer (`PoolOptions.restart`).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -34,7 +35,7 @@ WAITS_MAX: Final = 256
 """Workers that may wait for other tasks of their own pool at one time."""
 
 
-class Staffing:
+class Staffing(ABC):
     """The part of the engine that looks after the workers.
 
     Args:
@@ -72,25 +73,25 @@ class Staffing:
 
     # -- what the other parts of the engine do -------------------------------
 
+    @abstractmethod
     def _feed(self, worker: Worker) -> None:
         """Give a worker what it can take, or note that it is free."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _requeue(self, task: Task) -> None:
         """Queue a task again that its worker never began."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _lost(self, task: Task, reason: object) -> None:
         """See to a task whose worker has died while it was at it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _end_lease(self, worker: Worker) -> None:
         """Take a worker away from whoever has it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _fail_all(self, error: PoolFailedError) -> None:
         """Fail everything that waits for a worker."""
-        raise NotImplementedError
 
     # -- time ------------------------------------------------------------------
 

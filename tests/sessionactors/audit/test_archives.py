@@ -118,7 +118,7 @@ def _forged(path, name, kind=tarfile.REGTYPE):
     ("name", "kind"),
     [
         ("../outside", tarfile.REGTYPE),
-        ("/tmp/outside", tarfile.REGTYPE),
+        ("/outside", tarfile.REGTYPE),
         ("audit.db", tarfile.SYMTYPE),
         ("audit.db", tarfile.LNKTYPE),
         ("audit.db", tarfile.FIFOTYPE),
