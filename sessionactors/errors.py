@@ -54,7 +54,29 @@ names follow the specification's codes, so none of them ends in "Error".
 
 from __future__ import annotations
 
-from supervisors.errors import InvalidArgumentError, InvalidTypeError, Refusal
+from sessionactors.bad_input import (
+    InvalidAction,
+    InvalidBackend,
+    InvalidKind,
+    InvalidLimit,
+    InvalidOption,
+    InvalidQuota,
+    InvalidSessionId,
+    InvalidValue,
+    LimitExceedsGlobal,
+    UnknownRequest,
+    UnsupportedFormat,
+)
+from sessionactors.failures import (
+    CollectionFailed,
+    LoadFailed,
+    MigrationFailed,
+    OperationFailed,
+    PersistFailed,
+    ProcessDied,
+    UpdateFailed,
+)
+from sessionactors.refusal import SessionActorsError, SessionRefusal
 
 __all__ = [
     "AuditUnavailable",
@@ -102,32 +124,6 @@ __all__ = [
     "UnsupportedFormat",
     "UpdateFailed",
 ]
-
-
-class SessionActorsError(Exception):
-    """Root of every exception that this package raises by itself."""
-
-
-class SessionRefusal(SessionActorsError, Refusal):  # noqa: N818 - a refusal is an answer, not an error
-    """The session system says no, and nothing has been changed by that answer.
-
-    Attributes:
-        code: the specification's name for the reason.
-    """
-
-    code = "refused"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # The default would call `__init__` with the finished message, but the
-        # subclasses build their message from facts.
-        return _rebuild, (type(self), self.args, self.__dict__)
-
-
-def _rebuild(cls: type[SessionRefusal], args: tuple[object, ...], facts: dict[str, object]) -> SessionRefusal:
-    refusal = cls.__new__(cls, *args)
-    refusal.args = args
-    refusal.__dict__.update(facts)
-    return refusal
 
 
 # --- The lifecycle says no -------------------------------------------------------------------------------------------
@@ -454,132 +450,3 @@ class MigrationNotAllowed(SessionRefusal):
 
     def __init__(self) -> None:
         super().__init__("this session may not move; start it with migration_allowed=True")
-
-
-# --- It was tried and did not work -----------------------------------------------------------------------------------
-
-
-class OperationFailed(SessionRefusal):
-    """Something outside the session did not work; the session is as it was.
-
-    Attributes:
-        reason: what went wrong, in words.
-    """
-
-    code = "operation_failed"
-    _told = "the operation failed: {}"
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(self._told.format(reason))
-
-
-class PersistFailed(OperationFailed):
-    """The snapshot did not become durable."""
-
-    code = "persist_failed"
-    _told = "the session could not be stored: {}; the last stored snapshot is still there"
-
-
-class LoadFailed(OperationFailed):
-    """The stored session cannot be used."""
-
-    code = "load_failed"
-    _told = "the stored session cannot be loaded: {}; the session is as it was before"
-
-
-class MigrationFailed(OperationFailed):
-    """The target did not take the session over."""
-
-    code = "migration_failed"
-    _told = "the session could not move: {}; it goes on here"
-
-
-class ProcessDied(OperationFailed):
-    """The process that the session's code ran in has ended."""
-
-    code = "process_died"
-    _told = "the session's process has ended: {}; the session ends with it"
-
-
-class UpdateFailed(OperationFailed):
-    """The update function raised or took too long; the record is unchanged."""
-
-    code = "update_failed"
-    _told = "the update was not applied: {}; the record is unchanged"
-
-
-class CollectionFailed(OperationFailed):
-    """Memory could not be given back."""
-
-    code = "collection_failed"
-    _told = "memory could not be collected: {}"
-
-
-# --- The input is bad ------------------------------------------------------------------------------------------------
-
-
-class InvalidKind(SessionRefusal, InvalidTypeError):  # noqa: N818 - named as its siblings are
-    """A value is of a kind that is not allowed; the value itself is not shown."""
-
-    code = "invalid_type"
-
-
-class InvalidValue(SessionRefusal, InvalidArgumentError):  # noqa: N818 - named as its siblings are
-    """A value is of the right kind, but not allowed."""
-
-    code = "invalid_value"
-
-
-class InvalidSessionId(InvalidValue):
-    """This text cannot name a session."""
-
-    code = "invalid_session_id"
-
-
-class InvalidOption(InvalidValue):
-    """There is no option of this name."""
-
-    code = "invalid_option"
-
-
-class InvalidQuota(InvalidValue):
-    """A quota is not a count, or not a count in the allowed range."""
-
-    code = "invalid_quota"
-
-
-class InvalidLimit(InvalidValue):
-    """A resource limit is not a number in the allowed range."""
-
-    code = "invalid_limit"
-
-
-class LimitExceedsGlobal(InvalidLimit):
-    """A session's limit is higher than what the whole service has."""
-
-    code = "limit_exceeds_global"
-
-
-class InvalidAction(InvalidValue):
-    """There is no such throttle action."""
-
-    code = "invalid_action"
-
-
-class InvalidBackend(InvalidValue):
-    """There is no such store."""
-
-    code = "invalid_backend"
-
-
-class UnknownRequest(InvalidValue):
-    """There is no such operation."""
-
-    code = "unknown_request"
-
-
-class UnsupportedFormat(InvalidValue):
-    """There is no such report format."""
-
-    code = "unsupported_format"

@@ -27,7 +27,7 @@ from sessionactors.lifecycle import TERMINATE, TOUCH
 from sessionactors.metadata import check_metadata
 from sessionactors.receipts import Receipts
 from sessionactors.service_calls import ServiceCalls
-from sessionactors.session import PEEK, Reaping
+from sessionactors.session_messages import PEEK, Reaping
 from sessionactors.states import TERMINATED
 from sessionactors.storage.codec import decode
 from sessionactors.storage.errors import StoreError

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 from sessionactors.effects import Audit
 from sessionactors.errors import InvalidKind, InvalidOption, SessionTerminated, UnknownRequest
 from sessionactors.expiry import ReapPolicy, SessionEntry
-from sessionactors.session import PEEK, Reaping
+from sessionactors.session_messages import PEEK, Reaping
 from sessionactors.settings import ReaperSettings
 from sessionactors.states import TERMINATED
 from sessionactors.surroundings import ISOLATION, RATE_LIMITER, REAPER

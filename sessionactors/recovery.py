@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from sessionactors.effects import Audit
 from sessionactors.errors import LoadFailed, SessionExists, SessionTerminated, UnknownRequest
-from sessionactors.session import PLAIN
+from sessionactors.session_saving import PLAIN
 from sessionactors.snapshots import restore
 from sessionactors.states import TERMINATED
 from sessionactors.storage.codec import decode, id_of

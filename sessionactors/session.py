@@ -8,11 +8,9 @@ that is accounted for however it comes.
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sessionactors.effects import (
     Audit,
@@ -32,17 +30,12 @@ from sessionactors.effects import (
 from sessionactors.errands import Errand
 from sessionactors.errors import (
     AuditUnavailable,
-    InvalidKind,
-    InvalidValue,
     MigrationFailed,
-    NoBackend,
-    PersistFailed,
     SessionExists,
     SessionTerminated,
     TooManySessions,
     UnknownRequest,
 )
-from sessionactors.expiry import entry_of
 from sessionactors.lifecycle import (
     ACTIVATE,
     CRASH,
@@ -58,16 +51,16 @@ from sessionactors.lifecycle import (
     start,
 )
 from sessionactors.operations import GRANTING
-from sessionactors.session_data import SessionData, check_quota, history, info, metrics, resources_used
-from sessionactors.snapshots import snapshot
+from sessionactors.session_code import NO_HOOKS
+from sessionactors.session_data import SessionData
+from sessionactors.session_messages import PEEK, QUERIES, SUBSCRIBE, UNSUBSCRIBE, Reaping, SessionEvent
+from sessionactors.session_saving import PLAIN, StoredSession
 from sessionactors.states import IDLE, TERMINATED
-from sessionactors.storage.codec import encode
 from sessionactors.subscribers import LimiterEvent, check_subscriber
 from sessionactors.surroundings import ISOLATION, RATE_LIMITER, REAPER, RECOVERY, RESTART
 from sessionactors.users import ANONYMOUS, TOO_MANY_SESSIONS
-from supervisors.actor import Actor
 from supervisors.errors import Refusal, UsageError
-from supervisors.exits import NORMAL, SHUTDOWN, Crashed, Shutdown, describe
+from supervisors.exits import NORMAL, Crashed, describe
 from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, StopMessage
 from supervisors.runtime.ref import ActorRef
@@ -77,71 +70,20 @@ if TYPE_CHECKING:
     from sessionactors.coroutines import Coroutines
     from sessionactors.requests import RequestLine
     from sessionactors.settings import SessionOptions
-    from sessionactors.storage.contract import Record
-    from sessionactors.storage.intake import Asker
     from sessionactors.surroundings import Surroundings
     from supervisors.runtime.cell import Reply
     from supervisors.runtime.signals import MonitorRef
     from supervisors.timers.service import Timer
 
-__all__ = ["PEEK", "PLAIN", "QUERIES", "SUBSCRIBE", "UNSUBSCRIBE", "Reaping", "Session", "SessionEvent"]
+__all__ = ["PEEK", "Reaping", "Session", "SessionEvent"]
 
 logger = logging.getLogger("sessionactors.session")
 
 REAPED: Final = "reaped"
 _REASON_MAX: Final = 200  # characters, which are at most 800 bytes
 
-SUBSCRIBE: Final = "subscribe"
-UNSUBSCRIBE: Final = "unsubscribe"
-PLAIN: Final = "Session"
-"""What the store calls a session that is of no derived class."""
-PEEK: Final = "peek"
-"""Query of the reaper: everything that a policy may know, without touching."""
 
-QUERIES: Final[Mapping[str, Callable[[SessionData, float], object]]] = {
-    "get_state": lambda data, _now: data.state,
-    "get_info": lambda data, _now: info(data),
-    "get_metrics": metrics,
-    "get_history": lambda data, _now: history(data),
-    "get_resources_used": lambda data, _now: resources_used(data),
-    "check_quota": lambda data, _now: check_quota(data),
-    PEEK: lambda data, now: entry_of(data, now, is_alive=True),
-}
-"""What can be asked of a session in any live state, without counting as activity."""
-
-
-class SessionEvent(NamedTuple):
-    """What a subscriber gets.
-
-    Attributes:
-        session_id: whose event it is.
-        event: what happened, in the specification's words: `session_activated`, ...
-        detail: more about it, such as the reason of a suspension; or None.
-    """
-
-    session_id: str
-    event: str
-    detail: str | None
-
-
-@final
-class Reaping(NamedTuple):
-    """What the reaper asks: end, and say why in the log.
-
-    Asking first and ending afterwards would be two turns, and between them the
-    session might be used again.
-
-    Attributes:
-        facts: what the log says about it.
-        last_accessed: the last activity that the reaper knows of, UTC seconds; the
-            session goes on if there has been another one. None ends it in any case.
-    """
-
-    facts: Mapping[str, object]
-    last_accessed: float | None
-
-
-class Session(Actor):
+class Session(StoredSession):
     """One session. Start it through a `SessionSystem`, not by hand.
 
     Messages are `(operation, argument)` for everything in
@@ -155,17 +97,13 @@ class Session(Actor):
         restored: what the session was when it was stored; None starts a new one.
     """
 
-    dispatch = "inline"
     crash_on_ask_error = True
 
     # Class attributes, because hardly any session ever has other values.
     _is_accounted_for = False
-    _is_stored = False
-    _comes_back = False
     _restored: SessionData | None = None
     _restored_state: object = None
     _undone: Effects = ()
-    _hooks: Mapping[str, str] = MappingProxyType({})  # by event, those that a derived class has
 
     requests: RequestLine | None = None
     """Requests to a handler that is a coroutine function; None before the first."""
@@ -192,63 +130,10 @@ class Session(Actor):
         self._subscribers: dict[object, MonitorRef | None] | None = None
         self._activation: Reply | None = None
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Note which hooks the class has, and keep a handler that may block off the asking threads."""
-        super().__init_subclass__(**kwargs)
-        cls._hooks = MappingProxyType(
-            {event: name for event, name in _HOOKS.items() if getattr(cls, name) is not getattr(Session, name)}
-        )
-        handler = cls.__dict__.get("handle_request")
-        is_chosen = any("dispatch" in base.__dict__ for base in cls.__mro__[: cls.__mro__.index(Session)])
-        if handler is not None and not inspect.iscoroutinefunction(handler) and not is_chosen:
-            cls.dispatch = "shared"
-
-    # -- for derived classes -------------------------------------------------
-
-    def handle_request(self, request: Any) -> Any:
-        """Answer a request; the user's own code.
-
-        An ordinary function runs in the session's turn: the class has the dispatch `"shared"`
-        unless it chooses another, so it may block now and then. A coroutine function
-        runs on the event loop of the system, and the session goes on meanwhile; only
-        further requests wait. Either way there is one request at a time.
-
-        Args:
-            request: the payload of `SessionSystem.request()`.
-
-        Returns:
-            The answer. With a coroutine function it is what that returns.
-
-        Raises:
-            Refusal: no; the asker gets it, and the session goes on.
-            Exception: anything else crashes this session, and the asker gets it.
-        """
-        raise UnknownRequest("request", request, "one to a class derived from Session that has handle_request()")
-
-    def on_activated(self) -> None:
-        """Do something when the session has become active; what this raises crashes it."""
-
-    def on_resumed(self) -> None:
-        """Do something when an idle or suspended session has become active again; likewise."""
-
-    def on_suspended(self, reason: str | None) -> None:
-        """Do something when the session has been suspended; likewise."""
-
-    def on_terminated(self, reason: str | None) -> None:
-        """Do something at the end, unless the session was killed; what this raises is logged."""
-
-    def snapshot(self) -> Any:
-        """Return what is to be stored of the session's own state: plain data, as metadata is. None is nothing.
-
-        Thread: the session's own turn, whenever it is stored.
-        """
-        return None
-
-    def restore(self, state: Any) -> None:
-        """Take up what `snapshot()` has returned, perhaps in another process; called before `on_start()`.
-
-        What this raises keeps the session from coming back.
-        """
+    @classmethod
+    def stored_name(cls) -> str:
+        """Return what the store calls sessions of this class."""
+        return PLAIN if cls is Session else super().stored_name()
 
     # -- for requests and errands, in the session's own turn -------------------
 
@@ -352,7 +237,7 @@ class Session(Actor):
 
     def ended(self) -> None:
         """Leave the directory; a session that was killed is accounted for here."""
-        self._hooks = _NO_HOOKS  # who was killed runs none of its code any more
+        self._hooks = NO_HOOKS  # who was killed runs none of its code any more
         self._account_for("killed", crash=True)
         if self.requests is not None:
             self.requests.end()
@@ -366,12 +251,6 @@ class Session(Actor):
                 recovery.send((RESTART, session_id))
             else:  # told to stop, alone: it stays in the store
                 around.directory.give_up(session_id)
-
-    def on_memory_pressure(self) -> None:
-        """Release what can be made again; isolation asks for it at the soft limit of memory.
-
-        Thread: the session's own turn.
-        """
 
     # -- performing ----------------------------------------------------------
 
@@ -405,20 +284,6 @@ class Session(Actor):
         if timer is not None and timer.is_pending:  # it has fired when this is its own doing
             timer.cancel()
         self._timer = self._around.timers.send_at(wake.at, self._actor_ref, (WAKE, wake.at))
-
-    def _call_hook(self, notify: Notify) -> None:
-        """Call the user's own code about an event."""
-        name = self._hooks.get(notify.event)
-        if name is None:
-            return
-        arguments = (notify.detail,) if name in _TOLD_WHY else ()
-        try:
-            getattr(self, name)(*arguments)
-        except Exception:
-            if self.data.state != TERMINATED:
-                raise
-            # It is ending already, and that has to be gone through with.
-            logger.exception("%s.%s() raised", self, name)
 
     def _refuse(self, refuse: Refuse) -> None:
         raise refuse.error
@@ -529,91 +394,6 @@ class Session(Actor):
             self._perform((Audit("lifecycle", "session_reaped", "info", reaping.facts),), now)
             self._perform(decide(data, TERMINATE, now, REAPED), now)
 
-    # -- the store ---------------------------------------------------------------
-
-    @classmethod
-    def stored_name(cls) -> str:
-        """Return what the store calls sessions of this class."""
-        return PLAIN if cls is Session else f"{cls.__module__}:{cls.__qualname__}"
-
-    def _stored(self) -> Record:
-        """Describe the session as it is now, in the form in which it is stored.
-
-        Raises:
-            PersistFailed: it holds something that cannot be stored.
-        """
-        around = self._around
-        now = around.now()
-        taken = snapshot(self.data, now, now + around.wall_offset)
-        if type(self) is not Session:
-            taken["class"] = self.stored_name()
-            own = self.snapshot()
-            if own is not None:
-                taken["user_state"] = own
-        try:
-            return encode(taken)
-        except (InvalidKind, InvalidValue) as error:
-            raise PersistFailed(str(error)) from error
-
-    def persist_for(self, asker: Asker | None) -> None:
-        """Have it stored at once, and somebody told when it is durable.
-
-        Raises:
-            NoBackend: there is no store.
-            PersistFailed: it cannot be stored, or too many wait for that already.
-
-        Thread: the session's own turn.
-        """
-        saves = self._around.saves
-        if saves is None:
-            raise NoBackend
-        if not saves.has_room():
-            raise PersistFailed(f"{saves.queue_max} sessions wait for the store already")
-        record = self._stored()
-        if asker is None:
-            saves.save(record)
-        else:
-            saves.persist(record, asker, self.data.state)
-
-    def _save(self) -> None:
-        """Have it stored soon; nobody waits for that. When there is no room, the next change is stored."""
-        saves = self._around.saves
-        assert saves is not None
-        if self.data.state != TERMINATED and saves.has_room():
-            self._hand_to(saves.save)
-
-    def _hand_to(self, saved: Callable[[Record], object]) -> None:
-        """Hand a snapshot over; what cannot be stored is audited, and what was stored before stays."""
-        try:
-            saved(self._stored())
-        except PersistFailed as failed:
-            around = self._around
-            event = Audit("error", "persist_failed", "error", {"reason": failed.reason})
-            around.audit.put((around.now(), self.data.session_id, event, "session"))
-
-    def _prepare_return(self, reason: object, *, crash: bool) -> None:
-        """Before an end that is not the session's own: see that it can come back."""
-        if not crash and (reason == SHUTDOWN or isinstance(reason, Shutdown)):
-            saves = self._around.saves
-            assert saves is not None
-            self._hand_to(saves.keep)
-            self._comes_back = True
-            self._is_stored = False  # nothing more is stored of it
-        elif crash or reason != NORMAL:
-            # Its own crash, or that of somebody it is linked to: its supervisor, for example.
-            self._comes_back = True  # as it was stored last: what it is now may be the cause
-
-    def _leave_store(self) -> None:
-        """Have the stored copy deleted, unless the session comes back or the copy is to stay."""
-        saves = self._around.saves
-        assert saves is not None
-        if self._comes_back:
-            return
-        if self.data.options.keep_persistent:
-            self._hand_to(saves.keep)
-        else:
-            saves.delete(self.data.session_id)
-
     # -- subscribers -----------------------------------------------------------
 
     def _notify(self, notify: Notify) -> None:
@@ -664,18 +444,6 @@ class Session(Actor):
             (self._subscribe if message[0] == SUBSCRIBE else self._unsubscribe)(message[1])
             return self.data.state
         raise UnknownRequest("message", message, "(operation, argument), or the name of a query")
-
-
-_HOOKS: Final[Mapping[str, str]] = {
-    "session_activated": "on_activated",
-    "session_resumed": "on_resumed",
-    "session_suspended": "on_suspended",
-    "session_terminated": "on_terminated",
-}
-"""What is called about which event."""
-
-_NO_HOOKS: Final[Mapping[str, str]] = MappingProxyType({})
-_TOLD_WHY: Final = frozenset({"on_suspended", "on_terminated"})
 
 
 def _told(reason: object) -> str:

@@ -8,24 +8,13 @@ file, where an unknown name is refused with the nearest known one.
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Final, Self, cast
+from typing import Final
 
 from sessionactors import bounds
-from sessionactors.errors import (
-    InvalidAction,
-    InvalidBackend,
-    InvalidKind,
-    InvalidLimit,
-    InvalidOption,
-    InvalidQuota,
-    InvalidValue,
-)
-from sessionactors.metadata import NO_METADATA, check_metadata
+from sessionactors.errors import InvalidAction, InvalidLimit, InvalidValue
+from sessionactors.option_table import Settings
+from sessionactors.session_options import MIB, Quota, SessionOptions
 
 __all__ = [
     "DURABILITIES",
@@ -42,210 +31,10 @@ __all__ = [
     "UserSettings",
 ]
 
-MIB: Final = 1024 * 1024
-BACKENDS: Final = ("default", "memory", "sqlite")
 DURABILITIES: Final = ("each", "group", "os")
 USER_ACTIONS: Final = ("reject", "end_oldest")
 REAP_POLICIES: Final = ("idle_timeout", "expired", "orphaned", "all", "custom")
 _MICRO_MAX: Final = 1e15  # the largest capacity and rate for which integer bucket arithmetic stays small
-
-
-class Settings:
-    """What all settings classes can do."""
-
-    __slots__ = ()
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """Return the names of all options, in the order of their definition."""
-        return _names(cast("Hashable", cls))
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
-        """Build settings from option names and values; what is missing has its default.
-
-        Raises:
-            InvalidOption: a name is unknown; the message tells the nearest known one.
-            InvalidKind: this is not a mapping, or a value is of the wrong kind.
-            InvalidValue: a value is out of bounds.
-        """
-        cls._check_names(mapping)
-        return cls(**mapping)
-
-    def updated(self, mapping: Mapping[str, object]) -> Self:
-        """Return a copy with some options changed, checked as a new one is.
-
-        Raises:
-            InvalidOption, InvalidKind, InvalidValue: as in `from_mapping`.
-        """
-        self._check_names(mapping)
-        return dataclasses.replace(self, **mapping)  # type: ignore[type-var]
-
-    def as_dict(self) -> dict[str, object]:
-        """Return option names and values."""
-        return {name: getattr(self, name) for name in self.names()}
-
-    @classmethod
-    def _check_names(cls, mapping: object) -> None:
-        if not isinstance(mapping, Mapping):
-            raise InvalidKind(cls.__name__, mapping, "a mapping of option names to values")
-        known = cls.names()
-        for name in mapping:
-            if name not in known:
-                raise _unknown(cls.__name__, name, known)
-
-    def _keep(self, name: str, value: object) -> None:
-        """Replace a value by its checked form while the instance is being made."""
-        object.__setattr__(self, name, value)
-
-
-@cache
-def _names(cls: Any) -> tuple[str, ...]:
-    return tuple(option.name for option in dataclasses.fields(cls) if option.init)
-
-
-def _unknown(owner: str, name: object, known: tuple[str, ...]) -> InvalidOption:
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6) if isinstance(name, str) else []
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"one of {', '.join(known)}"
-    if nearest and isinstance(name, str) and name.endswith("_ms"):
-        hint += " (in seconds)"
-    return InvalidOption(f"option of {owner}", name, hint)
-
-
-@dataclass(frozen=True, slots=True)
-class Quota(Settings):
-    """How much one session may use; None is unlimited.
-
-    Reaching a limit is legal, going over it is not.
-
-    Attributes:
-        max_requests: requests over the whole life of the session.
-        max_connections: connections open at the same time.
-        max_message_size: bytes of any single message (not a sum).
-    """
-
-    max_requests: int | None = 1000
-    max_connections: int | None = 10
-    max_message_size: int | None = 10 * MIB
-
-    def __post_init__(self) -> None:
-        for name in ("max_requests", "max_connections", "max_message_size"):
-            self._keep(name, bounds.count_or_none(name, getattr(self, name), least=0, refuse=InvalidQuota))
-
-    @classmethod
-    def unlimited(cls) -> Quota:
-        """Return the quota that never refuses."""
-        return _UNLIMITED
-
-
-_UNLIMITED: Final = Quota(None, None, None)
-_DEFAULT_QUOTA: Final = Quota()
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions(Settings):
-    """How one session behaves. Sessions with equal options share one instance.
-
-    Attributes:
-        idle_timeout: seconds without activity after which an active session
-            becomes idle, and an idle one suspended; None turns both off.
-        auth_timeout: seconds that authentication may take in all; a retry does
-            not start it again.
-        suspend_timeout: seconds after which a suspended session ends.
-        absolute_timeout: seconds after which any session ends, active or not.
-        ttl: seconds without activity after which the session counts as expired
-            for the manager and for the reaper's policy `expired`.
-        hibernate_after: seconds without messages after which the session is
-            passivated; its state stays as it is.
-        max_auth_attempts: how many calls of `authenticate` there may be.
-        strict_authentication: the first rejected credentials end the session.
-        auth_required: credentials or a pre-authenticated mark are needed.
-        locked_out: start with authentication blocked until `unlock`.
-        resume_allowed: whether a suspended session can be resumed.
-        migration_allowed: whether the session may move to another node.
-        persistent: whether the session is stored and survives a crash.
-        backend: "default", which is the store that the system has, or its name, to
-            be sure that it is that one: "memory" or "sqlite". None: there is none.
-        keep_persistent: leave the stored copy when the session ends.
-        quota: what the session may use.
-        memory_limit: bytes the session may hold, watched by isolation; None is unlimited.
-        metadata: plain data, see `sessionactors.metadata`; `pre_authenticated:
-            True` lets `activate` succeed without credentials.
-        user_id: whose session it is; falls back to `metadata["user_id"]`, then "anonymous".
-        protocol_version: carried along for the embedding program.
-        capabilities: carried along for the embedding program.
-        max_history_size: transitions that are remembered; 0 remembers none.
-        audit_requests_every: accepted updates are audited once for that many
-            requests, with totals; 0 never audits them. Refusals are always audited.
-    """
-
-    idle_timeout: float | None = 300.0
-    auth_timeout: float = 30.0
-    suspend_timeout: float | None = None
-    absolute_timeout: float | None = None
-    ttl: float | None = 3600.0
-    hibernate_after: float | None = 30.0
-    max_auth_attempts: int = 3
-    strict_authentication: bool = False
-    auth_required: bool = True
-    locked_out: bool = False
-    resume_allowed: bool = True
-    migration_allowed: bool = False
-    persistent: bool = False
-    backend: str | None = "default"
-    keep_persistent: bool = False
-    quota: Quota = _DEFAULT_QUOTA
-    memory_limit: int | None = 100 * MIB
-    metadata: Mapping[str, object] = NO_METADATA
-    user_id: str = ""
-    protocol_version: str = "2025-11-25"
-    capabilities: Mapping[str, object] = NO_METADATA
-    max_history_size: int = 100
-    audit_requests_every: int = 100
-
-    def __post_init__(self) -> None:
-        for name in ("idle_timeout", "suspend_timeout", "absolute_timeout", "ttl", "hibernate_after"):
-            self._keep(name, bounds.seconds_or_none(name, getattr(self, name)))
-        self._keep("auth_timeout", bounds.seconds("auth_timeout", self.auth_timeout))
-        self._keep("max_auth_attempts", bounds.count("max_auth_attempts", self.max_auth_attempts, most=1000))
-        for name in (
-            "strict_authentication",
-            "auth_required",
-            "locked_out",
-            "resume_allowed",
-            "migration_allowed",
-            "persistent",
-            "keep_persistent",
-        ):
-            bounds.flag(name, getattr(self, name))
-        if bounds.text_or_none("backend", self.backend) is not None:
-            bounds.choice("backend", self.backend, BACKENDS, refuse=InvalidBackend)
-        if not isinstance(self.quota, Quota):
-            self._keep("quota", _quota(self.quota))
-        self._keep("memory_limit", bounds.count_or_none("memory_limit", self.memory_limit, refuse=InvalidLimit))
-        self._keep("metadata", check_metadata("metadata", self.metadata))
-        self._keep("user_id", self._whose())
-        bounds.text("protocol_version", self.protocol_version)
-        self._keep("capabilities", check_metadata("capabilities", self.capabilities))
-        bounds.count("max_history_size", self.max_history_size, least=0, most=100_000)
-        bounds.count("audit_requests_every", self.audit_requests_every, least=0)
-
-    def updated(self, mapping: Mapping[str, object]) -> Self:
-        """Return a copy with some options changed; metadata may name the user if nobody did so before."""
-        if isinstance(mapping, Mapping) and "metadata" in mapping and self.user_id == "anonymous":
-            mapping = {"user_id": "", **mapping}
-        return Settings.updated(self, mapping)
-
-    def _whose(self) -> str:
-        if self.user_id != "":
-            return bounds.text("user_id", self.user_id)
-        return bounds.text("metadata.user_id", self.metadata.get("user_id", "anonymous"))
-
-
-def _quota(value: object) -> Quota:
-    if not isinstance(value, Mapping):
-        raise InvalidQuota("quota", value, "a Quota or a mapping of its options")
-    return Quota.from_mapping(value)
 
 
 @dataclass(frozen=True, slots=True)

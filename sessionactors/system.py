@@ -13,62 +13,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
 from sessionactors import bounds, identifiers
-from sessionactors.audit.errors import AuditError
-from sessionactors.audit.intake import COMMIT, Intake
-from sessionactors.audit.service import AuditCounts, AuditLedger, logged, open_log
+from sessionactors.audit.intake import Intake
+from sessionactors.audit.service import AuditLedger, open_log
 from sessionactors.coroutines import LoopCoroutines, TurnCoroutines
 from sessionactors.directory import Directory
 from sessionactors.errors import (
-    CapacityExceeded,
     InvalidBackend,
     InvalidKind,
-    InvalidQuota,
     InvalidValue,
     LoadFailed,
     NotFound,
     SessionExists,
     SessionRefusal,
-    SessionTerminated,
 )
 from sessionactors.isolation_ledger import IsolationLedger
-from sessionactors.lifecycle import (
-    ACTIVATE,
-    AUTHENTICATE,
-    DEACTIVATE,
-    FORCE_RESUME,
-    FORCE_SUSPEND,
-    FORCE_TERMINATE,
-    INIT_SESSION,
-    LOCK,
-    OVERRIDE_QUOTA,
-    PERSIST,
-    RESUME,
-    SET_QUOTA,
-    SUSPEND,
-    TERMINATE,
-    TOUCH,
-    UNLOCK,
-    UPDATE_RESOURCES,
-    Override,
-)
 from sessionactors.limiter_table import LimiterTable
+from sessionactors.log_calls import LogCalls
 from sessionactors.manager import BatchResult, named, several
 from sessionactors.reaper import ReaperLedger
-from sessionactors.recovery import DONE, RecoveryLedger, RecoveryReport
+from sessionactors.recovery import DONE, RecoveryLedger
 from sessionactors.sandbox.keeper import SandboxKeeper
-from sessionactors.session import SUBSCRIBE, UNSUBSCRIBE, Session
+from sessionactors.session import Session
+from sessionactors.session_calls import SessionCalls
 from sessionactors.settings import (
     AuditSettings,
     IsolationSettings,
     LimiterSettings,
-    Quota,
     ReaperSettings,
     SessionOptions,
     Settings,
     StoreSettings,
     UserSettings,
 )
-from sessionactors.states import TERMINATED
 from sessionactors.storage.contract import SessionStore
 from sessionactors.storage.errors import StoreError
 from sessionactors.storage.intake import StoreIntake
@@ -76,7 +52,6 @@ from sessionactors.storage.service import StoreLedger, open_store
 from sessionactors.surroundings import AUDIT, RECOVERY, ROOT, SESSIONS, STORE, Surroundings
 from sessionactors.templates import Templates
 from sessionactors.tree import Parts, start_tree
-from sessionactors.user_calls import UserCalls
 from sessionactors.users import Users
 from sessionactors.verification import TurnVerifier, Verifier
 from supervisors.clock import VirtualClock, thread_seconds
@@ -93,9 +68,6 @@ from supervisors.timers.service import checked_delay
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from sessionactors.audit.contract import AuditHead
-    from sessionactors.session_data import HistoryEntry, QuotaCheck, SessionInfo, SessionMetrics
-    from sessionactors.storage.contract import Quarantined
     from sessionactors.verification import Authenticator
     from supervisors.clock import Clock
     from supervisors.entropy import Entropy
@@ -107,7 +79,7 @@ _BATCH_MAX: Final = 10_000_000
 
 
 @final
-class SessionSystem(UserCalls):
+class SessionSystem(SessionCalls, LogCalls):
     """Sessions and the services around them, supervised.
 
     Args:
@@ -341,200 +313,7 @@ class SessionSystem(UserCalls):
                 refused[named(session_id)] = refusal
         return BatchResult(tuple(done), refused)
 
-    def init_session(self, session_id: str, metadata: Mapping[str, object] | None = None) -> str:
-        """Add metadata to a new session; new keys win. Returns the state, `new`."""
-        return self._do(session_id, INIT_SESSION, metadata)
-
-    def authenticate(self, session_id: str, auth_context: object) -> str:
-        """Hand credentials to a session; `activate` has them checked. Returns `auth`.
-
-        Raises:
-            MaxAttempts: there have been too many; the session has ended.
-            AuthBlocked: an administrator has locked the session.
-        """
-        return self._do(session_id, AUTHENTICATE, auth_context)
-
-    def activate(self, session_id: str) -> str:
-        """Make a session active if its credentials are good. Returns `active`.
-
-        Raises:
-            NotAuthenticated: there are no credentials.
-            AuthenticationFailed: they were rejected; `authenticate` again.
-            SessionTerminated: the session has ended before the authenticator had an answer.
-
-        Blocks: as long as the authenticator takes, at most until `auth_timeout` ends the session.
-        """
-        if self._verifier is None:
-            return self._do(session_id, ACTIVATE)
-        ref = self.directory.find(session_id)
-        try:
-            state: str = ref.ask((ACTIVATE, None), timeout=None)
-        except ActorDeadError as dead:
-            raise SessionTerminated(session_id) from dead
-        return state
-
-    def deactivate(self, session_id: str) -> str:
-        """Make an active session idle. Returns `idle`."""
-        return self._do(session_id, DEACTIVATE)
-
-    def suspend(self, session_id: str, reason: str | None = None) -> str:
-        """Suspend an active or idle session. Returns `suspended`."""
-        return self._do(session_id, SUSPEND, reason)
-
-    def resume(self, session_id: str) -> str:
-        """Make an idle or suspended session active again. Returns `active`."""
-        return self._do(session_id, RESUME)
-
-    def terminate(self, session_id: str, reason: str | None = None) -> None:
-        """End a session for good; all services forget it, the audit log does not.
-
-        A persistent one is gone from the store when this returns.
-
-        Raises:
-            OperationFailed: it has ended, but its stored copy is still there; deleting it is tried again.
-        """
-        self._do(session_id, TERMINATE, reason)
-        if self._saves.leaving:
-            self._see_off([identifiers.parse(session_id)])
-
-    def persist(self, session_id: str) -> None:
-        """Store a session as it is now; it is durable when this returns.
-
-        What changes the state or the settings of a persistent session is stored by
-        itself, soon; what it uses (`update_resources`, `touch`) is stored along with
-        that. This is for what must not be lost.
-
-        Raises:
-            NotPersistent: the session was started without persistence.
-            NoBackend: it has no store.
-            PersistFailed: it could not be done now; what was stored before is still there.
-        """
-        self._do(session_id, PERSIST)
-
-    def touch(self, session_id: str) -> None:
-        """Count as activity, without using anything."""
-        self._do(session_id, TOUCH)
-
-    def update_resources(
-        self,
-        session_id: str,
-        *,
-        requests: int = 0,
-        bytes: int = 0,  # noqa: A002 - the specification's name
-        connections: int = 0,
-        message_size: int = 0,
-    ) -> None:
-        """Add to what an active session has used; this is activity.
-
-        Raises:
-            QuotaExceeded: over a quota; nothing was added.
-        """
-        self._do(session_id, UPDATE_RESOURCES, (requests, connections, bytes, message_size))
-
-    def set_quota(self, session_id: str, quota: Quota | Mapping[str, object]) -> None:
-        """Replace a session's quota."""
-        self._do(session_id, SET_QUOTA, _quota(quota))
-
-    # -- sessions: looking ------------------------------------------------------
-
-    def get_state(self, session_id: str) -> str:
-        """Return a live session's state."""
-        state: str = self._query(session_id, "get_state")
-        return state
-
-    def state_of(self, session_id: str) -> str | None:
-        """Return the state, `terminated` after the end, None if there never was such a session."""
-        try:
-            return self.get_state(session_id)
-        except SessionTerminated:
-            return TERMINATED
-        except NotFound:
-            return None
-
-    def get_info(self, session_id: str) -> SessionInfo:
-        """Return the information record of a live session."""
-        answer: SessionInfo = self._query(session_id, "get_info")
-        return answer
-
-    def get_metrics(self, session_id: str) -> SessionMetrics:
-        """Return the metrics record of a live session."""
-        answer: SessionMetrics = self._query(session_id, "get_metrics")
-        return answer
-
-    def get_history(self, session_id: str) -> list[HistoryEntry]:
-        """Return the remembered transitions of a live session, oldest first."""
-        answer: list[HistoryEntry] = self._query(session_id, "get_history")
-        return answer
-
-    def check_quota(self, session_id: str) -> QuotaCheck:
-        """Tell whether a session has headroom; this is no activity."""
-        answer: QuotaCheck = self._query(session_id, "check_quota")
-        return answer
-
-    def subscribe(self, session_id: str, subscriber: ActorRef[Any] | Callable[[Any], object]) -> None:
-        """Send `SessionEvent`s to an actor or a function; subscribing again changes nothing.
-
-        A function is called in the session's own turn, by whichever thread runs it: it
-        is quick, and whoever wants to call the session back subscribes an actor. One
-        that raises is dropped, as is an actor that has ended.
-        """
-        self._query(session_id, [SUBSCRIBE, subscriber])
-
-    def unsubscribe(self, session_id: str, subscriber: ActorRef[Any] | Callable[[Any], object]) -> None:
-        """Stop sending; nothing happens if it was not subscribed."""
-        self._query(session_id, [UNSUBSCRIBE, subscriber])
-
-    def live_sessions(self) -> list[str]:
-        """Return the ids of the live sessions in order of their start."""
-        return self.directory.ids()
-
-    # -- administrators -----------------------------------------------------------
-
-    def force_suspend(self, session_id: str, *, admin: str, reason: str = "") -> str:
-        """Suspend a session whatever its guards say; audited as `security` under the name."""
-        return self._do(session_id, FORCE_SUSPEND, Override(admin, reason))
-
-    def force_resume(self, session_id: str, *, admin: str, reason: str = "") -> str:
-        """Resume a session whatever its guards say; audited as `security`."""
-        return self._do(session_id, FORCE_RESUME, Override(admin, reason))
-
-    def force_terminate(self, session_id: str, *, admin: str, reason: str = "") -> None:
-        """End a session; audited as `security`."""
-        self._do(session_id, FORCE_TERMINATE, Override(admin, reason))
-        if self._saves.leaving:
-            self._see_off([identifiers.parse(session_id)])
-
-    def lock(self, session_id: str, *, admin: str, reason: str = "") -> None:
-        """Block authentication until `unlock`; audited as `security`."""
-        self._do(session_id, LOCK, Override(admin, reason))
-
-    def unlock(self, session_id: str, *, admin: str, reason: str = "") -> None:
-        """Allow authentication again, with a fresh count of attempts; audited as `security`."""
-        self._do(session_id, UNLOCK, Override(admin, reason))
-
-    def override_quota(
-        self, session_id: str, quota: Quota | Mapping[str, object], *, admin: str, reason: str = ""
-    ) -> None:
-        """Replace a session's quota as an administrator; audited as `security`."""
-        self._do(session_id, OVERRIDE_QUOTA, Override(admin, reason, _quota(quota)))
-
     # -- the store ---------------------------------------------------------------------
-
-    @property
-    def recovered(self) -> RecoveryReport:
-        """What came back from the store when the system started, and what did not."""
-        return self._recovery.report
-
-    def quarantined(self) -> list[Quarantined]:
-        """Return the spoiled records that were moved aside in the store, oldest first.
-
-        Raises:
-            StoreError: the store cannot be read now.
-        """
-        found = self._ask(STORE, ("quarantined",))
-        if isinstance(found, StoreError):
-            raise found
-        return list(found)
 
     def _await_recovery(self) -> None:
         """Wait until everything that is stored has been looked at."""
@@ -550,65 +329,6 @@ class SessionSystem(UserCalls):
         reason = self._recovery.refused.get(session_id)
         if reason is not None:
             raise LoadFailed(reason)
-
-    # -- the audit log -----------------------------------------------------------------
-
-    def log_event(
-        self,
-        session_id: str | None,
-        event_type: str,
-        data: Mapping[str, object] | None = None,
-        severity: str = "info",
-        *,
-        durable: bool = False,
-    ) -> None:
-        """Add an entry to the audit log.
-
-        Args:
-            session_id: which session it is about, or None.
-            event_type: one of the event types.
-            data: what there is to say.
-            severity: one of the severities.
-            durable: return only when the entry is on the disk under a signed head.
-                Otherwise it is there a moment later.
-
-        Raises:
-            AuditError: `durable` was asked for, and the log cannot be written now; the
-                entry waits, and is written once that is possible.
-            CapacityExceeded: the queue is full, and the log cannot be written.
-            NotFound: the system has been stopped.
-        """
-        known = None if session_id is None else identifiers.parse(session_id)
-        if not self._intake.put((self._around.now(), known, logged(event_type, severity, data), "program")):
-            if self._is_stopped:
-                raise NotFound(AUDIT, "running service")
-            raise CapacityExceeded("the audit queue", self._intake.queue_max)
-        if durable:
-            self.commit_audit()
-
-    def commit_audit(self) -> AuditHead:
-        """Make everything that was logged so far durable, sign the head, and return it.
-
-        Raises:
-            AuditError: the log cannot be written; nothing is lost, and a later call may succeed.
-        """
-        answer = self._ask(AUDIT, COMMIT, 30.0)
-        if isinstance(answer, AuditError):
-            raise answer
-        head: AuditHead = answer
-        return head
-
-    def audit_counts(self) -> AuditCounts:
-        """Return what has been written since the start, how much was lost, and how the log was looked after."""
-        ledger = self._ledger
-        return AuditCounts(
-            dict(ledger.by_type),
-            dict(ledger.by_edge),
-            self._intake.lost,
-            ledger.checks,
-            ledger.failed_checks,
-            ledger.seals,
-        )
 
     # -- the end -------------------------------------------------------------------------
 
@@ -670,23 +390,6 @@ class SessionSystem(UserCalls):
         state = "stopped" if self._is_stopped else "running"
         return f"<SessionSystem {state}: {len(self.directory)} live sessions, {self.directory.started} started>"
 
-    # -- finding and asking ----------------------------------------------------------------
-
-    def _do(self, session_id: str, operation: str, argument: object = None) -> str:
-        ref = self.directory.find(session_id)
-        try:
-            state: str = ref.ask((operation, argument))
-        except ActorDeadError as dead:
-            raise self.directory.gone(session_id) from dead
-        return state
-
-    def _query(self, session_id: str, message: object) -> Any:
-        ref = self.directory.find(session_id)
-        try:
-            return ref.ask(message)
-        except ActorDeadError as dead:
-            raise self.directory.gone(session_id) from dead
-
 
 S = TypeVar("S", bound=Settings)
 
@@ -715,14 +418,6 @@ def _settings(field: str, given: object, kind: type[S]) -> S:
     if not isinstance(given, Mapping):
         raise InvalidKind(field, given, f"{kind.__name__}, or a mapping of its options")
     return kind.from_mapping(given)
-
-
-def _quota(given: object) -> Quota:
-    if isinstance(given, Quota):
-        return given
-    if not isinstance(given, Mapping):
-        raise InvalidQuota("quota", given, "a Quota, or a mapping of its options")
-    return Quota.from_mapping(given)
 
 
 def _cpu_reader(clock: Clock) -> Callable[[], float]:

@@ -1,0 +1,254 @@
+"""What a session system lets one do with one session: its life, looking at it, administrators' overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sessionactors import identifiers
+from sessionactors.errors import InvalidQuota, NotFound, SessionTerminated
+from sessionactors.lifecycle import (
+    ACTIVATE,
+    AUTHENTICATE,
+    DEACTIVATE,
+    FORCE_RESUME,
+    FORCE_SUSPEND,
+    FORCE_TERMINATE,
+    INIT_SESSION,
+    LOCK,
+    OVERRIDE_QUOTA,
+    PERSIST,
+    RESUME,
+    SET_QUOTA,
+    SUSPEND,
+    TERMINATE,
+    TOUCH,
+    UNLOCK,
+    UPDATE_RESOURCES,
+    Override,
+)
+from sessionactors.session_messages import SUBSCRIBE, UNSUBSCRIBE
+from sessionactors.settings import Quota
+from sessionactors.states import TERMINATED
+from sessionactors.user_calls import UserCalls
+from supervisors.runtime.outcomes import ActorDeadError
+
+if TYPE_CHECKING:
+    from sessionactors.session_data import HistoryEntry, QuotaCheck, SessionInfo, SessionMetrics
+    from sessionactors.verification import TurnVerifier, Verifier
+    from supervisors.runtime.ref import ActorRef
+
+__all__ = ["SessionCalls"]
+
+
+class SessionCalls(UserCalls):
+    """The functions of a `SessionSystem` that ask one session.
+
+    Thread: every method is safe anywhere, but not inside the turn of one of its own actors.
+    """
+
+    _verifier: Verifier | TurnVerifier | None
+
+    # -- its life ------------------------------------------------------------------
+
+    def init_session(self, session_id: str, metadata: Mapping[str, object] | None = None) -> str:
+        """Add metadata to a new session; new keys win. Returns the state, `new`."""
+        return self._do(session_id, INIT_SESSION, metadata)
+
+    def authenticate(self, session_id: str, auth_context: object) -> str:
+        """Hand credentials to a session; `activate` has them checked. Returns `auth`.
+
+        Raises:
+            MaxAttempts: there have been too many; the session has ended.
+            AuthBlocked: an administrator has locked the session.
+        """
+        return self._do(session_id, AUTHENTICATE, auth_context)
+
+    def activate(self, session_id: str) -> str:
+        """Make a session active if its credentials are good. Returns `active`.
+
+        Raises:
+            NotAuthenticated: there are no credentials.
+            AuthenticationFailed: they were rejected; `authenticate` again.
+            SessionTerminated: the session has ended before the authenticator had an answer.
+
+        Blocks: as long as the authenticator takes, at most until `auth_timeout` ends the session.
+        """
+        if self._verifier is None:
+            return self._do(session_id, ACTIVATE)
+        ref = self.directory.find(session_id)
+        try:
+            state: str = ref.ask((ACTIVATE, None), timeout=None)
+        except ActorDeadError as dead:
+            raise SessionTerminated(session_id) from dead
+        return state
+
+    def deactivate(self, session_id: str) -> str:
+        """Make an active session idle. Returns `idle`."""
+        return self._do(session_id, DEACTIVATE)
+
+    def suspend(self, session_id: str, reason: str | None = None) -> str:
+        """Suspend an active or idle session. Returns `suspended`."""
+        return self._do(session_id, SUSPEND, reason)
+
+    def resume(self, session_id: str) -> str:
+        """Make an idle or suspended session active again. Returns `active`."""
+        return self._do(session_id, RESUME)
+
+    def terminate(self, session_id: str, reason: str | None = None) -> None:
+        """End a session for good; all services forget it, the audit log does not.
+
+        A persistent one is gone from the store when this returns.
+
+        Raises:
+            OperationFailed: it has ended, but its stored copy is still there; deleting it is tried again.
+        """
+        self._do(session_id, TERMINATE, reason)
+        if self._saves.leaving:
+            self._see_off([identifiers.parse(session_id)])
+
+    def persist(self, session_id: str) -> None:
+        """Store a session as it is now; it is durable when this returns.
+
+        What changes the state or the settings of a persistent session is stored by
+        itself, soon; what it uses (`update_resources`, `touch`) is stored along with
+        that. This is for what must not be lost.
+
+        Raises:
+            NotPersistent: the session was started without persistence.
+            NoBackend: it has no store.
+            PersistFailed: it could not be done now; what was stored before is still there.
+        """
+        self._do(session_id, PERSIST)
+
+    def touch(self, session_id: str) -> None:
+        """Count as activity, without using anything."""
+        self._do(session_id, TOUCH)
+
+    def update_resources(
+        self,
+        session_id: str,
+        *,
+        requests: int = 0,
+        bytes: int = 0,  # noqa: A002 - the specification's name
+        connections: int = 0,
+        message_size: int = 0,
+    ) -> None:
+        """Add to what an active session has used; this is activity.
+
+        Raises:
+            QuotaExceeded: over a quota; nothing was added.
+        """
+        self._do(session_id, UPDATE_RESOURCES, (requests, connections, bytes, message_size))
+
+    def set_quota(self, session_id: str, quota: Quota | Mapping[str, object]) -> None:
+        """Replace a session's quota."""
+        self._do(session_id, SET_QUOTA, _quota(quota))
+
+    # -- looking at it ------------------------------------------------------
+
+    def get_state(self, session_id: str) -> str:
+        """Return a live session's state."""
+        state: str = self._query(session_id, "get_state")
+        return state
+
+    def state_of(self, session_id: str) -> str | None:
+        """Return the state, `terminated` after the end, None if there never was such a session."""
+        try:
+            return self.get_state(session_id)
+        except SessionTerminated:
+            return TERMINATED
+        except NotFound:
+            return None
+
+    def get_info(self, session_id: str) -> SessionInfo:
+        """Return the information record of a live session."""
+        answer: SessionInfo = self._query(session_id, "get_info")
+        return answer
+
+    def get_metrics(self, session_id: str) -> SessionMetrics:
+        """Return the metrics record of a live session."""
+        answer: SessionMetrics = self._query(session_id, "get_metrics")
+        return answer
+
+    def get_history(self, session_id: str) -> list[HistoryEntry]:
+        """Return the remembered transitions of a live session, oldest first."""
+        answer: list[HistoryEntry] = self._query(session_id, "get_history")
+        return answer
+
+    def check_quota(self, session_id: str) -> QuotaCheck:
+        """Tell whether a session has headroom; this is no activity."""
+        answer: QuotaCheck = self._query(session_id, "check_quota")
+        return answer
+
+    def subscribe(self, session_id: str, subscriber: ActorRef[Any] | Callable[[Any], object]) -> None:
+        """Send `SessionEvent`s to an actor or a function; subscribing again changes nothing.
+
+        A function is called in the session's own turn, by whichever thread runs it: it
+        is quick, and whoever wants to call the session back subscribes an actor. One
+        that raises is dropped, as is an actor that has ended.
+        """
+        self._query(session_id, [SUBSCRIBE, subscriber])
+
+    def unsubscribe(self, session_id: str, subscriber: ActorRef[Any] | Callable[[Any], object]) -> None:
+        """Stop sending; nothing happens if it was not subscribed."""
+        self._query(session_id, [UNSUBSCRIBE, subscriber])
+
+    def live_sessions(self) -> list[str]:
+        """Return the ids of the live sessions in order of their start."""
+        return self.directory.ids()
+
+    # -- administrators -----------------------------------------------------------
+
+    def force_suspend(self, session_id: str, *, admin: str, reason: str = "") -> str:
+        """Suspend a session whatever its guards say; audited as `security` under the name."""
+        return self._do(session_id, FORCE_SUSPEND, Override(admin, reason))
+
+    def force_resume(self, session_id: str, *, admin: str, reason: str = "") -> str:
+        """Resume a session whatever its guards say; audited as `security`."""
+        return self._do(session_id, FORCE_RESUME, Override(admin, reason))
+
+    def force_terminate(self, session_id: str, *, admin: str, reason: str = "") -> None:
+        """End a session; audited as `security`."""
+        self._do(session_id, FORCE_TERMINATE, Override(admin, reason))
+        if self._saves.leaving:
+            self._see_off([identifiers.parse(session_id)])
+
+    def lock(self, session_id: str, *, admin: str, reason: str = "") -> None:
+        """Block authentication until `unlock`; audited as `security`."""
+        self._do(session_id, LOCK, Override(admin, reason))
+
+    def unlock(self, session_id: str, *, admin: str, reason: str = "") -> None:
+        """Allow authentication again, with a fresh count of attempts; audited as `security`."""
+        self._do(session_id, UNLOCK, Override(admin, reason))
+
+    def override_quota(
+        self, session_id: str, quota: Quota | Mapping[str, object], *, admin: str, reason: str = ""
+    ) -> None:
+        """Replace a session's quota as an administrator; audited as `security`."""
+        self._do(session_id, OVERRIDE_QUOTA, Override(admin, reason, _quota(quota)))
+
+    # -- finding and asking ----------------------------------------------------------------
+
+    def _do(self, session_id: str, operation: str, argument: object = None) -> str:
+        ref = self.directory.find(session_id)
+        try:
+            state: str = ref.ask((operation, argument))
+        except ActorDeadError as dead:
+            raise self.directory.gone(session_id) from dead
+        return state
+
+    def _query(self, session_id: str, message: object) -> Any:
+        ref = self.directory.find(session_id)
+        try:
+            return ref.ask(message)
+        except ActorDeadError as dead:
+            raise self.directory.gone(session_id) from dead
+
+
+def _quota(given: object) -> Quota:
+    if isinstance(given, Quota):
+        return given
+    if not isinstance(given, Mapping):
+        raise InvalidQuota("quota", given, "a Quota, or a mapping of its options")
+    return Quota.from_mapping(given)

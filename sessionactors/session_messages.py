@@ -1,0 +1,59 @@
+"""What can be asked of a session besides the operations, and what its subscribers are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple, final
+
+from sessionactors.expiry import entry_of
+from sessionactors.session_data import SessionData, check_quota, history, info, metrics, resources_used
+
+__all__ = ["PEEK", "QUERIES", "SUBSCRIBE", "UNSUBSCRIBE", "Reaping", "SessionEvent"]
+
+SUBSCRIBE: Final = "subscribe"
+UNSUBSCRIBE: Final = "unsubscribe"
+
+PEEK: Final = "peek"
+"""Query of the reaper: everything that a policy may know, without touching."""
+
+QUERIES: Final[Mapping[str, Callable[[SessionData, float], object]]] = {
+    "get_state": lambda data, _now: data.state,
+    "get_info": lambda data, _now: info(data),
+    "get_metrics": metrics,
+    "get_history": lambda data, _now: history(data),
+    "get_resources_used": lambda data, _now: resources_used(data),
+    "check_quota": lambda data, _now: check_quota(data),
+    PEEK: lambda data, now: entry_of(data, now, is_alive=True),
+}
+"""What can be asked of a session in any live state, without counting as activity."""
+
+
+class SessionEvent(NamedTuple):
+    """What a subscriber gets.
+
+    Attributes:
+        session_id: whose event it is.
+        event: what happened, in the specification's words: `session_activated`, ...
+        detail: more about it, such as the reason of a suspension; or None.
+    """
+
+    session_id: str
+    event: str
+    detail: str | None
+
+
+@final
+class Reaping(NamedTuple):
+    """What the reaper asks: end, and say why in the log.
+
+    Asking first and ending afterwards would be two turns, and between them the
+    session might be used again.
+
+    Attributes:
+        facts: what the log says about it.
+        last_accessed: the last activity that the reaper knows of, UTC seconds; the
+            session goes on if there has been another one. None ends it in any case.
+    """
+
+    facts: Mapping[str, object]
+    last_accessed: float | None

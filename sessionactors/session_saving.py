@@ -1,0 +1,123 @@
+"""Keeping a session in the store: its snapshots, and what is left there when it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sessionactors.effects import Audit
+from sessionactors.errors import InvalidKind, InvalidValue, NoBackend, PersistFailed
+from sessionactors.session_code import SessionCode
+from sessionactors.snapshots import snapshot
+from sessionactors.states import TERMINATED
+from sessionactors.storage.codec import encode
+from supervisors.exits import NORMAL, SHUTDOWN, Shutdown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sessionactors.storage.contract import Record
+    from sessionactors.storage.intake import Asker
+    from sessionactors.surroundings import Surroundings
+
+__all__ = ["PLAIN", "StoredSession"]
+
+PLAIN: Final = "Session"
+"""What the store calls a session that is of no derived class."""
+
+
+class StoredSession(SessionCode):
+    """The half of a session that deals with the store.
+
+    Snapshots go into a queue, and the session goes on; only `persist()` is answered
+    when they are durable.
+    """
+
+    # Class attributes, because hardly any session ever has other values.
+    _is_stored = False
+    _comes_back = False
+
+    _around: Surroundings
+
+    @classmethod
+    def stored_name(cls) -> str:
+        """Return what the store calls sessions of this class."""
+        return f"{cls.__module__}:{cls.__qualname__}"
+
+    def _stored(self) -> Record:
+        """Describe the session as it is now, in the form in which it is stored.
+
+        Raises:
+            PersistFailed: it holds something that cannot be stored.
+        """
+        around = self._around
+        now = around.now()
+        taken = snapshot(self.data, now, now + around.wall_offset)
+        name = self.stored_name()
+        if name != PLAIN:
+            taken["class"] = name
+            own = self.snapshot()
+            if own is not None:
+                taken["user_state"] = own
+        try:
+            return encode(taken)
+        except (InvalidKind, InvalidValue) as error:
+            raise PersistFailed(str(error)) from error
+
+    def persist_for(self, asker: Asker | None) -> None:
+        """Have it stored at once, and somebody told when it is durable.
+
+        Raises:
+            NoBackend: there is no store.
+            PersistFailed: it cannot be stored, or too many wait for that already.
+
+        Thread: the session's own turn.
+        """
+        saves = self._around.saves
+        if saves is None:
+            raise NoBackend
+        if not saves.has_room():
+            raise PersistFailed(f"{saves.queue_max} sessions wait for the store already")
+        record = self._stored()
+        if asker is None:
+            saves.save(record)
+        else:
+            saves.persist(record, asker, self.data.state)
+
+    def _save(self) -> None:
+        """Have it stored soon; nobody waits for that. When there is no room, the next change is stored."""
+        saves = self._around.saves
+        assert saves is not None
+        if self.data.state != TERMINATED and saves.has_room():
+            self._hand_to(saves.save)
+
+    def _hand_to(self, saved: Callable[[Record], object]) -> None:
+        """Hand a snapshot over; what cannot be stored is audited, and what was stored before stays."""
+        try:
+            saved(self._stored())
+        except PersistFailed as failed:
+            around = self._around
+            event = Audit("error", "persist_failed", "error", {"reason": failed.reason})
+            around.audit.put((around.now(), self.data.session_id, event, "session"))
+
+    def _prepare_return(self, reason: object, *, crash: bool) -> None:
+        """Before an end that is not the session's own: see that it can come back."""
+        if not crash and (reason == SHUTDOWN or isinstance(reason, Shutdown)):
+            saves = self._around.saves
+            assert saves is not None
+            self._hand_to(saves.keep)
+            self._comes_back = True
+            self._is_stored = False  # nothing more is stored of it
+        elif crash or reason != NORMAL:
+            # Its own crash, or that of somebody it is linked to: its supervisor, for example.
+            self._comes_back = True  # as it was stored last: what it is now may be the cause
+
+    def _leave_store(self) -> None:
+        """Have the stored copy deleted, unless the session comes back or the copy is to stay."""
+        saves = self._around.saves
+        assert saves is not None
+        if self._comes_back:
+            return
+        if self.data.options.keep_persistent:
+            self._hand_to(saves.keep)
+        else:
+            saves.delete(self.data.session_id)
