@@ -29,12 +29,13 @@ from supervisors.pools.options import (
     checked_whole,
 )
 from supervisors.pools.performer import GivenBack, PoolActor, Question
-from supervisors.pools.process_workers import ProcessWorkers, pack, pack_worker, unpack
+from supervisors.pools.process_workers import ProcessWorkers
 from supervisors.pools.progress import ProgressBar
 from supervisors.pools.records import WAITING, Task, Ticket
 from supervisors.pools.stream import LandingFuture, Results
 from supervisors.pools.tally import PoolStatistics
 from supervisors.pools.thread_workers import ThreadWorkers
+from supervisors.pools.transport import pack, pack_worker, unpack
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.runtime.ref import ActorRef

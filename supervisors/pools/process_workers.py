@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import mmap
 import os
 import pickle
 import selectors
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -28,21 +25,18 @@ from typing import Any, Final, final
 from supervisors.clock import Clock
 from supervisors.exits import NORMAL, Crashed
 from supervisors.pools import child
-from supervisors.pools.contract import Payload
 from supervisors.pools.door import Door
-from supervisors.pools.errors import RemoteTaskError, TransportError
 from supervisors.pools.inputs import Down, Finished, HandedBack, Input, Measured, StartFailed, Up
 from supervisors.pools.options import PoolOptions
 from supervisors.pools.performer import Batch
 from supervisors.pools.records import Task
+from supervisors.pools.transport import error_of, outcome_of, pack_worker
+from supervisors.pools.worker_process import WorkerProcess, main_facts
 from supervisors.process_actor import ProcessEnded, memory_kills
 
-__all__ = ["TASK_BYTES_MAX", "ProcessWorkers", "pack", "pack_worker", "unpack"]
+__all__ = ["ProcessWorkers"]
 
 logger = logging.getLogger("supervisors.pools")
-
-TASK_BYTES_MAX: Final = 1 << 31
-"""What one task may hold, bytes."""
 
 READ_BYTES: Final = 1 << 18
 
@@ -58,75 +52,6 @@ SPARE_DEATHS_MAX: Final = 3
 
 MODULES_MAX: Final = 32
 """Modules that spares import ahead of need."""
-
-
-def pack(payload: Payload) -> bytes:
-    """Return a task as it travels.
-
-    Raises:
-        TransportError: it cannot be pickled, or is too large.
-    """
-    try:
-        packed = pickle.dumps(payload, pickle.HIGHEST_PROTOCOL)
-    except (Exception, SystemExit) as error:
-        raise TransportError("task", f"{type(error).__name__}: {error}") from error
-    if len(packed) > TASK_BYTES_MAX:
-        raise TransportError("task", f"it has {len(packed)} bytes, more than {TASK_BYTES_MAX}")
-    return packed
-
-
-def unpack(packed: bytes) -> Payload:
-    """Return what `pack()` was given, or what equals it."""
-    payload: Payload = pickle.loads(packed)  # noqa: S301 - our own submitter has pickled it
-    return payload
-
-
-@final
-class _Process:
-    """One worker process, or a spare."""
-
-    __slots__ = (
-        "answers",
-        "batch",
-        "buffer",
-        "doom",
-        "in_flight",
-        "is_asked_to_stop",
-        "is_gone",
-        "is_revoked",
-        "is_up",
-        "lock",
-        "mark",
-        "memory",
-        "outgoing",
-        "pidfd",
-        "popen",
-        "reason",
-        "tasks",
-        "tries",
-        "worker",
-    )
-
-    def __init__(self, popen: subprocess.Popen[bytes], tasks: int, answers: int, memory: mmap.mmap) -> None:
-        self.popen = popen
-        self.tasks = tasks  # the pipe to it
-        self.answers = answers  # the pipe from it
-        self.memory = memory
-        self.mark = memoryview(memory).cast("Q")
-        self.pidfd = -1
-        self.worker: int | None = None  # None: it is a spare, or nobody wants to hear of it any more
-        self.is_up = False
-        self.is_asked_to_stop = False
-        self.reason: object = None  # said before it ended
-        self.in_flight: dict[int, Task] = {}
-        self.batch: list[bytes] = []  # frames of this turn of the pool
-        self.lock = threading.Lock()  # guards the two below, and the order of writes
-        self.outgoing: deque[memoryview] = deque()  # what the pipe has not taken yet
-        self.is_gone = False  # its descriptors are closed, and may be somebody else's by now
-        self.buffer = bytearray()  # what was read and is not a whole frame yet
-        self.doom: Task | None = None  # for whose sake it is to be killed, while it is looked at
-        self.is_revoked = False  # what it has not begun is to be taken back
-        self.tries = 0
 
 
 @final
@@ -155,19 +80,19 @@ class ProcessWorkers:
         self._facts = {
             "path": list(sys.path),
             "argv": list(sys.argv),
-            "main": _main_facts(),
+            "main": main_facts(),
             "worker": pack_worker(worker),
             "result_bytes_max": options.result_bytes_max,
         }
         self._modules: dict[str, None] = {}  # what tasks have come from, in order
-        self._by_worker: dict[int, _Process] = {}
-        self._dirty: list[_Process] = []
+        self._by_worker: dict[int, WorkerProcess] = {}
+        self._dirty: list[WorkerProcess] = []
         self._number = 0
         self._commands: deque[Callable[[], None]] = deque()
-        self._processes: set[_Process] = set()  # this and all below: the thread's own
-        self._spares: deque[_Process] = deque()
+        self._processes: set[WorkerProcess] = set()  # this and all below: the thread's own
+        self._spares: deque[WorkerProcess] = deque()
         self._spare_deaths = 0  # in a row, without a worker that came up
-        self._judged: list[_Process] = []  # stopped, to see what they are at
+        self._judged: list[WorkerProcess] = []  # stopped, to see what they are at
         self._events: list[Input] = []
         self._memory_kills = memory_kills()
         self._measure_at = 0.0
@@ -229,31 +154,16 @@ class ProcessWorkers:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _put(self, process: _Process, frame: bytes) -> None:
+    def _put(self, process: WorkerProcess, frame: bytes) -> None:
         if not process.batch:
             self._dirty.append(process)
         process.batch.append(frame)
 
-    def _write(self, process: _Process) -> None:
+    def _write(self, process: WorkerProcess) -> None:
         data = process.batch[0] if len(process.batch) == 1 else b"".join(process.batch)
         process.batch = []
-        if not self._put_out(process, data):
+        if not process.put(data):
             self._command(lambda: self._watch(process))
-
-    @staticmethod
-    def _put_out(process: _Process, data: bytes) -> bool:
-        """Write what the pipe takes, and keep the rest; False: nobody looks after that yet."""
-        with process.lock:
-            if process.is_gone:
-                return True
-            if process.outgoing:
-                process.outgoing.append(memoryview(data))
-                return True
-            written = _write_some(process.tasks, data)
-            if written == len(data):
-                return True
-            process.outgoing.append(memoryview(data)[written:])
-            return False
 
     def _command(self, act: Callable[[], None]) -> None:
         self._commands.append(act)
@@ -333,49 +243,27 @@ class ProcessWorkers:
         self._spares.append(spare)
         self._send_setup(spare, warm_up=True)
 
-    def _send_setup(self, process: _Process, *, warm_up: bool) -> None:
+    def _send_setup(self, process: WorkerProcess, *, warm_up: bool) -> None:
         facts = {**self._facts, "warm_up": warm_up, "modules": list(self._modules)}
         body = pickle.dumps(facts, pickle.HIGHEST_PROTOCOL)
-        if not self._put_out(process, child.FRAME.pack(child.SETUP, 0, len(body)) + body):
+        if not process.put(child.FRAME.pack(child.SETUP, 0, len(body)) + body):
             self._watch(process)
 
     def _warm_spares(self) -> None:
         for spare in self._spares:
             self._send_setup(spare, warm_up=True)
 
-    def _spawn(self) -> _Process:
-        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
-            tasks_reader, tasks_writer = os.pipe()
-            theirs.callback(os.close, tasks_reader)
-            ours.callback(os.close, tasks_writer)
-            answers_reader, answers_writer = os.pipe()
-            ours.callback(os.close, answers_reader)
-            theirs.callback(os.close, answers_writer)
-            mark = _memory_file()
-            theirs.callback(os.close, mark)
-            memory = mmap.mmap(mark, mmap.PAGESIZE)
-            descriptors = (tasks_reader, answers_writer, mark)
-            popen = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-P", "-c", child.BOOT, child.__file__, *map(str, descriptors), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=descriptors,
-            )
-            ours.pop_all()  # it has come up, so they stay open
-        os.set_blocking(tasks_writer, False)
-        os.set_blocking(answers_reader, False)
-        process = _Process(popen, tasks_writer, answers_reader, memory)
+    def _spawn(self) -> WorkerProcess:
+        process = WorkerProcess.spawn()
         self._processes.add(process)
-        self._selector.register(answers_reader, selectors.EVENT_READ, lambda: self._read(process))
-        if hasattr(os, "pidfd_open"):
-            # The pipe alone would not do: what a worker has started may keep it open.
-            with contextlib.suppress(OSError):
-                process.pidfd = os.pidfd_open(popen.pid)
-                self._selector.register(process.pidfd, selectors.EVENT_READ, lambda: self._ended(process))
+        self._selector.register(process.answers, selectors.EVENT_READ, lambda: self._read(process))
+        if process.pidfd >= 0:
+            self._selector.register(process.pidfd, selectors.EVENT_READ, lambda: self._ended(process))
         return process
 
     # -- talking ------------------------------------------------------------------------
 
-    def _watch(self, process: _Process) -> None:
+    def _watch(self, process: WorkerProcess) -> None:
         """Have the selector say when the pipe to a process takes more."""
         if process not in self._processes:
             return
@@ -384,18 +272,11 @@ class ProcessWorkers:
             return
         self._selector.register(process.tasks, selectors.EVENT_WRITE, lambda: self._write_more(process))
 
-    def _write_more(self, process: _Process) -> None:
-        with process.lock:
-            outgoing = process.outgoing
-            while outgoing:
-                written = _write_some(process.tasks, outgoing[0])
-                if written < len(outgoing[0]):
-                    outgoing[0] = outgoing[0][written:]
-                    return
-                outgoing.popleft()
-        self._selector.unregister(process.tasks)
+    def _write_more(self, process: WorkerProcess) -> None:
+        if process.put_more():
+            self._selector.unregister(process.tasks)
 
-    def _read(self, process: _Process) -> bool:
+    def _read(self, process: WorkerProcess) -> bool:
         """Take in what a process has answered; False when there was nothing."""
         try:
             data = os.read(process.answers, READ_BYTES)
@@ -423,7 +304,7 @@ class ProcessWorkers:
         del buffer[:position]
         return True
 
-    def _answered(self, process: _Process, kind: int, number: int, seconds: float, body: bytes) -> None:
+    def _answered(self, process: WorkerProcess, kind: int, number: int, seconds: float, body: bytes) -> None:
         worker = process.worker
         if kind == child.UP:
             process.is_up = True
@@ -433,13 +314,13 @@ class ProcessWorkers:
         elif kind == child.SETUP_FAILED:
             if worker is not None:
                 self._forget(process)
-                self._events.append(StartFailed(worker, _error_of(body)))
+                self._events.append(StartFailed(worker, error_of(body)))
         elif kind == child.RESET_FAILED:
-            process.reason = Crashed(_error_of(body))
+            process.reason = Crashed(error_of(body))
         else:
             task = process.in_flight.pop(number, None)
             if task is not None and worker is not None:
-                value, error = _outcome(kind, body)
+                value, error = outcome_of(kind, body)
                 self._events.append(Finished(worker, task, value, error, seconds))
 
     # -- ending --------------------------------------------------------------------------
@@ -449,9 +330,9 @@ class ProcessWorkers:
         if process is not None:
             self._ask_to_stop(process)
 
-    def _ask_to_stop(self, process: _Process) -> None:
+    def _ask_to_stop(self, process: WorkerProcess) -> None:
         process.is_asked_to_stop = True
-        if not self._put_out(process, child.FRAME.pack(child.STOP, 0, 0)):
+        if not process.put(child.FRAME.pack(child.STOP, 0, 0)):
             self._watch(process)
 
     def _kill(self, worker: int, task: Task | None) -> None:
@@ -472,7 +353,7 @@ class ProcessWorkers:
             process.is_revoked = True
             self._have_judged(process)
 
-    def _have_judged(self, process: _Process) -> None:
+    def _have_judged(self, process: WorkerProcess) -> None:
         if process not in self._judged:
             process.tries = 0
             process.popen.send_signal(signal.SIGSTOP)
@@ -508,7 +389,7 @@ class ProcessWorkers:
                 process.popen.send_signal(signal.SIGCONT)
                 self._ask_to_stop(process)  # after what it has
 
-    def _take_back(self, process: _Process) -> None:
+    def _take_back(self, process: WorkerProcess) -> None:
         """Take tasks back from a process that is stopped: it cannot begin one meanwhile.
 
         Before each task it notes which one it is at, then looks whether that one was taken back.
@@ -524,7 +405,7 @@ class ProcessWorkers:
         tasks = tuple(process.in_flight.pop(number) for number in sorted(numbers))
         self._events.append(HandedBack(process.worker, tasks))
 
-    def _ended(self, process: _Process) -> None:
+    def _ended(self, process: WorkerProcess) -> None:
         """See to a process that is no more."""
         self._processes.discard(process)
         while self._read(process):
@@ -533,16 +414,10 @@ class ProcessWorkers:
         begun = process.in_flight.get(process.mark[0])
         worker = process.worker
         self._forget(process)
-        with process.lock:
-            process.is_gone = True
-            process.outgoing.clear()
         for descriptor in (process.tasks, process.answers, process.pidfd):
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(descriptor)
-            if descriptor >= 0:
-                os.close(descriptor)
-        process.mark.release()
-        process.memory.close()
+        process.close()
         if worker is None:
             with contextlib.suppress(ValueError):
                 self._spares.remove(process)
@@ -554,12 +429,12 @@ class ProcessWorkers:
         else:
             self._events.append(StartFailed(worker, reason))
 
-    def _forget(self, process: _Process) -> None:
+    def _forget(self, process: WorkerProcess) -> None:
         if process.worker is not None:
             self._by_worker.pop(process.worker, None)
             process.worker = None
 
-    def _reason(self, process: _Process, code: int) -> object:
+    def _reason(self, process: WorkerProcess, code: int) -> object:
         if process.reason is not None:
             return process.reason
         if code == 0 and process.is_asked_to_stop:
@@ -588,72 +463,3 @@ class ProcessWorkers:
         for worker, process in list(self._by_worker.items()):
             with contextlib.suppress(psutil.Error):
                 self._events.append(Measured(worker, psutil.Process(process.popen.pid).memory_info().rss))
-
-
-def pack_worker(worker: Callable[..., Any] | None) -> bytes:
-    """Return what a pool was given as its worker as it travels."""
-    try:
-        return pickle.dumps(worker, pickle.HIGHEST_PROTOCOL)
-    except Exception as error:
-        raise TransportError("task", f"the worker of the pool: {type(error).__name__}: {error}") from error
-
-
-def _outcome(kind: int, body: bytes) -> tuple[Any, BaseException | None]:
-    """Return the value or the error of an answer."""
-    if kind == child.DONE:
-        try:
-            return pickle.loads(body), None  # noqa: S301 - from our own worker
-        except BaseException as error:  # noqa: BLE001 - its submitter gets it, whatever it is
-            return None, TransportError("result", f"it cannot be unpickled: {type(error).__name__}: {error}")
-    if kind == child.RAISED:
-        return None, _error_of(body)
-    if kind == child.TOO_LARGE:
-        return None, TransportError("result", f"it has {body.decode()} bytes, more than result_bytes_max")
-    _, name, said, trace = pickle.loads(body)  # noqa: S301 - from our own worker
-    failure = TransportError("task" if kind == child.UNREADABLE else "result", f"{name}: {said}")
-    failure.add_note(f"in the worker process:\n{trace}")
-    return None, failure
-
-
-def _error_of(body: bytes) -> BaseException:
-    """Return the exception that was raised in a process, or what can be told of it."""
-    packed, name, said, trace = pickle.loads(body)  # noqa: S301 - from our own worker
-    error: Any = None
-    if packed:
-        with contextlib.suppress(BaseException):
-            error = pickle.loads(packed)  # noqa: S301 - from our own worker
-    if not isinstance(error, BaseException):
-        return RemoteTaskError(name, said, trace)
-    error.add_note(f"in the worker process:\n{trace}")
-    return error
-
-
-def _write_some(descriptor: int, data: bytes | memoryview) -> int:
-    """Write what a pipe takes; what the dead do not read counts as written."""
-    try:
-        return os.write(descriptor, data)
-    except BlockingIOError:
-        return 0
-    except OSError:
-        return len(data)
-
-
-def _memory_file() -> int:
-    """Return a descriptor of a page of memory that two processes can share."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("supervisors-pool")
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, mmap.PAGESIZE)
-    return descriptor
-
-
-def _main_facts() -> dict[str, Any]:
-    """Return how a worker process finds our main program, for `multiprocessing.spawn.prepare()`."""
-    main = sys.modules.get("__main__")
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:
-        return {"init_main_from_name": spec.name}
-    path = getattr(main, "__file__", None)
-    return {} if path is None else {"init_main_from_path": os.path.abspath(path)}  # noqa: PTH100 - as multiprocessing

@@ -1,0 +1,174 @@
+"""One worker process as its parent holds it: its pipes, what it has been given, and how it is started."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from typing import Any, Self, final
+
+from supervisors.pools import child
+from supervisors.pools.records import Task
+
+__all__ = ["WorkerProcess", "main_facts"]
+
+
+@final
+class WorkerProcess:
+    """A worker process, or a spare.
+
+    Args:
+        popen: the process.
+        tasks: descriptor of the pipe to it, which does not block.
+        answers: descriptor of the pipe from it, which does not block.
+        memory: a page that it shares with us, see `supervisors.pools.child`.
+    """
+
+    __slots__ = (
+        "answers",
+        "batch",
+        "buffer",
+        "doom",
+        "in_flight",
+        "is_asked_to_stop",
+        "is_gone",
+        "is_revoked",
+        "is_up",
+        "lock",
+        "mark",
+        "memory",
+        "outgoing",
+        "pidfd",
+        "popen",
+        "reason",
+        "tasks",
+        "tries",
+        "worker",
+    )
+
+    def __init__(self, popen: subprocess.Popen[bytes], tasks: int, answers: int, memory: mmap.mmap) -> None:
+        self.popen = popen
+        self.tasks = tasks
+        self.answers = answers
+        self.memory = memory
+        self.mark = memoryview(memory).cast("Q")
+        self.pidfd = -1
+        self.worker: int | None = None  # None: it is a spare, or nobody wants to hear of it any more
+        self.is_up = False
+        self.is_asked_to_stop = False
+        self.reason: object = None  # said before it ended
+        self.in_flight: dict[int, Task] = {}
+        self.batch: list[bytes] = []  # frames of this turn of the pool
+        self.lock = threading.Lock()  # guards the two below, and the order of writes
+        self.outgoing: deque[memoryview] = deque()  # what the pipe has not taken yet
+        self.is_gone = False  # its descriptors are closed, and may be somebody else's by now
+        self.buffer = bytearray()  # what was read and is not a whole frame yet
+        self.doom: Task | None = None  # for whose sake it is to be killed, while it is looked at
+        self.is_revoked = False  # what it has not begun is to be taken back
+        self.tries = 0
+
+    @classmethod
+    def spawn(cls) -> Self:
+        """Start a process, by a thread that lives as long as it does: see `process_workers`.
+
+        Raises:
+            OSError: the machine has none left; nothing is left open.
+        """
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            tasks_reader, tasks_writer = os.pipe()
+            theirs.callback(os.close, tasks_reader)
+            ours.callback(os.close, tasks_writer)
+            answers_reader, answers_writer = os.pipe()
+            ours.callback(os.close, answers_reader)
+            theirs.callback(os.close, answers_writer)
+            mark = _memory_file()
+            theirs.callback(os.close, mark)
+            memory = mmap.mmap(mark, mmap.PAGESIZE)
+            descriptors = (tasks_reader, answers_writer, mark)
+            popen = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-P", "-c", child.BOOT, child.__file__, *map(str, descriptors), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=descriptors,
+            )
+            ours.pop_all()  # it has come up, so they stay open
+        os.set_blocking(tasks_writer, False)
+        os.set_blocking(answers_reader, False)
+        process = cls(popen, tasks_writer, answers_reader, memory)
+        if hasattr(os, "pidfd_open"):
+            # The pipe alone would not do: what a worker has started may keep it open.
+            with contextlib.suppress(OSError):
+                process.pidfd = os.pidfd_open(popen.pid)
+        return process
+
+    def put(self, data: bytes) -> bool:
+        """Write what the pipe takes, and keep the rest; False: nobody looks after that yet. Any thread."""
+        with self.lock:
+            if self.is_gone:
+                return True
+            if self.outgoing:
+                self.outgoing.append(memoryview(data))
+                return True
+            written = _write_some(self.tasks, data)
+            if written == len(data):
+                return True
+            self.outgoing.append(memoryview(data)[written:])
+            return False
+
+    def put_more(self) -> bool:
+        """Write what was kept, as far as the pipe takes it; True: nothing is left."""
+        with self.lock:
+            outgoing = self.outgoing
+            while outgoing:
+                written = _write_some(self.tasks, outgoing[0])
+                if written < len(outgoing[0]):
+                    outgoing[0] = outgoing[0][written:]
+                    return False
+                outgoing.popleft()
+        return True
+
+    def close(self) -> None:
+        """Give back what a process that has ended held here."""
+        with self.lock:
+            self.is_gone = True
+            self.outgoing.clear()
+        for descriptor in (self.tasks, self.answers, self.pidfd):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.mark.release()
+        self.memory.close()
+
+
+def main_facts() -> dict[str, Any]:
+    """Return how a worker process finds our main program, for `multiprocessing.spawn.prepare()`."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return {"init_main_from_name": spec.name}
+    path = getattr(main, "__file__", None)
+    return {} if path is None else {"init_main_from_path": os.path.abspath(path)}  # noqa: PTH100 - as multiprocessing
+
+
+def _write_some(descriptor: int, data: bytes | memoryview) -> int:
+    """Write what a pipe takes; what the dead do not read counts as written."""
+    try:
+        return os.write(descriptor, data)
+    except BlockingIOError:
+        return 0
+    except OSError:
+        return len(data)
+
+
+def _memory_file() -> int:
+    """Return a descriptor of a page of memory that two processes can share."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("supervisors-pool")
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    os.ftruncate(descriptor, mmap.PAGESIZE)
+    return descriptor
