@@ -568,8 +568,9 @@ class Cell:
         except Fenced:
             raise
         except BaseException as error:  # noqa: BLE001 - sorted out there
-            self._reply_to = None
+            # The reply is still to be found: a killer may come during the cleanup.
             self._ask_raised(error, future)
+            self._reply_to = None
             return
         self._reply_to = None
         if self._deferred is not None:

@@ -56,6 +56,32 @@ def test_a_killed_actor_is_dead_at_once_though_its_turn_goes_on(victim):
     stuck.let_go()
 
 
+@pytest.mark.parametrize("act", ["crash", "stop"])
+def test_whoever_asked_gets_an_answer_when_the_cleanup_that_follows_is_killed(real, act):
+    stuck = Stuck()
+
+    class CleansUp(SharedDoer):
+        def on_failure(self, *_error):
+            stuck(self)
+
+        on_stop = on_failure
+
+    def crash(_self):
+        raise ValueError("on purpose")
+
+    victim = real.start(CleansUp)
+    answer = victim.stop(block=False) if act == "stop" else victim.ask(crash, block=False)
+    assert stuck.entered.wait(10)
+    victim.kill()
+    if act == "stop":
+        assert answer.get(timeout=10) is False
+    else:
+        with pytest.raises(ActorDeadError) as caught:
+            answer.get(timeout=10)
+        assert caught.value.reason == "killed"
+    stuck.let_go()
+
+
 def test_whoever_asked_gets_an_answer_at_the_kill(victim):
     stuck = Stuck()
     future = victim.ask(stuck, block=False)
