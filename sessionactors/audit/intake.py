@@ -111,11 +111,9 @@ class Intake:
     def take(self) -> list[Waiting]:
         """Take all events that wait, in order."""
         self._is_poked = False
-        queue = self._queue
-        taken = []
-        while queue:
-            taken.append(queue.popleft())
-        return taken
+        # Who appends from here on finds the flag down and says so.
+        next_of = self._queue.popleft
+        return [next_of() for _ in range(len(self._queue))]
 
     def put_back(self, events: list[Waiting]) -> None:
         """Return events that could not be written to the front of the queue."""

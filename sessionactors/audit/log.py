@@ -50,12 +50,12 @@ from sessionactors.audit.record import (
     AuditRecord,
     EventType,
     Severity,
-    count_kinds,
     decode,
-    encode_many,
+    encode_keyed,
     kind_of,
+    kinds_of,
 )
-from sessionactors.audit.session_index import SEGMENT_SIZE, OpenSegment
+from sessionactors.audit.session_index import SEGMENT_SIZE, OpenSegment, keys_of
 from supervisors.errors import SupervisorsError
 
 __all__ = ["PENDING_MAX", "AuditLog"]
@@ -106,6 +106,8 @@ class AuditLog:
         "_head",
         "_is_synced",
         "_key_file",
+        "_keys",
+        "_kinds",
         "_leaves",
         "_paths",
         "_process",
@@ -114,7 +116,10 @@ class AuditLog:
         "_signer",
     )
 
+    # What waits for a commit: entries, and of each the key of its session and its kind.
     _leaves: list[bytes]
+    _keys: list[int]
+    _kinds: list[int]
     _frontier: Frontier
     _counts: Counter[int]
     _segment: OpenSegment
@@ -191,8 +196,10 @@ class AuditLog:
             self.commit()
         self._check_owner()
         first = self._frontier.size + len(self._leaves)
-        leaves = encode_many(first, events, self._forbidden)
+        leaves, keys, kinds = encode_keyed(first, events, self._forbidden)
         self._leaves += leaves
+        self._keys += keys
+        self._kinds += kinds
         return range(first, first + len(leaves))
 
     def commit(self) -> AuditHead:
@@ -217,9 +224,9 @@ class AuditLog:
         grown = self._frontier.copy()
         grown.extend(hashes)
         counts = self._counts.copy()
-        counts.update(count_kinds(leaves))
+        counts.update(self._kinds)
         segment = self._segment.copy()
-        blocks = segment.extend(first, leaves)
+        blocks = segment.extend(first, self._keys, self._kinds)
         checkpoint = Checkpoint(self.origin, grown.size, grown.root())
         note = sign_checkpoint(checkpoint, self._signer)
         checkpoints_size = self._checkpoints_size + len(note)
@@ -234,7 +241,7 @@ class AuditLog:
             if self._stored_size(connection) != grown.size:
                 raise
         # From here on the entries are there, whatever happens to the files.
-        self._leaves = []
+        self._drop_pending()
         self._frontier, self._counts, self._segment = grown, counts, segment
         self._head = AuditHead(grown.size, checkpoint.root, note)
         self._behind = (first * HASH_SIZE, b"".join(hashes), self._checkpoints_size, note)
@@ -246,7 +253,7 @@ class AuditLog:
     def forget_pending(self) -> int:
         """Drop what is pending, for an owner that keeps it elsewhere; return how much it was."""
         count = len(self._leaves)
-        self._leaves = []
+        self._drop_pending()
         return count
 
     def close(self) -> None:
@@ -428,7 +435,7 @@ class AuditLog:
 
     def _open_files(self, origin: str | None) -> None:
         """Open everything; on failure, let go of everything."""
-        self._leaves = []
+        self._drop_pending()
         self._frontier = Frontier()
         self._counts = Counter()
         self._segment = OpenSegment()
@@ -542,7 +549,8 @@ class AuditLog:
         if not is_sound or checkpoint.root != self._frontier.root():
             raise self._damaged("it does not end where its last signed head says")
         start = size & -SEGMENT_SIZE
-        self._segment.extend(start, self._read_leaves(connection, start, size))
+        leaves = self._read_leaves(connection, start, size)
+        self._segment.extend(start, keys_of(start, leaves), kinds_of(leaves))
         self._complete_files(connection, before[0][0] if before else 0)
 
     def _complete_files(self, connection: sqlite3.Connection, before: int) -> None:
@@ -572,6 +580,9 @@ class AuditLog:
         if len(leaves) != stop - start:
             raise self._damaged("entries are missing")
         return leaves
+
+    def _drop_pending(self) -> None:
+        self._leaves, self._keys, self._kinds = [], [], []
 
     # --- Below -----------------------------------------------------------------------------------------------------
 

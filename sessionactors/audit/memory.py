@@ -21,9 +21,8 @@ from sessionactors.audit.record import (
     AuditRecord,
     EventType,
     Severity,
-    count_kinds,
     decode,
-    encode_many,
+    encode_keyed,
     stored_name,
 )
 
@@ -45,11 +44,12 @@ class MemoryAuditLog:
     Thread: one at a time.
     """
 
-    __slots__ = ("_commits", "_counts", "_forbidden", "_frontier", "_leaves", "_recent")
+    __slots__ = ("_commits", "_counts", "_forbidden", "_frontier", "_kinds", "_leaves", "_recent")
 
     def __init__(self, *, recent_max: int = RECENT_MAX, forbidden: frozenset[str] = FORBIDDEN_KEYS) -> None:
         self._forbidden = forbidden
         self._leaves: list[bytes] = []
+        self._kinds: list[int] = []
         self._recent: deque[bytes] = deque(maxlen=recent_max)
         self._frontier = Frontier()
         self._counts: Counter[int] = Counter()
@@ -89,17 +89,18 @@ class MemoryAuditLog:
     def append_many(self, events: Iterable[tuple[float, float, str | None, int, str, object]]) -> range:
         """Add events in order; they become entries with the next commit (see `AuditStore`)."""
         first = self._frontier.size + len(self._leaves)
-        leaves = encode_many(first, events, self._forbidden)
+        leaves, _, kinds = encode_keyed(first, events, self._forbidden)
         self._leaves += leaves
+        self._kinds += kinds
         return range(first, first + len(leaves))
 
     def commit(self) -> AuditHead:
         """Make everything that is pending an entry for good; never fails."""
         leaves = self._leaves
         if leaves:
-            self._leaves = []
             self._frontier.extend(leaf_hashes(leaves))
-            self._counts.update(count_kinds(leaves))
+            self._counts.update(self._kinds)
+            self._leaves, self._kinds = [], []
             self._recent.extend(leaves)
             self._commits += 1
         return self.head()
@@ -107,7 +108,7 @@ class MemoryAuditLog:
     def forget_pending(self) -> int:
         """Drop what is pending; return how much it was."""
         count = len(self._leaves)
-        self._leaves = []
+        self._leaves, self._kinds = [], []
         return count
 
     def head(self) -> AuditHead:

@@ -32,11 +32,11 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast, final, get_args
+from zlib import crc32
 
 import msgpack
 
@@ -53,13 +53,15 @@ __all__ = [
     "AuditEvent",
     "AuditRecord",
     "EventType",
+    "KeyedLeaves",
     "PackedData",
     "Severity",
-    "count_kinds",
     "decode",
     "encode",
+    "encode_keyed",
     "encode_many",
     "kind_of",
+    "kinds_of",
     "pack_data",
     "stored_name",
     "transition_data",
@@ -150,6 +152,20 @@ class PackedData:
     raw: bytes
 
 
+class KeyedLeaves(NamedTuple):
+    """Entries as bytes, with what their index and the counters need: reading it back from the bytes takes longer.
+
+    Attributes:
+        leaves: the entries in order.
+        keys: of each, the CRC-32 of its session as the log keeps it; 0 for none.
+        kinds: of each, type and severity.
+    """
+
+    leaves: list[bytes]
+    keys: list[int]
+    kinds: list[int]
+
+
 NO_DATA: Final = PackedData(_NIL)
 """For events whose kind says all."""
 
@@ -160,7 +176,6 @@ KINDS: Final[dict[int, tuple[EventType, Severity]]] = {
 }
 """What each kind stands for: eight times the type's position plus the severity's."""
 
-_PLAIN_TRANSITION: Final = 1
 _KIND_NUMBERS: Final = {pair: kind for kind, pair in KINDS.items()}
 # How msgpack announces a text of each length in bytes.
 _TEXT_HEADS: Final = [bytes((0xA0 | size,)) if size < 32 else bytes((0xD9, size)) for size in range(NAME_SIZE_MAX + 1)]
@@ -228,18 +243,13 @@ def transition_data(from_state: str, to_state: str) -> PackedData:
     return pack_data({"from_state": from_state, "to_state": to_state})
 
 
-def count_kinds(leaves: Collection[bytes]) -> Counter[int]:
-    """Return how many entries there are of each kind.
+def kinds_of(leaves: Iterable[bytes]) -> list[int]:
+    """Return type and severity of each entry.
 
     Raises:
         IndexError: something is too short to be an entry.
     """
-    # Nearly all are plain transitions, so the others are picked out and counted.
-    others = [leaf[2] << 3 | leaf[3] for leaf in leaves if leaf[3] != _PLAIN_TRANSITION or leaf[2]]
-    counts = Counter(others)
-    if len(others) < len(leaves):
-        counts[_PLAIN_TRANSITION] += len(leaves) - len(others)
-    return counts
+    return [leaf[2] << 3 | leaf[3] for leaf in leaves]
 
 
 def stored_name(name: str) -> str:
@@ -262,7 +272,16 @@ def encode_many(
     events: Iterable[tuple[float, float, str | None, int, str, object]],
     forbidden: frozenset[str] = FORBIDDEN_KEYS,
 ) -> list[bytes]:
-    """Return the leaves of events that follow each other.
+    """Return the leaves of events that follow each other; see `encode_keyed()`."""
+    return encode_keyed(first, events, forbidden).leaves
+
+
+def encode_keyed(
+    first: int,
+    events: Iterable[tuple[float, float, str | None, int, str, object]],
+    forbidden: frozenset[str] = FORBIDDEN_KEYS,
+) -> KeyedLeaves:
+    """Return the leaves of events that follow each other, and what their index is made of.
 
     Args:
         first: the position of the first of them.
@@ -274,9 +293,11 @@ def encode_many(
         InvalidTypeError: an event is no such tuple, or a name is no text.
     """
     leaves: list[bytes] = []
-    append = leaves.append
+    keys: list[int] = []
+    kinds: list[int] = []
+    append, append_key, append_kind = leaves.append, keys.append, kinds.append
     join = b"".join
-    names: dict[str | None, bytes] = {}  # a session has many events, and there are few actors
+    names: dict[str | None, tuple[bytes, int]] = {}  # a session has many events, and there are few actors
     actors: dict[str, bytes] = {}
     sequence = first
     limit, prefixes, pack = _header_at(sequence)
@@ -293,18 +314,20 @@ def encode_many(
         try:
             name = names.get(session)
             if name is None:
-                name = names[session] = _name("session", session)
+                name = names[session] = _session_name(session)
             actor_text = actors.get(actor)
             if actor_text is None:
                 actor_text = actors[actor] = _name("actor", actor)
         except TypeError:  # what cannot be looked up is no name either
-            name, actor_text = _name("session", session), _name("actor", actor)
+            name, actor_text = _session_name(session), _name("actor", actor)
         raw = data.raw if data.__class__ is PackedData else _packed(data, forbidden)
-        append(join((header, name, actor_text, raw)))
+        append(join((header, name[0], actor_text, raw)))
+        append_key(name[1])
+        append_kind(kind)
         sequence += 1
         if sequence == limit:
             limit, prefixes, pack = _header_at(sequence)
-    return leaves
+    return KeyedLeaves(leaves, keys, kinds)
 
 
 def decode(leaf: bytes) -> AuditRecord:
@@ -366,12 +389,20 @@ def _header_at(sequence: int) -> _Header:
     raise InvalidArgumentError("first", sequence, "below 2 ** 64")
 
 
-def _name(field: str, given: object) -> bytes:
-    """Return a session or actor as msgpack text, or nil for None."""
-    if given is None and field == "session":
-        return _NIL
+def _session_name(given: object) -> tuple[bytes, int]:
+    """Return a session as msgpack text, or nil for None, and its key."""
+    if given is None:
+        return _NIL, 0
     if not isinstance(given, str):
-        raise InvalidTypeError(field, given, "text" if field == "actor" else "text or None")
+        raise InvalidTypeError("session", given, "text or None")
+    raw = stored_name(given).encode()
+    return _TEXT_HEADS[len(raw)] + raw, crc32(raw)
+
+
+def _name(field: str, given: object) -> bytes:
+    """Return a name as msgpack text."""
+    if not isinstance(given, str):
+        raise InvalidTypeError(field, given, "text")
     raw = stored_name(given).encode()
     return _TEXT_HEADS[len(raw)] + raw
 

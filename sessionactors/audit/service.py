@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, final
 
 from sessionactors.audit.errors import AuditError, AuditLockedError
 from sessionactors.audit.intake import COMMIT, FULL, WAITING, Intake, Logged, Waiting
@@ -252,32 +252,31 @@ class AuditLedger:
 
     def _append(self, waiting: list[Waiting]) -> None:
         offset = self._clock.time() - self._clock.monotonic()
-        packed = self._packed
         events: list[tuple[float, float, str | None, int, str, object]] = []
         append = events.append
-        tallies: dict[int, list[Any]] = {}  # identity: an effect of this batch, and how often it came
+        batch: dict[int, _Tally] = {}  # by the identity of an effect; `waiting` keeps them all
         for moment, session_id, effect, actor in waiting:
-            identity = id(effect)
-            known = packed.get(identity)
-            if known is None or known[0] is not effect:
-                known = self._pack(effect)
-            append((moment + offset, moment, session_id, known[1], actor, known[2]))
-            tally = tallies.get(identity)
+            tally = batch.get(id(effect))
             if tally is None:
-                tallies[identity] = [effect, 1]
-            else:
-                tally[1] += 1
+                tally = batch[id(effect)] = _Tally(*self._pack(effect))
+            tally.count += 1
+            append((moment + offset, moment, session_id, tally.kind, actor, tally.data))
         self.log.append_many(events)
         # Counted after the append, so that a batch that is tried again counts once.
         by_type = self.by_type
-        for effect, count in tallies.values():
-            if effect.__class__ is Transition:
+        for tally in batch.values():
+            effect, count = tally.effect, tally.count
+            if isinstance(effect, Transition):
                 by_type["state_transition"] += count
                 self.by_edge[f"{effect.from_state}->{effect.to_state}"] += count
             else:
                 by_type[effect.type] += count
 
-    def _pack(self, effect: Transition | Audit | Logged) -> tuple[Transition | Audit | Logged, int, PackedData]:
+    def _pack(self, effect: Transition | Audit | Logged) -> _Packed:
+        """Return an effect with its kind and its data as bytes."""
+        known = self._packed.get(id(effect))
+        if known is not None and known[0] is effect:
+            return known
         if isinstance(effect, Logged):
             return (effect, effect.kind, effect.data)
         if isinstance(effect, Transition):
@@ -302,6 +301,22 @@ class AuditLedger:
             self._packed.clear()
         self._packed[id(effect)] = known
         return known
+
+
+_Packed: TypeAlias = "tuple[Transition | Audit | Logged, int, PackedData]"
+
+
+@final
+class _Tally:
+    """An effect of a batch, how it is written, and how often it came."""
+
+    __slots__ = ("count", "data", "effect", "kind")
+
+    def __init__(self, effect: Transition | Audit | Logged, kind: int, data: PackedData) -> None:
+        self.effect = effect
+        self.kind = kind
+        self.data = data
+        self.count = 0
 
 
 def _packed_facts(name: str, facts: Mapping[Any, object]) -> PackedData:

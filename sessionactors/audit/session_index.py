@@ -40,6 +40,7 @@ __all__ = [
     "index_entries",
     "key_of_kind",
     "key_of_session",
+    "keys_of",
 ]
 
 SEGMENT_BITS: Final = 14
@@ -55,7 +56,7 @@ Block: TypeAlias = tuple[int, bytes]
 _KEY_OF_KINDS: Final = 1 << 32
 _PLACE_MASK: Final = SEGMENT_SIZE - 1
 _BLOCK_ENTRIES: Final = 480  # of 8 bytes each: they fill a page of 4 KiB
-_TYPE_AT: Final = 2
+_TRANSITION_MOST: Final = 7  # kinds above it are of other types than the state transition
 _SEQUENCE_AT: Final = 4
 _TIMES_SIZE: Final = 18
 _NIL: Final = 0xC0
@@ -73,26 +74,24 @@ class OpenSegment:
     def __init__(self) -> None:
         self._entries = array("Q")
 
-    def extend(self, first: int, leaves: Sequence[bytes]) -> list[Block]:
+    def extend(self, first: int, keys: Sequence[int], kinds: Sequence[int]) -> list[Block]:
         """Take in entries that follow the ones before; return the blocks of the segments that they fill.
 
         Args:
-            first: the position in the log of the first leaf.
-            leaves: in order, as many as you like.
-
-        Raises:
-            IndexError: something is too short to be an entry.
+            first: the position in the log of the first entry.
+            keys: of each entry, as from `keys_of()`; in order, as many as you like.
+            kinds: of each entry, as from `kinds_of()`.
         """
         blocks: list[Block] = []
         start = 0
-        while start < len(leaves):
+        while start < len(keys):
             position = first + start
-            part = leaves[start : start + SEGMENT_SIZE - (position & _PLACE_MASK)]
-            self._entries.extend(index_entries(position, part))
-            if position + len(part) & _PLACE_MASK == 0:
+            stop = start + SEGMENT_SIZE - (position & _PLACE_MASK)
+            self._entries.extend(index_entries(position, keys[start:stop], kinds[start:stop]))
+            if stop <= len(keys):
                 blocks += blocks_of(position >> SEGMENT_BITS, self._entries)
                 self._entries = array("Q")
-            start += len(part)
+            start = stop
         return blocks
 
     def copy(self) -> OpenSegment:
@@ -113,33 +112,44 @@ def key_of_kind(event_type: str, severity: str) -> int | None:
     return None if event_type == EVENT_TYPES[0] else _KEY_OF_KINDS | kind
 
 
-def index_entries(first: int, leaves: Sequence[bytes]) -> list[int]:
-    """Return the index entries of leaves: each a key, and below it the place in the segment.
+def keys_of(first: int, leaves: Sequence[bytes]) -> list[int]:
+    """Return the key of the session in each entry.
 
     Args:
-        first: the position in the log of the first leaf.
-        leaves: in order, all of the same segment.
+        first: the position in the log of the first entry.
+        leaves: in order.
+
+    Raises:
+        IndexError: something is too short to be an entry.
+    """
+    keys: list[int] = []
+    while len(keys) < len(leaves):
+        # Where the session stands depends on the width of the sequence number alone.
+        start = len(keys)
+        width, widens_at = _width_at(first + start)
+        at = _SEQUENCE_AT + width + _TIMES_SIZE
+        keys += [
+            # A head below nil is that of a short text: its length is in the head.
+            crc32(leaf[at + 1 : at + 1 + (head & 31)]) if (head := leaf[at]) < _NIL else _key_at(leaf, at)
+            for leaf in leaves[start : widens_at - first]
+        ]
+    return keys
+
+
+def index_entries(first: int, keys: Sequence[int], kinds: Sequence[int]) -> list[int]:
+    """Return the index entries of entries of the log: each a key, and below it the place in the segment.
+
+    Args:
+        first: the position in the log of the first entry.
+        keys: of each entry, as from `keys_of()`; all are of the same segment.
+        kinds: of each entry, as from `kinds_of()`.
     """
     place = first & _PLACE_MASK
-    entries: list[int] = []
-    done = 0
-    while done < len(leaves):
-        # Where the session stands depends on the width of the sequence number alone.
-        width, widens_at = _width_at(first + done)
-        part = leaves[done : widens_at - first]
-        at = _SEQUENCE_AT + width + _TIMES_SIZE
-        entries += [
-            # A head below nil is that of a short text: its length is in the head.
-            (crc32(leaf[at + 1 : at + 1 + (head & 31)]) if (head := leaf[at]) < _NIL else _key_at(leaf, at))
-            << SEGMENT_BITS
-            | number
-            for number, leaf in enumerate(part, place + done)
-        ]
-        done += len(part)
+    entries = [key << SEGMENT_BITS | number for number, key in enumerate(keys, place)]
     entries += [
-        (_KEY_OF_KINDS | leaf[_TYPE_AT] << 3 | leaf[_TYPE_AT + 1]) << SEGMENT_BITS | number
-        for number, leaf in enumerate(leaves, place)
-        if leaf[_TYPE_AT]  # the first type is the state transition
+        (_KEY_OF_KINDS | kind) << SEGMENT_BITS | number
+        for number, kind in enumerate(kinds, place)
+        if kind > _TRANSITION_MOST
     ]
     return entries
 

@@ -35,8 +35,8 @@ from sessionactors.audit.checkpoint import Verifier
 from sessionactors.audit.errors import AuditDamagedError
 from sessionactors.audit.files import LogPaths
 from sessionactors.audit.merkle import HASH_SIZE, Frontier, leaf_hashes
-from sessionactors.audit.record import LEAF_SIZE_MAX, count_kinds
-from sessionactors.audit.session_index import KEY_BITS, SEGMENT_BITS, SEGMENT_SIZE, Block, OpenSegment
+from sessionactors.audit.record import LEAF_SIZE_MAX, kinds_of
+from sessionactors.audit.session_index import KEY_BITS, SEGMENT_BITS, SEGMENT_SIZE, Block, OpenSegment, keys_of
 from sessionactors.audit.statements import Statement, Statements
 from sessionactors.audit.verdict import FINDINGS_MAX, Finding, Part
 from sessionactors.sqlite_files import FAULTS
@@ -243,11 +243,14 @@ class Walk:
     def _index(self, position: int, leaves: list[bytes], blocks: _Blocks) -> None:
         """Make the index and the counters again, as the writer made them."""
         try:
-            self.counts.update(count_kinds(leaves))
-            blocks.compare(self.segment.extend(position, leaves))
+            kinds = kinds_of(leaves)
+            keys = keys_of(position, leaves)
         except IndexError:
             # No writer makes so short a leaf. The next head will show it to be bad.
             self.segment = OpenSegment()
+            return
+        self.counts.update(kinds)
+        blocks.compare(self.segment.extend(position, keys, kinds))
 
     # --- Heads -----------------------------------------------------------------------------------------------------
 
