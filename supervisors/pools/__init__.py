@@ -21,7 +21,8 @@ from supervisors.pools.executor import PoolExecutor
 from supervisors.pools.future import PoolFuture
 from supervisors.pools.lease import Lease
 from supervisors.pools.options import Backlog, PoolOptions, Recycle, Retry, Sizing
-from supervisors.pools.pool import PoolReport, ReturnedTask, WorkerPool
+from supervisors.pools.pool import WorkerPool
+from supervisors.pools.report import PoolReport, ReturnedTask
 from supervisors.pools.stream import Results
 from supervisors.pools.tally import PoolStatistics
 

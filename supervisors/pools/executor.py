@@ -19,7 +19,8 @@ from supervisors.pools.errors import PoolStoppedError, TransportError
 from supervisors.pools.inputs import Stop
 from supervisors.pools.options import SECONDS_MAX, Backlog
 from supervisors.pools.performer import Question
-from supervisors.pools.pool import Kind, WorkerPool
+from supervisors.pools.pool import WorkerPool
+from supervisors.pools.task_face import Kind
 from supervisors.runtime.outcomes import ActorDeadError
 
 __all__ = ["PoolExecutor"]
