@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, cast, final
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast, final
 
 from supervisors.clock import Clock, SystemClock, VirtualClock
 from supervisors.entropy import Entropy
@@ -27,9 +27,9 @@ from supervisors.runtime.outcomes import ForkedError, StartError
 from supervisors.runtime.pykka_adapter import show_to_registry
 from supervisors.runtime.ref import ActorRef, PinnedRef
 from supervisors.runtime.scheduler import ManualScheduler, ThreadScheduler
-from supervisors.runtime.small_set import with_item, without_item
 from supervisors.runtime.turn import thread_turn
 from supervisors.runtime.watchdog import SlowTurn, Watchdog
+from supervisors.spawning import connect, cut_short, holder_of
 from supervisors.timers.service import TimerService, checked_delay, checked_reading
 from supervisors.via import Via
 
@@ -119,6 +119,7 @@ class ActorSystem:
         self._lock = threading.Lock()  # guards _number, _stopping and adding to _live
         self._number = 0
         self._live: dict[int, ActorRef[Any]] = {}
+        self._orphans: dict[Cell, float] = {}  # see spawning.holder_of()
         self._stopping = False
         self._stop_all_on_base_exception = stop_all_on_base_exception
         self._stepped: SteppedScheduler | None = None
@@ -215,7 +216,8 @@ class ActorSystem:
             return self._spawn_process(actor_class, args, kwargs, link=link, report=report, name=name, monitor=monitor)
         if name is not None:
             checked_name(name)
-            owner = self.registry.whereis(name)
+            starter = thread_turn.turn.current if link else None
+            owner = holder_of(name, self.registry.whereis, starter, self.clock.monotonic, self._orphans)
             if owner is not None:
                 raise NameTakenError(name, owner)
         number = self._next_number()
@@ -231,14 +233,14 @@ class ActorSystem:
         try:
             ref = self._construct(actor_class, args, kwargs or {}, birth, report=report)
             self._admit(ref, name)
-            _connect(ref, parent, monitor)
+            connect(ref, parent, monitor)
             started = ref.prepare()
             given = True
             ref._gate += TOKEN  # noqa: SLF001 - from here on the mailbox is anybody's
             ref.come_up(started, wait=report, timeout=start_timeout)
             if report:
                 if start_timeout is not None and not started.is_done():
-                    _cut_short(ref, parent, monitor)
+                    cut_short(ref, parent, monitor)
                 started.get(timeout=None)
         except (StartError, IgnoreStart) as outcome:
             if born and not given:
@@ -616,28 +618,6 @@ class ActorSystem:
         clock = self.clock
         assert isinstance(clock, VirtualClock)
         clock.move_to(max(reading, clock.monotonic()))
-
-
-def _connect(ref: ActorRef[Any], parent: Cell | None, monitor: MonitorRef | None) -> None:
-    """Link and monitor a new actor before its first step (LINK-12, MON-10)."""
-    if parent is not None:
-        ref.parent = parent
-        ref.links = with_item(None, parent)
-        parent.links = with_item(parent.links, ref)
-    if monitor is not None and monitor.owner is not None:
-        monitor.target = ref
-        ref.watchers = with_item(None, monitor)
-        monitor.owner.monitors = with_item(monitor.owner.monitors, monitor)
-
-
-def _cut_short(ref: ActorRef[Any], parent: Cell | None, monitor: MonitorRef | None) -> NoReturn:
-    """Kill an actor whose start takes too long; what its end would tell the starter is forgotten first (PROC-7)."""
-    if parent is not None:
-        parent.links = without_item(parent.links, ref)
-    if monitor is not None and monitor.owner is not None:
-        monitor.owner.monitors = without_item(monitor.owner.monitors, monitor)
-    ref.kill()
-    raise StartError("timeout", ref)
 
 
 def _call(listener: Callable[[Any, object], None], ref: Cell, what: object) -> None:

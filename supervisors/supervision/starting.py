@@ -71,7 +71,8 @@ def start_named(name: Hashable, actor_class: type[A], *args: Any, **kwargs: Any)
 
     Made to be a start function: ``ChildSpec("limiter", start_named, ("rate_limiter",
     RateLimiter))``. A restarted child gets the same name again, because its
-    predecessor has lost it before the supervisor hears of its end (EXIT-10).
+    predecessor has lost it before the supervisor hears of its end (EXIT-10). If a killed
+    supervisor's child still has it, the start waits for that one's end (SUP-49).
 
     Raises:
         StartError: it did not come up.

@@ -39,6 +39,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "process_actor",
             "registry",
             "signals",
+            "spawning",
             "timers/",
             "via",
         ),

@@ -117,9 +117,6 @@ def _start(simulation):
                 store=FailingStore(simulation),
                 session={"idle_timeout": None},
                 limiter={"capacity": CAPACITY, "rate": 1e-9, "signal_refusals": False},
-                storage={"max_restarts": 1000, "max_seconds": 3600.0},
-                max_restarts=1000,
-                max_seconds=3600.0,
             )
         except (SupervisorsError, SessionActorsError):
             if not tries:

@@ -1,0 +1,114 @@
+"""Steps of a start that concern somebody beside the new actor: its parent, its watcher, who has its name.
+
+`ActorSystem.spawn()` takes them in its order.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from supervisors.runtime.outcomes import DeadlockError, StartError
+from supervisors.runtime.small_set import with_item, without_item
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from supervisors.runtime.cell import Cell
+    from supervisors.runtime.ref import ActorRef
+    from supervisors.runtime.signals import MonitorRef
+
+__all__ = ["ORPHAN_PATIENCE", "connect", "cut_short", "holder_of"]
+
+ORPHAN_PATIENCE: Final = 15.0
+"""Seconds that starts wait for the end of an orphan that has their name, all together.
+
+Three times what a worker gets for its end by default.
+"""
+
+
+def holder_of(
+    name: Hashable,
+    whereis: Callable[[Hashable], ActorRef[Any] | None],
+    starter: Cell | None,
+    monotonic: Callable[[], float],
+    deadlines: dict[Cell, float],
+) -> ActorRef[Any] | None:
+    """Return who has a name, once those that are about to lose it have ended; None if it is free.
+
+    When a supervisor is killed, its children hear of it at the same time as its own
+    parent does (SUP-49). They need a moment to end, or, if they clean up, many, and so the
+    restarted supervisor may find their names taken. Those names are as good as
+    free: one start that waits does what retries without delay would be too many for.
+    An orphan that has not ended within `ORPHAN_PATIENCE` is not waited for again: it
+    has its name for good, and the restarts that fail because of it count.
+
+    Args:
+        name: what a new actor is to be called.
+        whereis: looks a name up.
+        starter: the parent of the new actor; None: nobody waits for orphans.
+        monotonic: the system's clock, seconds.
+        deadlines: until when orphans are waited for (monotonic, seconds), for the whole
+            system; those that have ended are taken out.
+
+    Blocks: until the deadline, if an orphan has the name.
+    """
+    holder = whereis(name)
+    while holder is not None and starter is not None and _is_orphan(holder, starter):
+        deadline = deadlines.get(holder)
+        if deadline is not None and deadline <= monotonic():
+            return holder
+        end = holder.when_ended()
+        if deadline is None:
+            deadline = deadlines[holder] = monotonic() + ORPHAN_PATIENCE
+            end.when_done(partial(_forget, deadlines, holder))
+        try:
+            if not end.settle(deadline - monotonic()):
+                return whereis(name)
+        except DeadlockError:
+            return holder  # it waits for the starter, so that one must give up
+        before, holder = holder, whereis(name)
+        if holder is before:
+            return holder  # its registry lets the dead have names
+    return holder
+
+
+def _forget(deadlines: dict[Cell, float], holder: Cell) -> None:
+    deadlines.pop(holder, None)
+
+
+def _is_orphan(ref: Cell, starter: Cell) -> bool:
+    """Tell whether an ancestor is dead that is none of the starter's: an exit signal is on its way down."""
+    ancestor = ref.parent
+    while ancestor is not None and ancestor.is_alive():
+        ancestor = ancestor.parent
+    if ancestor is None:
+        return False
+    own: Cell | None = starter
+    while own is not None:
+        if own is ancestor:
+            return False  # whoever has outlived that one once does not end now
+        own = own.parent
+    return True
+
+
+def connect(ref: ActorRef[Any], parent: Cell | None, monitor: MonitorRef | None) -> None:
+    """Link and monitor a new actor before its first step (LINK-12, MON-10)."""
+    if parent is not None:
+        ref.parent = parent
+        ref.links = with_item(None, parent)
+        parent.links = with_item(parent.links, ref)
+    if monitor is not None and monitor.owner is not None:
+        monitor.target = ref
+        ref.watchers = with_item(None, monitor)
+        monitor.owner.monitors = with_item(monitor.owner.monitors, monitor)
+
+
+def cut_short(ref: ActorRef[Any], parent: Cell | None, monitor: MonitorRef | None) -> NoReturn:
+    """Kill an actor whose start takes too long; what its end would tell the starter is forgotten first (PROC-7)."""
+    if parent is not None:
+        parent.links = without_item(parent.links, ref)
+    if monitor is not None and monitor.owner is not None:
+        monitor.owner.monitors = without_item(monitor.owner.monitors, monitor)
+    ref.kill()
+    raise StartError("timeout", ref)
