@@ -18,6 +18,7 @@ from supervisors.errors import (
     NoActorError,
     Refusal,
     SupervisorsError,
+    SystemStoppedError,
     UsageError,
 )
 from supervisors.exits import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Crashed, Shutdown, is_abnormal
@@ -132,6 +133,7 @@ __all__ = [
     "SupervisorFlags",
     "SupervisorsError",
     "SystemClock",
+    "SystemStoppedError",
     "TaskSupervisor",
     "Throw",
     "TimedOut",

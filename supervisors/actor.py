@@ -100,29 +100,48 @@ class Actor(pykka.Actor):
     # -- starting ----------------------------------------------------------
 
     @classmethod
-    def start(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:
+    def start(cls, *args: Any, start_timeout: float | None = None, **kwargs: Any) -> ActorRef[Self]:
         """Start an actor in the system of the running actor (Pykka's verb).
 
         A class made by `ActorSystem.bind()` can be started from anywhere.
         A failing `on_start` does not raise here (Pykka's rule); it ends the actor.
+
+        Args:
+            *args: for its constructor.
+            start_timeout: seconds that its start may take; it is waited for then, and
+                what goes wrong raises, as from `start_link()` (PROC-7).
+            **kwargs: for its constructor.
         """
-        return cls._system().spawn(cls, args, kwargs, link=False, report=False)
+        return cls._system().spawn(cls, args, kwargs, link=False, report=False, start_timeout=start_timeout)
 
     @classmethod
-    def start_link(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:
+    def start_link(cls, *args: Any, start_timeout: float | None = None, **kwargs: Any) -> ActorRef[Self]:
         """Start an actor that is linked to the running actor, its parent (PROC-1).
 
+        Args:
+            *args: for its constructor.
+            start_timeout: seconds that its start may take (PROC-7); None: no limit. Also among
+                the `kwargs` of a `ChildSpec`.
+            **kwargs: for its constructor.
+
         Raises:
-            StartError: it did not come up.
+            StartError: it did not come up, or not in time: then the reason is `"timeout"`.
             NoActorError: no actor is running on this thread.
         """
         if thread_turn.turn.current is None:
             raise NoActorError("start_link() links to the running actor; there is none on this thread")
-        return cls._system().spawn(cls, args, kwargs, link=True, report=True)
+        return cls._system().spawn(cls, args, kwargs, link=True, report=True, start_timeout=start_timeout)
 
     @classmethod
-    def start_monitor(cls, *args: Any, **kwargs: Any) -> tuple[ActorRef[Self], MonitorRef]:
+    def start_monitor(
+        cls, *args: Any, start_timeout: float | None = None, **kwargs: Any
+    ) -> tuple[ActorRef[Self], MonitorRef]:
         """Start an actor that the running actor monitors from its first step on (MON-10).
+
+        Args:
+            *args: for its constructor.
+            start_timeout: seconds that its start may take (PROC-7); None: no limit.
+            **kwargs: for its constructor.
 
         Returns:
             The new actor and the monitor.
@@ -136,10 +155,13 @@ class Actor(pykka.Actor):
             raise NoActorError("start_monitor() tells the running actor; there is none on this thread")
         made = MonitorRef(watcher, None)
         try:
-            return cls._system().spawn(cls, args, kwargs, link=False, report=True, monitor=made), made
+            ref = cls._system().spawn(
+                cls, args, kwargs, link=False, report=True, monitor=made, start_timeout=start_timeout
+            )
         except BaseException:
             demonitor(watcher, made, flush=True)
             raise
+        return ref, made
 
     @classmethod
     def _system(cls) -> ActorSystem:

@@ -7,7 +7,8 @@
     ├── InvalidArgumentError       (ValueError) the value is not allowed
     ├── InvalidTypeError           (TypeError) the kind of value is not allowed
     ├── UsageError                 (RuntimeError) the call is not allowed here or now
-    │   └── NoActorError           called outside an actor's own turn
+    │   ├── NoActorError           called outside an actor's own turn
+    │   └── SystemStoppedError     the actor system has been stopped
     ├── Refusal                    a handler says no, without crashing its actor
     ├── Exit                       ends the running actor with a chosen reason
     ├── IgnoreStart                an actor declines to start, without a failure
@@ -31,6 +32,7 @@ __all__ = [
     "NoActorError",
     "Refusal",
     "SupervisorsError",
+    "SystemStoppedError",
     "UsageError",
 ]
 
@@ -86,6 +88,13 @@ class UsageError(SupervisorsError, RuntimeError):
 
 class NoActorError(UsageError):
     """The call only makes sense inside an actor's own turn."""
+
+
+class SystemStoppedError(UsageError):
+    """The actor system is being stopped, or has been: nothing starts in it any more."""
+
+    def __init__(self, message: str = "the actor system has been stopped; nothing can be started in it") -> None:
+        super().__init__(message)
 
 
 class Refusal(SupervisorsError):  # noqa: N818 - a refusal is an answer, not an error

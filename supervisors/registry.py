@@ -173,17 +173,24 @@ class Registry:
 
 
 def wait_for_name(
-    registry: NameRegistry, name: Hashable, timeout: float | None, scheduler: Scheduler | None = None
+    registry: NameRegistry,
+    name: Hashable,
+    timeout: float | None,
+    scheduler: Scheduler | None = None,
+    *,
+    future: ScheduledFuture[ActorRef[Any]] | None = None,
 ) -> ActorRef[Any]:
     """Wait until somebody has the name, and return who (REG-15).
 
-    `ActorSystem.wait_for_name()` is this for the names of a system.
+    `ActorSystem.wait_for_name()` is this for the names of a system, and ends with the system.
 
     Args:
         registry: where the name will be: one that has `when_registered()`, as `Names` has too.
         name: a name of that registry.
         timeout: seconds to wait; None waits without end.
         scheduler: the system's, if an actor or a virtual clock is involved.
+        future: waits in place of one of its own, for who wants to end the wait: an
+            exception that is set in it is raised here.
 
     Raises:
         AskTimeoutError: nobody has it when the time is up.
@@ -192,16 +199,16 @@ def wait_for_name(
     when_registered = getattr(registry, "when_registered", None)
     if when_registered is None:
         raise InvalidTypeError("registry", registry, "a registry with when_registered(), such as Registry or Names")
-    future: ScheduledFuture[ActorRef[Any]] = ScheduledFuture(scheduler)
+    holder: ScheduledFuture[ActorRef[Any]] = ScheduledFuture(scheduler) if future is None else future
 
     def found(ref: ActorRef[Any]) -> None:
-        future.offer(ref)
+        holder.offer(ref)
 
     cancel = when_registered(name, found)
     try:
-        if not future.settle(timeout):
+        if not holder.settle(timeout):
             raise AskTimeoutError(cast("float", timeout), f"anybody with the name {name!r}")
-        ref: ActorRef[Any] = future.get()
+        ref: ActorRef[Any] = holder.get()
     finally:
         cancel()
     return ref

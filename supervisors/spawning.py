@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ORPHAN_PATIENCE", "connect", "cut_short", "holder_of"]
 
+END_SECONDS: Final = 1.0
+"""Seconds that a start which is too late waits for the killed actor's end, if no worker is free to end it."""
+
 ORPHAN_PATIENCE: Final = 15.0
 """Seconds that starts wait for the end of an orphan that has their name, all together.
 
@@ -105,10 +108,19 @@ def connect(ref: ActorRef[Any], parent: Cell | None, monitor: MonitorRef | None)
 
 
 def cut_short(ref: ActorRef[Any], parent: Cell | None, monitor: MonitorRef | None) -> NoReturn:
-    """Kill an actor whose start takes too long; what its end would tell the starter is forgotten first (PROC-7)."""
+    """Kill an actor whose start takes too long; what its end would tell the starter is forgotten first (PROC-7).
+
+    A start that runs on the starter's own thread, as that of an inline actor, or any in
+    virtual time, cannot be cut short: it is found to be late when it is over.
+
+    Blocks: until the actor is dead (PROC-10), at most `END_SECONDS`.
+    """
     if parent is not None:
         parent.links = without_item(parent.links, ref)
     if monitor is not None and monitor.owner is not None:
         monitor.owner.monitors = without_item(monitor.owner.monitors, monitor)
     ref.kill()
+    if ref.is_alive():
+        # Nobody runs it: it is between two turns, or no worker has come to it yet.
+        ref.when_ended().settle(END_SECONDS)
     raise StartError("timeout", ref)

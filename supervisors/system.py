@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast, final
 
 from supervisors.clock import Clock, SystemClock, VirtualClock
 from supervisors.entropy import Entropy
-from supervisors.errors import IgnoreStart, InvalidArgumentError, InvalidTypeError, NameTakenError, UsageError
+from supervisors.errors import (
+    IgnoreStart,
+    InvalidArgumentError,
+    InvalidTypeError,
+    NameTakenError,
+    SystemStoppedError,
+    UsageError,
+)
 from supervisors.exits import NOPROC, SHUTDOWN, Crashed, describe
 from supervisors.registry import Registry, checked_name, wait_for_name
 from supervisors.runtime.bounded import MAILBOX_BOUNDS, BoundedPinnedRef, BoundedRef, checked_bound
@@ -23,6 +30,7 @@ from supervisors.runtime.dead_letters import DeadLetters
 from supervisors.runtime.dump import dump, dump_on_signal
 from supervisors.runtime.fence import refuse_fenced
 from supervisors.runtime.forks import FORKED, poison_in_children
+from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import ForkedError, StartError
 from supervisors.runtime.pykka_adapter import show_to_registry
 from supervisors.runtime.ref import ActorRef, PinnedRef
@@ -48,8 +56,6 @@ logger = logging.getLogger("supervisors.system")
 PROCESS: Final = "process"
 
 A = TypeVar("A", bound="Actor")
-
-_STOPPED: Final = "the actor system has been stopped; nothing can be started in it"
 
 
 @final
@@ -116,9 +122,10 @@ class ActorSystem:
         self.crashes = 0
         self._crash_listeners: list[Callable[[ActorRef[Any], object], None]] = []
         self._report_listeners: tuple[Callable[[Any], None], ...] = ()
-        self._lock = threading.Lock()  # guards _number, _stopping and adding to _live
+        self._lock = threading.Lock()  # guards _number, _stopping, _name_waits and adding to _live
         self._number = 0
         self._live: dict[int, ActorRef[Any]] = {}
+        self._name_waits: set[ScheduledFuture[ActorRef[Any]]] = set()
         self._orphans: dict[Cell, float] = {}  # see spawning.holder_of()
         self._stopping = False
         self._stop_all_on_base_exception = stop_all_on_base_exception
@@ -154,7 +161,15 @@ class ActorSystem:
 
     # -- starting ----------------------------------------------------------
 
-    def start(self, actor_class: type[A], /, *args: Any, name: Hashable = None, **kwargs: Any) -> ActorRef[A]:
+    def start(
+        self,
+        actor_class: type[A],
+        /,
+        *args: Any,
+        name: Hashable = None,
+        start_timeout: float | None = None,
+        **kwargs: Any,
+    ) -> ActorRef[A]:
         """Start an actor and wait until it is up (PROC-1, PROC-11).
 
         What it does by itself afterwards (a continuation, an enter call, messages) may
@@ -164,18 +179,20 @@ class ActorSystem:
             actor_class: what to start.
             *args: for its constructor.
             name: register it under this name, before its start runs (PROC-8).
+            start_timeout: seconds that its start may take; None: no limit (PROC-7).
             **kwargs: for its constructor.
 
         Raises:
-            StartError: it did not come up; nothing of it remains: the actor is dead
+            StartError: it did not come up, or not in time (then the reason is
+                `"timeout"`); nothing of it remains: the actor is dead
                 (PROC-10), and its name is free (PROC-9).
             IgnoreStart: it declined.
             NameTakenError: the name belongs to another actor; nothing was started.
-            UsageError: the system has been stopped.
+            SystemStoppedError: the system has been stopped.
 
         Thread: any. Blocks: as long as the actor's start takes.
         """
-        return self.spawn(actor_class, args, kwargs, link=False, report=True, name=name)
+        return self.spawn(actor_class, args, kwargs, link=False, report=True, name=name, start_timeout=start_timeout)
 
     def spawn(
         self,
@@ -202,18 +219,31 @@ class ActorSystem:
             dispatch: `"inline"`, `"shared"` or `"pinned"` instead of the class's own.
             monitor: a monitor of the running actor's that has no target yet;
                 it is set before the new actor's first step (MON-10).
-            start_timeout: seconds that the start may take when it is waited for;
-                then the actor is killed and `StartError("timeout")` raised, and no
-                `Exited` or `Down` of it is left behind (PROC-7). None: no limit. The
-                start of an inline actor runs on this thread and is never cut short.
+            start_timeout: seconds that the start may take; it is waited for, also
+                without `report`. Then the actor is killed and `StartError("timeout")`
+                raised, and no `Exited` or `Down` of it is left behind (PROC-7). None: no
+                limit. The start of an inline actor runs on this thread and is not cut
+                short: it is too late when it is over.
         """
+        deadline = None
         if start_timeout is not None:
             start_timeout = checked_delay("start_timeout", start_timeout)
+            deadline = self.clock.monotonic() + start_timeout
+            report = True
         kind = actor_class.dispatch if dispatch is None else dispatch
         if kind not in (INLINE, SHARED, PINNED, PROCESS):
             raise InvalidArgumentError("dispatch", kind, f"{INLINE!r}, {SHARED!r}, {PINNED!r} or {PROCESS!r}")
         if kind == PROCESS:
-            return self._spawn_process(actor_class, args, kwargs, link=link, report=report, name=name, monitor=monitor)
+            return self._spawn_process(
+                actor_class,
+                args,
+                kwargs,
+                link=link,
+                report=report,
+                name=name,
+                monitor=monitor,
+                start_timeout=start_timeout,
+            )
         if name is not None:
             checked_name(name)
             starter = thread_turn.turn.current if link else None
@@ -238,9 +268,9 @@ class ActorSystem:
             given = True
             ref._gate += TOKEN  # noqa: SLF001 - from here on the mailbox is anybody's
             ref.come_up(started, wait=report, timeout=start_timeout)
+            if deadline is not None and (not started.is_done() or self.clock.monotonic() > deadline):
+                cut_short(ref, parent, monitor)
             if report:
-                if start_timeout is not None and not started.is_done():
-                    cut_short(ref, parent, monitor)
                 started.get(timeout=None)
         except (StartError, IgnoreStart) as outcome:
             if born and not given:
@@ -286,7 +316,7 @@ class ActorSystem:
         refuse_fenced()
         with self._lock:
             if self._stopping:
-                raise UsageError(_STOPPED)
+                raise SystemStoppedError
             self._number = number = self._number + 1
         if number == 1 and self._watchdog is not None:
             self._watchdog.start()
@@ -333,7 +363,7 @@ class ActorSystem:
             if not self._stopping:
                 self._live[ref.id] = ref
                 return
-        raise UsageError(_STOPPED)
+        raise SystemStoppedError
 
     def bind(self, actor_class: type[A]) -> type[A]:
         """Return a subclass whose `start()` starts in this system, from anywhere."""
@@ -354,13 +384,24 @@ class ActorSystem:
 
         Raises:
             AskTimeoutError: nobody has it when the time is up.
+            SystemStoppedError: nobody has it, and the system is being stopped.
 
         Thread: any. In virtual time everything else goes on meanwhile.
         """
         limit = None if timeout is None else checked_delay("timeout", timeout)
-        if isinstance(name, Via):
-            return wait_for_name(name.registry, name.name, limit, self.scheduler)
-        return wait_for_name(self.registry, name, limit, self.scheduler)
+        registry, key = (name.registry, name.name) if isinstance(name, Via) else (self.registry, name)
+        future: ScheduledFuture[ActorRef[Any]] = ScheduledFuture(self.scheduler)
+        with self._lock:
+            # Whoever comes before stop() has set this is among those it tells.
+            stopping = self._stopping
+            self._name_waits.add(future)
+        try:
+            if stopping and registry.whereis(key) is None:
+                raise SystemStoppedError
+            return wait_for_name(registry, key, limit, future=future)
+        finally:
+            with self._lock:
+                self._name_waits.discard(future)
 
     def register(self, name: Hashable, ref: ActorRef[Any]) -> None:
         """Give an actor a name (NAME-1)."""
@@ -529,6 +570,9 @@ class ActorSystem:
             if self._stopping:
                 return []
             self._stopping = True
+            waits = list(self._name_waits)
+        for future in waits:
+            future.offer(error=SystemStoppedError())  # nobody comes up any more who could take the name
         deadline = self.clock.monotonic() + budget
         roots = [ref for ref in reversed(list(self._live.values())) if ref.parent is None]
         for ref in roots:

@@ -66,7 +66,9 @@ def call_start(spec: ChildSpec) -> Outcome:
             return StartFailed(returned)
 
 
-def start_named(name: Hashable, actor_class: type[A], *args: Any, **kwargs: Any) -> ActorRef[A]:
+def start_named(
+    name: Hashable, actor_class: type[A], *args: Any, start_timeout: float | None = None, **kwargs: Any
+) -> ActorRef[A]:
     """Start an actor under a registered name, linked to the running actor.
 
     Made to be a start function: ``ChildSpec("limiter", start_named, ("rate_limiter",
@@ -74,8 +76,15 @@ def start_named(name: Hashable, actor_class: type[A], *args: Any, **kwargs: Any)
     predecessor has lost it before the supervisor hears of its end (EXIT-10). If a killed
     supervisor's child still has it, the start waits for that one's end (SUP-49).
 
+    Args:
+        name: its name.
+        actor_class: what to start.
+        *args: for its constructor.
+        start_timeout: seconds that its start may take (PROC-7); None: no limit.
+        **kwargs: for its constructor.
+
     Raises:
-        StartError: it did not come up.
+        StartError: it did not come up, or not in time: then the reason is `"timeout"`.
         NameTakenError: somebody else has the name.
         NoActorError: no actor is running on this thread.
     """
@@ -83,4 +92,4 @@ def start_named(name: Hashable, actor_class: type[A], *args: Any, **kwargs: Any)
     if current is None:
         raise NoActorError("start_named() links to the running actor; there is none on this thread")
     system = cast("ActorSystem", current.system)
-    return system.spawn(actor_class, args, kwargs, link=True, report=True, name=name)
+    return system.spawn(actor_class, args, kwargs, link=True, report=True, name=name, start_timeout=start_timeout)

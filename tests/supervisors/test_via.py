@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from supervisors import (
@@ -9,11 +11,20 @@ from supervisors import (
     InvalidArgumentError,
     InvalidTypeError,
     NameTakenError,
+    SystemStoppedError,
 )
 from supervisors.names import Names
 from supervisors.registry import Registry, wait_for_name
 from supervisors.via import NameRegistry, Via
-from tests.supervisors.actors import Doer, Echo, Recorder, SharedEcho
+from tests.supervisors.actors import Doer, Echo, Recorder, SharedDoer, SharedEcho
+
+
+def until_somebody_waits(system):
+    for _ in range(10_000):
+        if system._name_waits:
+            return
+        threading.Event().wait(0.001)
+    pytest.fail("nobody waits for a name")
 
 
 class Phonebook:
@@ -160,6 +171,41 @@ def test_reg_15_a_system_gives_up_after_five_seconds_and_says_for_whom_it_waited
     with pytest.raises(AskTimeoutError, match="anybody with the name 'n'"):
         system.wait_for_name("n")
     assert system.clock.monotonic() == 5.0
+
+
+@pytest.mark.parametrize("via", [False, True])
+def test_reg_15_who_waits_for_a_name_hears_at_once_that_the_system_stops(real, via):
+    name = Via(Names(), "n") if via else "n"
+    failures = []
+
+    def wait():
+        try:
+            real.wait_for_name(name, None)
+        except SystemStoppedError as error:
+            failures.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    until_somebody_waits(real)
+    real.stop()
+    waiting.join(10)
+    assert len(failures) == 1
+    assert real._name_waits == set()
+
+
+def test_reg_15_an_actor_that_waits_for_a_name_keeps_no_system_from_stopping(real):
+    waiting = real.start(SharedDoer)
+    answer = waiting.ask(lambda self: self.system.wait_for_name("n", None), block=False)
+    until_somebody_waits(real)
+    assert real.stop() == []
+    with pytest.raises(SystemStoppedError):
+        answer.get(timeout=10)
+
+
+def test_reg_15_nobody_waits_for_a_name_in_a_system_that_is_stopped(real):
+    real.stop()
+    with pytest.raises(SystemStoppedError):
+        real.wait_for_name("n", None)
 
 
 def test_reg_15_a_via_is_waited_for_in_its_own_registry(system):
