@@ -14,7 +14,10 @@ from typing import Protocol, final, runtime_checkable
 
 from supervisors.errors import InvalidArgumentError
 
-__all__ = ["Clock", "SystemClock", "VirtualClock", "thread_seconds"]
+__all__ = ["Clock", "SystemClock", "VirtualClock", "process_seconds", "thread_seconds"]
+
+process_seconds = time.process_time
+"""Return the CPU seconds that all threads of this process have used."""
 
 thread_seconds = time.thread_time
 """Return the CPU seconds that the running thread has used; the function itself, as a wrapper would cost as much."""

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import selectors
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, final
@@ -30,6 +31,7 @@ CONNECTIONS_MAX: Final = 1024
 
 _CHUNK: Final = 65_536
 _LINGER: Final = 1.0  # seconds that a peer has to read the last answer
+_CREDENTIALS: Final = struct.Struct("3i")  # process, user and group of a peer
 _PAUSE: Final = 0.1  # seconds until the next try when the process has no file left
 
 
@@ -124,6 +126,17 @@ class Connection:
             raise
         except OSError as error:
             raise EOFError from error
+
+    def peer_user(self) -> int | None:
+        """Return the user id of the process at the other end of a Unix socket; None where the system does not tell."""
+        option = getattr(socket, "SO_PEERCRED", None)
+        if option is None or self._peer.family != socket.AF_UNIX:
+            return None
+        try:
+            _, user, _ = _CREDENTIALS.unpack(self._peer.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size))
+        except (OSError, struct.error):
+            return None
+        return int(user)
 
     def break_off(self) -> None:
         """End the connection; whoever reads or sends meets the end."""
