@@ -8,6 +8,7 @@ A decision returns a tuple of effects. The actor performs them in order:
 `Notify`        tell the subscribers
 `Identify`      enter the session with another user
 `Wake`          send the session's one timer message at a time, instead of any other
+`Hibernate`     fall asleep in a turn of its own, if nothing comes between
 `Verify`        ask the authenticator, and bring the answer back as a `Verdict`
 `Persist`       store a snapshot, answer when it is durable
 `Migrate`       hand the session over to a target
@@ -34,6 +35,7 @@ __all__ = [
     "AuditType",
     "Effect",
     "Effects",
+    "Hibernate",
     "Identify",
     "Migrate",
     "Notify",
@@ -108,6 +110,11 @@ class Wake:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Hibernate:
+    """Let the session sleep until its next message, unless it has something in hand."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Verify:
     """Ask the authenticator about these credentials.
@@ -162,7 +169,9 @@ class Refuse:
     error: SessionRefusal
 
 
-Effect: TypeAlias = Transition | Audit | Notify | Identify | Wake | Verify | Persist | Migrate | Terminate | Refuse
+Effect: TypeAlias = (
+    Transition | Audit | Notify | Identify | Wake | Hibernate | Verify | Persist | Migrate | Terminate | Refuse
+)
 Effects: TypeAlias = tuple[Effect, ...]
 
 NOTHING: Final[Effects] = ()

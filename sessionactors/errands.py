@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from sessionactors.settings import SessionOptions
     from supervisors.runtime.ref import ActorRef
 
-__all__ = ["MEASURED", "Collect", "Errand", "Measure", "Meter", "SetMeter", "TellOptions"]
+__all__ = ["ACTOR_BYTES", "MEASURED", "Collect", "Errand", "Measure", "Meter", "SetMeter", "TellOptions"]
 
 MEASURED: Final = "measured"
 """What isolation is told: `(MEASURED, session id, ref, bytes)`."""
 
-_ACTOR_BYTES: Final = 600
+ACTOR_BYTES: Final = 600
 """An actor with its ref and its entries in the tables of the system, measured."""
 
 _OUR_OWN: Final = frozenset({
@@ -66,11 +66,15 @@ class Measure(Errand):
 
     def run(self, session: Any) -> None:
         """Measure, and send the figure."""
-        size = _ACTOR_BYTES + data_size(session.data)
+        size = ACTOR_BYTES + data_size(session.data)
         for name, value in session.__dict__.items():
             if name not in _OUR_OWN:
                 size += size_of(value)
-        self._to.send((MEASURED, session.data.session_id, session.actor_ref, size))
+        self.tell(session.data.session_id, session.actor_ref, size)
+
+    def tell(self, session_id: str, ref: ActorRef[Any], size: int) -> None:
+        """Send isolation the figure of a session."""
+        self._to.send((MEASURED, session_id, ref, size))
 
 
 @final

@@ -16,6 +16,7 @@ from sessionactors.effects import (
     Audit,
     Effect,
     Effects,
+    Hibernate,
     Identify,
     Migrate,
     Notify,
@@ -54,7 +55,8 @@ from sessionactors.operations import GRANTING
 from sessionactors.session_code import NO_HOOKS
 from sessionactors.session_data import SessionData
 from sessionactors.session_messages import PEEK, QUERIES, SUBSCRIBE, UNSUBSCRIBE, Reaping, SessionEvent
-from sessionactors.session_saving import PLAIN, StoredSession
+from sessionactors.session_saving import PLAIN
+from sessionactors.sleeping import FallAsleep, RestingSession
 from sessionactors.states import IDLE, TERMINATED
 from sessionactors.subscribers import LimiterEvent, check_subscriber
 from sessionactors.surroundings import ISOLATION, RATE_LIMITER, REAPER, RECOVERY, RESTART
@@ -83,7 +85,7 @@ REAPED: Final = "reaped"
 _REASON_MAX: Final = 200  # characters, which are at most 800 bytes
 
 
-class Session(StoredSession):
+class Session(RestingSession):
     """One session. Start it through a `SessionSystem`, not by hand.
 
     Messages are `(operation, argument)` for everything in
@@ -474,7 +476,14 @@ def _migrate(session: Session, migrate: Migrate) -> None:
     raise MigrationFailed(f"there is no node {migrate.target!r}")
 
 
+def _hibernate(session: Session, hibernate: Hibernate) -> None:
+    """Have it done in a turn of its own, when this one is through with the record."""
+    del hibernate
+    session.actor_ref.send(FallAsleep(session.data.options.hibernate_after or 0.0, is_due=True))
+
+
 _PERFORM: Final[Mapping[type, Callable[[Session, Any], None]]] = {
+    Hibernate: _hibernate,
     Wake: Session._wake_at,  # noqa: SLF001 - our own methods
     Identify: Session._identify,  # noqa: SLF001
     Refuse: Session._refuse,  # noqa: SLF001

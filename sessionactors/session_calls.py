@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sessionactors import identifiers
+from sessionactors import bounds, identifiers
 from sessionactors.errors import InvalidQuota, NotFound, SessionTerminated
 from sessionactors.lifecycle import (
     ACTIVATE,
@@ -29,11 +29,13 @@ from sessionactors.lifecycle import (
 )
 from sessionactors.session_messages import SUBSCRIBE, UNSUBSCRIBE
 from sessionactors.settings import Quota
+from sessionactors.sleeping import FallAsleep
 from sessionactors.states import TERMINATED
 from sessionactors.user_calls import UserCalls
-from supervisors.runtime.outcomes import ActorDeadError
+from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
 
 if TYPE_CHECKING:
+    from sessionactors.hibernation_ledger import HibernationStatistics
     from sessionactors.session_data import HistoryEntry, QuotaCheck, SessionInfo, SessionMetrics
     from sessionactors.verification import TurnVerifier, Verifier
     from supervisors.runtime.ref import ActorRef
@@ -144,6 +146,41 @@ class SessionCalls(UserCalls):
     def set_quota(self, session_id: str, quota: Quota | Mapping[str, object]) -> None:
         """Replace a session's quota."""
         self._do(session_id, SET_QUOTA, _quota(quota))
+
+    def hibernate(self, session_id: str) -> bool:
+        """Have a session sleep until its next message; it has the same ref, state and timers meanwhile.
+
+        Returns:
+            Whether it sleeps. A session that has something in hand goes on: credentials
+            that are being checked, a request that is a coroutine.
+
+        Raises:
+            SessionTerminated: it has ended.
+            NotFound: there is no such session.
+        """
+        slept: bool = self._query(session_id, FallAsleep())
+        return slept
+
+    def hibernate_idle_sessions(self, idle: float = 30.0) -> int:
+        """Have all sessions sleep that have had no activity for so many seconds; return how many sleep now.
+
+        Raises:
+            InvalidValue: this is no number of seconds.
+
+        Blocks: until each has had its turn, `ask_timeout` seconds at most for one that hangs.
+        """
+        errand = FallAsleep(bounds.seconds("idle", idle))
+        asleep = 0
+        for ref in self.directory.refs():
+            try:
+                asleep += ref.ask(errand)
+            except (ActorDeadError, AskTimeoutError):
+                continue  # it has ended meanwhile, or hangs
+        return asleep
+
+    def hibernation_statistics(self) -> HibernationStatistics:
+        """Return how many sessions sleep, and what they weigh asleep and would weigh awake."""
+        return self._around.hibernations.statistics()
 
     # -- looking at it ------------------------------------------------------
 

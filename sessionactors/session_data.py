@@ -34,6 +34,7 @@ __all__ = [
     "info",
     "metrics",
     "resources_used",
+    "state_deadline",
 ]
 
 
@@ -76,6 +77,7 @@ class SessionData:
         "verifying",  # the question has been asked and not been answered yet
         "wake_at",  # when the timer fires that is set; infinite when none is
         "wall_offset",
+        "woken_at",  # when it last came out of hibernation, or was kept from it; else when it was made
     )
 
     authenticated_at: float | None
@@ -94,7 +96,7 @@ class SessionData:
         self.locked = options.locked_out
         self.verifying = False
         self.state = NEW
-        self.created_at = self.state_entered_at = self.last_activity = now
+        self.created_at = self.state_entered_at = self.last_activity = self.woken_at = now
         self.wall_offset = wall_offset
         self.wake_at = inf
         self.question = self.authenticated_at = self.recorded = self.suspend_reason = None
@@ -169,6 +171,19 @@ class SessionMetrics:
 
 
 def deadline(data: SessionData) -> float:
+    """Return when something is to be done next without a message: by the state's timers, or to hibernate.
+
+    Returns:
+        Monotonic seconds; infinite when nothing is going to happen by itself.
+    """
+    due = state_deadline(data)
+    after = data.options.hibernate_after
+    if after is None or data.state == TERMINATED:
+        return due
+    return min(due, max(data.last_activity, data.woken_at) + after)
+
+
+def state_deadline(data: SessionData) -> float:
     """Return when the state's timer or the absolute timeout is due, whichever comes first.
 
     Returns:

@@ -60,8 +60,8 @@ class SessionOptions(Settings):
         absolute_timeout: seconds after which any session ends, active or not.
         ttl: seconds without activity after which the session counts as expired
             for the manager and for the reaper's policy `expired`.
-        hibernate_after: seconds without messages after which the session is
-            passivated; its state stays as it is.
+        hibernate_after: seconds without activity after which the session hibernates,
+            see `sessionactors.sleeping`; its state stays as it is. None: only when asked to.
         max_auth_attempts: how many calls of `authenticate` there may be.
         strict_authentication: the first rejected credentials end the session.
         auth_required: credentials or a pre-authenticated mark are needed.
@@ -89,7 +89,7 @@ class SessionOptions(Settings):
     suspend_timeout: float | None = None
     absolute_timeout: float | None = None
     ttl: float | None = 3600.0
-    hibernate_after: float | None = 30.0
+    hibernate_after: float | None = None
     max_auth_attempts: int = 3
     strict_authentication: bool = False
     auth_required: bool = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, final
 
 from sessionactors.coroutines import TurnCoroutines
+from sessionactors.hibernation_ledger import HibernationLedger
 from sessionactors.settings import UserSettings
 from sessionactors.users import Users
 
@@ -61,6 +62,7 @@ class Surroundings:
         audit: where audit events go.
         coroutines: runs the handlers that are coroutine functions.
         directory: the live sessions.
+        hibernations: counts which of them sleep.
         timers: the timer service.
         saves: where snapshots of persistent sessions go; None stores nothing.
         users: the sessions of each user.
@@ -73,6 +75,7 @@ class Surroundings:
         "audit",
         "coroutines",
         "directory",
+        "hibernations",
         "now",
         "saves",
         "timers",
@@ -100,6 +103,7 @@ class Surroundings:
         self.wall_offset = wall_offset
         self.audit = audit
         self.directory = directory
+        self.hibernations = HibernationLedger()
         self.timers = timers
         self.whereis = whereis
         self.verifier = verifier

@@ -27,9 +27,9 @@ from sessionactors.decisions.moves import (
     move,
     wake_by,
 )
-from sessionactors.effects import NOTHING, Audit, Effects, Notify, Refuse, Transition
+from sessionactors.effects import NOTHING, Audit, Effects, Hibernate, Notify, Refuse, Transition
 from sessionactors.errors import ResumeBlocked
-from sessionactors.session_data import SessionData, deadline
+from sessionactors.session_data import SessionData, deadline, state_deadline
 from sessionactors.states import ACTIVE, AUTH, IDLE, SUSPENDED, State
 
 __all__ = [
@@ -57,6 +57,7 @@ _IDLED_OUT: Final = (
     Notify("session_idle_timeout"),
     Notify("session_suspended", IDLE_TIMEOUT),
 )
+_REST: Final = Hibernate()
 _AUTH_TIMED_OUT: Final = (Audit("auth", "auth_timeout", "warning"), Notify("session_auth_timeout"))
 
 
@@ -115,9 +116,11 @@ def wake(data: SessionData, now: float, set_for: float) -> Effects:
     if set_for != data.wake_at:
         return NOTHING  # it was set again after this one had been sent
     data.wake_at = inf
-    due = deadline(data)
+    due = state_deadline(data)
     if due > now:
-        return wake_by(data, NOTHING, due)
+        if deadline(data) > now:
+            return wake_by(data, NOTHING, deadline(data))
+        return (*wake_by(data, NOTHING, due), _REST)
     options = data.options
     if options.absolute_timeout is not None and data.created_at + options.absolute_timeout <= now:
         return end(data, now, ABSOLUTE_TIMEOUT)

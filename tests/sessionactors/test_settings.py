@@ -39,7 +39,7 @@ ALL = [
         (SessionOptions, "auth_timeout", 30.0),
         (SessionOptions, "suspend_timeout", None),
         (SessionOptions, "absolute_timeout", None),
-        (SessionOptions, "hibernate_after", 30.0),
+        (SessionOptions, "hibernate_after", None),
         (SessionOptions, "ttl", 3600.0),
         (SessionOptions, "max_auth_attempts", 3),
         (SessionOptions, "persistent", False),

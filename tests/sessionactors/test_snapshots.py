@@ -49,7 +49,7 @@ def test_everything_that_is_kept_comes_back():
     back = elsewhere(data)
     same = set(all_of(data)) - {"wake_at", "recorded", "recovery_attempts"}
     data.options = data.options.updated({"quota": Quota()})  # that quota has become the session's own
-    moved = {"created_at", "state_entered_at", "last_activity", "authenticated_at", "wall_offset"}
+    moved = {"created_at", "state_entered_at", "last_activity", "authenticated_at", "wall_offset", "woken_at"}
     assert {name: all_of(back)[name] for name in same - moved} == {name: all_of(data)[name] for name in same - moved}
     assert info(back) == info(data)
     assert history(back) == history(data)

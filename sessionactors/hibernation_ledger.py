@@ -1,0 +1,63 @@
+"""How many sessions sleep, and what that saves."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import final
+
+__all__ = ["HibernationLedger", "HibernationStatistics"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class HibernationStatistics:
+    """What hibernation has come to.
+
+    Attributes:
+        asleep: sessions that sleep now.
+        hibernated: how often one has fallen asleep.
+        woken: how often one has been woken, for its end too.
+        bytes_before: estimated bytes of those that sleep now, as they were awake.
+        bytes_after: likewise, as they are.
+    """
+
+    asleep: int
+    hibernated: int
+    woken: int
+    bytes_before: int
+    bytes_after: int
+
+
+@final
+class HibernationLedger:
+    """Counts who sleeps, and what that saves; one for all sessions.
+
+    Thread: every method is safe anywhere.
+    """
+
+    __slots__ = ("_after", "_before", "_hibernated", "_lock", "_woken")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards all below
+        self._hibernated = self._woken = self._before = self._after = 0
+
+    def fell_asleep(self, before: int, after: int) -> None:
+        """Count one that sleeps, with its bytes awake and asleep."""
+        with self._lock:
+            self._hibernated += 1
+            self._before += before
+            self._after += after
+
+    def woke(self, before: int, after: int) -> None:
+        """Count one that is awake again, with the same bytes."""
+        with self._lock:
+            self._woken += 1
+            self._before -= before
+            self._after -= after
+
+    def statistics(self) -> HibernationStatistics:
+        """Return the figures of one moment."""
+        with self._lock:
+            asleep = self._hibernated - self._woken
+            return HibernationStatistics(asleep, self._hibernated, self._woken, self._before, self._after)

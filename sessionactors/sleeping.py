@@ -1,0 +1,253 @@
+"""Sessions that sleep: an idle one becomes a few bytes, and wakes with its next message.
+
+What stays: the ref with its mailbox, links and monitors, the timer, the subscribers, the
+id in the directory. What goes: the actor and the record of it. The user's own
+state goes through `snapshot()` and `restore()`, where a class has the former; an object
+of a class that has not, or that sets itself up in `on_start()`, is kept as it is.
+
+A question (`get_state`, `get_info`, what a sweep wants to know) is answered from the
+bytes and wakes nobody, or a monitor would keep a million sessions awake.
+
+When it happens: `hibernate_after` seconds after the last activity or awakening, by the
+session's one timer; or when somebody asks for it. A session with something in
+hand (credentials that are being checked, a request that is a coroutine) goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from sys import getsizeof
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, final
+
+from sessionactors.effects import Wake
+from sessionactors.errands import ACTOR_BYTES, Errand, Measure
+from sessionactors.footprint import data_size, size_of
+from sessionactors.metadata import check_metadata
+from sessionactors.packing import pack, unpack
+from sessionactors.session_code import SessionCode
+from sessionactors.session_data import SessionData, deadline
+from sessionactors.session_messages import QUERIES
+from sessionactors.session_saving import StoredSession
+from sessionactors.states import TERMINATED
+from supervisors.hibernation import Sleeper, fall_asleep, rebuilt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sessionactors.effects import Effect
+    from sessionactors.requests import RequestLine
+    from sessionactors.session_options import SessionOptions
+    from sessionactors.surroundings import Surroundings
+    from supervisors.actor import Actor
+    from supervisors.runtime.cell import Reply
+    from supervisors.runtime.signals import MonitorRef
+    from supervisors.timers.service import Timer
+
+_Rest: TypeAlias = "tuple[RestingSession | None, dict[object, MonitorRef | None] | None]"
+
+__all__ = ["FallAsleep", "RestingSession", "SleepingSession"]
+
+logger = logging.getLogger("sessionactors.session")
+
+_MADE_AGAIN = frozenset(
+    {"_activation", "_actor_ref", "_around", "_is_stored", "_subscribers", "_timer", "data", "requests"}
+)
+
+
+@final
+class FallAsleep(Errand):
+    """Have a session fall asleep, unless it is busy or was active too recently.
+
+    Args:
+        idle: seconds since its last activity that it takes at least.
+        is_due: its own timer has sent this, and is set again if it comes to nothing.
+    """
+
+    __slots__ = ("idle", "is_due")
+
+    def __init__(self, idle: float = 0.0, *, is_due: bool = False) -> None:
+        self.idle = idle
+        self.is_due = is_due
+
+    def run(self, session: RestingSession) -> bool:
+        """Return whether it sleeps now."""
+        if session.idle_time() >= self.idle and session.fall_asleep():
+            return True
+        if self.is_due:
+            session.stay_awake()
+        return False
+
+
+class RestingSession(StoredSession):
+    """The half of a session that falls asleep and wakes."""
+
+    requests: RequestLine | None
+
+    _activation: Reply | None
+    _subscribers: dict[object, MonitorRef | None] | None
+    _timer: Timer | None
+
+    @abstractmethod
+    def _perform(self, effects: Iterable[Effect], now: float) -> None:
+        """Do what a decision wants."""
+
+    def idle_time(self) -> float:
+        """Return the seconds since the last activity."""
+        return self._around.now() - self.data.last_activity
+
+    def fall_asleep(self) -> bool:
+        """Become a few bytes; False for a session that has something in hand.
+
+        Thread: the session's own turn.
+        """
+        data, around, ref = self.data, self._around, self._actor_ref
+        requests = self.requests
+        if (
+            data.state == TERMINATED
+            or data.question is not None
+            or self._activation is not None
+            or (requests is not None and requests.is_busy)
+            or type(self) is not ref.actor_class  # somebody looks over its shoulder
+        ):
+            return False
+        packed = self._packed()
+        kept = None if packed is not None else self
+        if packed is None:
+            packed = pack(data, around.wall_offset)
+        before = data_size(data) + (0 if kept else sum(size_of(self.__dict__[name]) for name in self._own_names()))
+        fall_asleep(ref, SleepingSession(self, packed, before, kept))
+        return True
+
+    def stay_awake(self) -> None:
+        """Begin the time over after which the session falls asleep by itself."""
+        now = self._around.now()
+        data = self.data
+        data.woken_at = now
+        due = deadline(data)
+        if due < data.wake_at:
+            data.wake_at = due
+            self._perform((Wake(due),), now)
+
+    def take_up(
+        self, data: SessionData, timer: Timer | None, subscribers: dict[object, MonitorRef | None] | None
+    ) -> None:
+        """Be the session again that fell asleep."""
+        self.data = data
+        self._timer = timer
+        self._subscribers = subscribers
+
+    def _own_names(self) -> list[str]:
+        return [name for name in self.__dict__ if name not in _MADE_AGAIN]
+
+    def _packed(self) -> bytes | None:
+        """Return record and own state as bytes; None if the object has to stay, because it cannot be made again."""
+        cls = type(self)
+        own_state: object = None
+        if cls.snapshot is not SessionCode.snapshot:
+            if cls.on_start is not SessionCode.on_start or "receive_ask" in self.__dict__:
+                return None
+            try:
+                own_state = self.snapshot()
+                check_metadata("snapshot", {"own": own_state})
+            except Exception:
+                logger.exception("%s.snapshot() has no plain data, so the object stays while it sleeps", self)
+                return None
+        elif self._own_names():
+            return None
+        return pack(self.data, self._around.wall_offset, own_state)
+
+
+@final
+class SleepingSession(Sleeper):
+    """What is left of a session that sleeps.
+
+    Args:
+        session: as it is, in its own turn.
+        packed: its record.
+        before: bytes that it has taken, estimated, without the actor.
+        kept: the session itself, where it cannot be made again.
+    """
+
+    __slots__ = ("_around", "_before", "_options", "_packed", "_rest", "_timer", "session_id")
+
+    crash_on_ask_error = True
+
+    def __init__(self, session: RestingSession, packed: bytes, before: int, kept: RestingSession | None) -> None:
+        super().__init__(session.actor_ref)
+        data = session.data
+        self.session_id = data.session_id
+        self._options: SessionOptions = data.options
+        self._around: Surroundings = session._around  # noqa: SLF001 - the two are one thing in two forms
+        self._timer = session._timer  # noqa: SLF001 - likewise
+        self._packed: bytes | None = packed
+        # What hardly any session has: the object itself, and subscribers. Once awake: the user's own state.
+        subscribers = session._subscribers  # noqa: SLF001 - likewise
+        self._rest: object = None if kept is None and subscribers is None else (kept, subscribers)
+        self._before = before + (ACTOR_BYTES if kept is None else 0)
+        if kept is not None:
+            del kept.data
+        self._around.hibernations.fell_asleep(self._before, self.weight)
+
+    @property
+    def data(self) -> SessionData:
+        """A copy of the record, for who only looks."""
+        if self._packed is None:
+            woken = self._woken
+            assert isinstance(woken, RestingSession)
+            return woken.data
+        return unpack(self._packed, self.session_id, self._options, self._around.wall_offset)[0]
+
+    @property
+    def weight(self) -> int:
+        """Bytes that it takes."""
+        return getsizeof(self) + getsizeof(self._packed)
+
+    def receive_ask(self, message: Any) -> Any:
+        """Answer a question from the bytes; wake for anything else."""
+        if self._packed is not None:
+            if message.__class__ is str:
+                query = QUERIES.get(message)
+                if query is not None:
+                    return query(self.data, self._around.now())
+            elif message.__class__ is FallAsleep:
+                return self._around.now() - self.data.last_activity >= message.idle
+        return self.wake().receive_ask(message)
+
+    def receive_tell(self, message: Any) -> None:
+        """Tell isolation what it weighs; wake for anything else."""
+        if message.__class__ is Measure and self._packed is not None:
+            message.tell(self.session_id, self._ref, self.weight)
+        elif message.__class__ is not FallAsleep:
+            self.wake().receive_tell(message)
+
+    def remake(self, *, killed: bool) -> Actor:
+        """Return the session as it was, but for what its own code does about it."""
+        around, packed = self._around, self._packed
+        assert packed is not None
+        kept, subscribers = cast("_Rest", self._rest or (None, None))
+        around.hibernations.woke(self._before, self.weight)
+        data, own_state = unpack(packed, self.session_id, self._options, around.wall_offset)
+        if kept is not None:
+            session = kept
+        else:
+            cls: Any = self._ref.actor_class
+            only = _without_own_code(cls) if killed else None
+            session = rebuilt(self._ref, cls, self.session_id, self._options, around, only=only)
+        session.take_up(data, self._timer, subscribers)
+        self._packed = self._timer = None
+        self._rest = own_state
+        return session
+
+    def remade(self, actor: Actor) -> None:
+        """Give the session its own state back, and let it be awake for a while."""
+        assert isinstance(actor, RestingSession)
+        own_state, self._rest = self._rest, None
+        if own_state is not None:
+            actor.restore(own_state)
+        actor.stay_awake()
+
+
+def _without_own_code(cls: type[RestingSession]) -> type[RestingSession]:
+    """Return the class whose constructor makes a session, below all that users have derived from it."""
+    return next(each for each in reversed(cls.__mro__) if issubclass(each, RestingSession) and "__init__" in vars(each))
