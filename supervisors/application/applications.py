@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, final, get_args
 
-from supervisors.application.control import ApplicationController, ExitCode
+from supervisors.application.control import ApplicationController, ExitCode, Progress
 from supervisors.application.description import Application, ApplicationError
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.timers.service import checked_delay
@@ -64,7 +64,8 @@ class Applications:
         self._code = ExitCode(system.scheduler)
         for application in known:
             self.load(application)
-        self._controller = system.start(ApplicationController, self._known, self._code, on_failure)
+        self._progress = Progress()
+        self._controller = system.start(ApplicationController, self._known, self._code, self._progress, on_failure)
 
     def load(self, application: Application) -> None:
         """Make an application known, with its settings.
@@ -124,8 +125,16 @@ class Applications:
         self._controller.ask(("stop_all",), timeout=None)
 
     def running(self) -> tuple[str, ...]:
-        """Return the names of the applications that run, in order of their start."""
-        return cast("tuple[str, ...]", self._controller.ask(("running",), timeout=None))
+        """Return the names of the applications that run, in order of their start; a snapshot.
+
+        Never blocks, also while another application is being started. One runs once
+        its last start phase is over (APP-4), and no longer when it has begun to stop.
+        """
+        return self._progress.running if self._controller.is_alive() else ()
+
+    def starting(self) -> str | None:
+        """Return the name of the application that is being started; None: none is; a snapshot. Never blocks."""
+        return self._progress.starting if self._controller.is_alive() else None
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Wait until all applications were stopped; return the exit code for the process.

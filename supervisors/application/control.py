@@ -19,7 +19,7 @@ from supervisors.supervision.budget import shut_down
 if TYPE_CHECKING:
     from supervisors.runtime.contract import Scheduler
 
-__all__ = ["EXIT_FAILURE", "EXIT_OK", "ApplicationController", "ApplicationMaster", "ExitCode"]
+__all__ = ["EXIT_FAILURE", "EXIT_OK", "ApplicationController", "ApplicationMaster", "ExitCode", "Progress"]
 
 logger = logging.getLogger("supervisors.application")
 
@@ -57,6 +57,24 @@ class ExitCode:
 
 
 @final
+class Progress:
+    """What runs and what comes up, for whoever cannot wait for the controller: it blocks during a start.
+
+    Attributes:
+        running: names in order of start; their last phase is over.
+        starting: the name of the application that is being started; None: none is.
+
+    Thread: the controller's turn puts whole new values in; any thread may read.
+    """
+
+    __slots__ = ("running", "starting")
+
+    def __init__(self) -> None:
+        self.running: tuple[str, ...] = ()
+        self.starting: str | None = None
+
+
+@final
 class ApplicationController(Actor):
     """Starts and stops applications one after the other, and hears of their ends.
 
@@ -70,11 +88,13 @@ class ApplicationController(Actor):
         self,
         known: Mapping[str, Application],
         code: ExitCode,
+        progress: Progress,
         on_failure: Callable[[str, object], object] | None,
     ) -> None:
         super().__init__()
         self._known = known
         self._code = code
+        self._progress = progress
         self._on_failure = on_failure
         # In order of start.
         self._running: dict[str, tuple[ActorRef[ApplicationMaster], str]] = {}
@@ -99,8 +119,6 @@ class ApplicationController(Actor):
             case ("stop_all",):
                 self._stop_all()
                 self._code.offer(EXIT_OK)
-            case ("running",):
-                return tuple(self._running)
             case Exited(source=source, reason=reason):
                 self._exited(source, reason)
         return None
@@ -113,7 +131,7 @@ class ApplicationController(Actor):
     def _exited(self, source: object, reason: object) -> None:
         name = next((name for name, (master, _) in self._running.items() if master is source), None)
         if name is not None:
-            _, kind = self._running.pop(name)
+            _, kind = self._taken_off(name)
             self._ended(name, kind, reason)
         elif not isinstance(source, ActorRef) or not issubclass(source.actor_class, ApplicationMaster):
             raise Exit(reason)
@@ -146,12 +164,16 @@ class ApplicationController(Actor):
         for needed in application.needs:
             if needed not in self._running:
                 raise ApplicationError(name, ("not_started", needed))
+        self._progress.starting = name
         try:
             master = ApplicationMaster.start_link(application)
+            self._running[name] = (master, kind)
+            self._progress.running = tuple(self._running)
         except StartError as error:
             reason = error.reason if isinstance(error.reason, tuple) else (error.reason,)
             raise ApplicationError(name, reason) from error.__cause__
-        self._running[name] = (master, kind)
+        finally:
+            self._progress.starting = None
 
     def _ensure(self, name: str, kind: str) -> tuple[str, ...]:
         started: list[str] = []
@@ -193,8 +215,14 @@ class ApplicationController(Actor):
         for name in reversed(tuple(self._running)):
             self._stop_one(name)
 
+    def _taken_off(self, name: str) -> tuple[ActorRef[ApplicationMaster], str]:
+        """Take an application out of those that run; return its master and its type."""
+        taken = self._running.pop(name)
+        self._progress.running = tuple(self._running)
+        return taken
+
     def _stop_one(self, name: str) -> None:
-        master, _ = self._running.pop(name)
+        master, _ = self._taken_off(name)
         self.unlink(master, flush=True)
         ended = master.when_ended()
         master.send(_STOP)

@@ -229,6 +229,58 @@ def test_app_4_a_phase_that_fails_fails_the_start_and_ends_the_tree(system, hous
     assert made.running() == ()
 
 
+def test_app_4_who_asks_what_runs_does_not_wait_for_a_start_that_hangs(real, house):
+    entered, gate = threading.Event(), threading.Event()
+
+    def hangs(_phase, _argument):
+        entered.set()
+        gate.wait(10)
+
+    slow = house.application("slow", phases=(("go", None),), start_phase=hangs)
+    made = Applications(real, [house.application("quick"), slow])
+    made.start("quick")
+    starter = threading.Thread(target=made.start, args=("slow",))
+    starter.start()
+    assert entered.wait(10)
+    assert (made.running(), made.starting()) == (("quick",), "slow")
+    gate.set()
+    starter.join(10)
+    assert (made.running(), made.starting()) == (("quick", "slow"), None)
+
+
+def test_app_4_a_start_that_fails_is_no_longer_under_way(system, house):
+    def fails(_phase, _argument):
+        raise StartError("why")
+
+    made = Applications(system, [house.application("shop", phases=(("go", None),), start_phase=fails)])
+    with pytest.raises(ApplicationError):
+        made.start("shop")
+    assert (made.running(), made.starting()) == ((), None)
+
+
+def test_nothing_runs_once_the_controller_is_gone(system, house):
+    made = Applications(system, [house.application("shop")])
+    made.start("shop")
+    made._controller.kill()
+    system.settle()
+    assert (made.running(), made.starting()) == ((), None)
+
+
+@pytest.mark.parametrize(("kind", "code"), [("temporary", None), ("transient", 1), ("permanent", 1)])
+def test_app_7_a_top_that_is_killed_in_a_start_phase_has_started_and_ended_by_itself(system, house, kind, code):
+    # As OTP 25 does: the start is told to be well, and then the end takes its course.
+    made = Applications(
+        system,
+        [house.application("shop", phases=(("go", None),), start_phase=lambda *_: house.tops["shop"].kill())],
+        on_failure=lambda name, reason: house.events.append(f"{name} failed: {reason}"),
+    )
+    made.start("shop", kind)
+    assert made.wait(1.0) == code
+    assert made.running() == ()
+    assert house.stopped() == ["shop"]
+    assert ("shop failed: killed" in house.events) is (code == 1)
+
+
 def test_app_5_each_phase_runs_for_included_applications_too_before_the_next(system, house):
     inner = phased(house, "inner", (("go", 3), ("other", 4)))
     outer = phased(house, "outer", (("init", 1), ("go", 2)), includes=(inner,))
