@@ -36,16 +36,16 @@ _numbering = threading.Lock()  # guards additions to both; who has a number may 
 _STATE_NUMBERS: Final[Mapping[State, int]] = {state: number for number, state in enumerate(STATES)}
 
 
-def pack(data: SessionData, wall_offset: float, user_state: object = None) -> bytes:
+def pack(data: SessionData, wall_offset: float, *carried: object) -> bytes:
     """Return a record as bytes, without its id and its options.
 
     Args:
         data: the record; there is no question in it.
         wall_offset: what most records have as theirs.
-        user_state: plain data that comes back with it.
+        carried: plain data that comes back with it.
 
     Raises:
-        TypeError, ValueError, OverflowError: the user's state is no plain data.
+        TypeError, ValueError, OverflowError: what is to be carried is no plain data.
     """
     options = data.options
     created, entered, active = data.created_at, data.state_entered_at, data.last_activity
@@ -71,14 +71,16 @@ def pack(data: SessionData, wall_offset: float, user_state: object = None) -> by
             None if data.metadata is options.metadata else dict(data.metadata),
             None if data.quota is options.quota else tuple(data.quota.as_dict().values()),
             None if data.recorded is None else _packed_history(data.recorded),
-            user_state,
+            *carried,
         )
     )
     return packed
 
 
-def unpack(packed: bytes, session_id: str, options: SessionOptions, wall_offset: float) -> tuple[SessionData, object]:
-    """Return the record that was packed, and the user's state."""
+def unpack(
+    packed: bytes, session_id: str, options: SessionOptions, wall_offset: float
+) -> tuple[SessionData, list[object]]:
+    """Return the record that was packed, and what was carried."""
     found = msgpack.unpackb(packed)
     (state, created, entered, active, wake_at, authenticated_at, offset) = found[:7]
     data = SessionData(session_id, options, created, wall_offset if offset is None else offset)
@@ -90,7 +92,7 @@ def unpack(packed: bytes, session_id: str, options: SessionOptions, wall_offset:
     data.authenticated_at = authenticated_at
     (data.requests, data.connections, data.bytes, data.largest_message) = found[7:11]
     (data.auth_attempts, data.transitions, data.recovery_attempts, data.locked, data.suspend_reason) = found[11:16]
-    (user_id, metadata, quota, history, user_state) = found[16:]
+    (user_id, metadata, quota, history) = found[16:20]
     if user_id is not None:
         data.user_id = user_id
     if metadata is not None:
@@ -99,7 +101,7 @@ def unpack(packed: bytes, session_id: str, options: SessionOptions, wall_offset:
         data.quota = Quota(*quota)
     if history is not None:
         data.recorded = _unpacked_history(history)
-    return data, user_state
+    return data, found[20:]
 
 
 def _packed_history(recorded: list[Transition | float]) -> list[object]:

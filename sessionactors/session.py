@@ -106,6 +106,8 @@ class Session(RestingSession):
     _restored: SessionData | None = None
     _restored_state: object = None
     _undone: Effects = ()
+    _subscribers: dict[object, MonitorRef | None] | None = None
+    _activation: Reply | None = None
 
     requests: RequestLine | None = None
     """Requests to a handler that is a coroutine function; None before the first."""
@@ -129,8 +131,6 @@ class Session(RestingSession):
             self.data.user_id = restored.user_id
         self._around = around
         self._timer: Timer | None = None
-        self._subscribers: dict[object, MonitorRef | None] | None = None
-        self._activation: Reply | None = None
 
     @classmethod
     def stored_name(cls) -> str:
@@ -229,6 +229,8 @@ class Session(RestingSession):
             self._unsubscribe(message.source)
         elif kind is tuple and message and message[0] == VERDICT:
             self._heard(message)
+        elif kind is float:  # the timer's: the moment that it was set for, and nothing around it
+            self.receive_ask((WAKE, message))
         elif kind is not str:
             self.receive_ask(message)
 
@@ -285,7 +287,7 @@ class Session(RestingSession):
         timer = self._timer
         if timer is not None and timer.is_pending:  # it has fired when this is its own doing
             timer.cancel()
-        self._timer = self._around.timers.send_at(wake.at, self._actor_ref, (WAKE, wake.at))
+        self._timer = self._around.timers.send_at(wake.at, self._actor_ref, float(wake.at))
 
     def _refuse(self, refuse: Refuse) -> None:
         raise refuse.error

@@ -111,12 +111,14 @@ class RestingSession(StoredSession):
             or type(self) is not ref.actor_class  # somebody looks over its shoulder
         ):
             return False
-        packed = self._packed()
-        kept = None if packed is not None else self
-        if packed is None:
-            packed = pack(data, around.wall_offset)
-        before = data_size(data) + (0 if kept else sum(size_of(self.__dict__[name]) for name in self._own_names()))
-        fall_asleep(ref, SleepingSession(self, packed, before, kept))
+        kept, own_state = self._own_state()
+        before = data_size(data)
+        if kept is None:
+            before += ACTOR_BYTES + sum(size_of(self.__dict__[name]) for name in self._own_names())
+        packed = pack(data, around.wall_offset, own_state, before)
+        sleeper = SleepingSession(self, packed, kept)
+        fall_asleep(ref, sleeper)
+        around.hibernations.fell_asleep(before, sleeper.weight)
         return True
 
     def stay_awake(self) -> None:
@@ -135,27 +137,26 @@ class RestingSession(StoredSession):
         """Be the session again that fell asleep."""
         self.data = data
         self._timer = timer
-        self._subscribers = subscribers
+        if subscribers is not None:
+            self._subscribers = subscribers
 
     def _own_names(self) -> list[str]:
         return [name for name in self.__dict__ if name not in _MADE_AGAIN]
 
-    def _packed(self) -> bytes | None:
-        """Return record and own state as bytes; None if the object has to stay, because it cannot be made again."""
+    def _own_state(self) -> tuple[RestingSession | None, object]:
+        """Return the object if it has to stay, because it cannot be made again; or what it has to be made from."""
         cls = type(self)
-        own_state: object = None
-        if cls.snapshot is not SessionCode.snapshot:
-            if cls.on_start is not SessionCode.on_start or "receive_ask" in self.__dict__:
-                return None
-            try:
-                own_state = self.snapshot()
-                check_metadata("snapshot", {"own": own_state})
-            except Exception:
-                logger.exception("%s.snapshot() has no plain data, so the object stays while it sleeps", self)
-                return None
-        elif self._own_names():
-            return None
-        return pack(self.data, self._around.wall_offset, own_state)
+        if cls.snapshot is SessionCode.snapshot:
+            return (self if self._own_names() else None), None
+        if cls.on_start is not SessionCode.on_start or "receive_ask" in self.__dict__:
+            return self, None
+        try:
+            own_state = self.snapshot()
+            check_metadata("snapshot", {"own": own_state})
+        except Exception:
+            logger.exception("%s.snapshot() has no plain data, so the object stays while it sleeps", self)
+            return self, None
+        return None, own_state
 
 
 @final
@@ -165,15 +166,14 @@ class SleepingSession(Sleeper):
     Args:
         session: as it is, in its own turn.
         packed: its record.
-        before: bytes that it has taken, estimated, without the actor.
         kept: the session itself, where it cannot be made again.
     """
 
-    __slots__ = ("_around", "_before", "_options", "_packed", "_rest", "_timer", "session_id")
+    __slots__ = ("_around", "_options", "_packed", "_rest", "_timer", "session_id")
 
     crash_on_ask_error = True
 
-    def __init__(self, session: RestingSession, packed: bytes, before: int, kept: RestingSession | None) -> None:
+    def __init__(self, session: RestingSession, packed: bytes, kept: RestingSession | None) -> None:
         super().__init__(session.actor_ref)
         data = session.data
         self.session_id = data.session_id
@@ -184,10 +184,8 @@ class SleepingSession(Sleeper):
         # What hardly any session has: the object itself, and subscribers. Once awake: the user's own state.
         subscribers = session._subscribers  # noqa: SLF001 - likewise
         self._rest: object = None if kept is None and subscribers is None else (kept, subscribers)
-        self._before = before + (ACTOR_BYTES if kept is None else 0)
         if kept is not None:
             del kept.data
-        self._around.hibernations.fell_asleep(self._before, self.weight)
 
     @property
     def data(self) -> SessionData:
@@ -226,8 +224,7 @@ class SleepingSession(Sleeper):
         around, packed = self._around, self._packed
         assert packed is not None
         kept, subscribers = cast("_Rest", self._rest or (None, None))
-        around.hibernations.woke(self._before, self.weight)
-        data, own_state = unpack(packed, self.session_id, self._options, around.wall_offset)
+        data, (own_state, before) = unpack(packed, self.session_id, self._options, around.wall_offset)
         if kept is not None:
             session = kept
         else:
@@ -235,6 +232,7 @@ class SleepingSession(Sleeper):
             only = _without_own_code(cls) if killed else None
             session = rebuilt(self._ref, cls, self.session_id, self._options, around, only=only)
         session.take_up(data, self._timer, subscribers)
+        around.hibernations.woke(cast("int", before), self.weight)
         self._packed = self._timer = None
         self._rest = own_state
         return session

@@ -75,10 +75,10 @@ def test_reasons_in_free_words_do_not_fill_the_memory(monkeypatch):
     assert len(packing._numbered) == before
 
 
-def test_the_users_own_state_comes_back_with_it():
+def test_what_is_carried_comes_back_with_it():
     data = session_in(ACTIVE)
-    packed = pack(data, OFFSET, {"mine": [1, 2]})
-    assert unpack(packed, "s-1", data.options, OFFSET)[1] == {"mine": [1, 2]}
+    packed = pack(data, OFFSET, {"mine": [1, 2]}, 7)
+    assert unpack(packed, "s-1", data.options, OFFSET)[1] == [{"mine": [1, 2]}, 7]
 
 
 def test_a_session_that_was_restored_keeps_its_own_wall_clock():

@@ -362,6 +362,23 @@ def test_a_state_that_cannot_be_taken_up_again_is_a_crash_of_that_session(system
     assert system.get_state("b") == "active"
 
 
+def test_an_object_that_cannot_be_made_again_after_all_is_a_crash_of_that_session(system):
+    class Once(Remembers):
+        def __init__(self, *given):
+            if type(self).made:
+                raise LookupError
+            super().__init__(*given)
+
+    Once.made = 0
+    system.start_session("a", session_class=Once)
+    system.hibernate("a")
+    with pytest.raises(LookupError):
+        system.touch("a")
+    assert system.state_of("a") == "terminated"
+    assert "session_crashed" in names(system, "a")
+    assert system.hibernation_statistics() == HibernationStatistics(0, 1, 1, 0, 0)
+
+
 def test_attributes_that_somebody_has_given_a_plain_session_stay(system):
     start_active(system, "a")
     system.directory.get("a")._actor.note = "mine"
