@@ -80,6 +80,8 @@ class Directory:
             ref: its actor.
             returns: it is going to be started again from the store; until then its id is taken.
         """
+        if self._live.get(session_id) is not ref:
+            return False  # for good: a ref is entered once
         with self._lock:
             if self._live.get(session_id) is not ref:
                 return False

@@ -19,6 +19,7 @@ Looking at a session for this is never activity.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
@@ -138,6 +139,18 @@ class ReapPolicy:
             given = None if self.filter is None else self.name
             raise InvalidValue("filter", given, "a filter for the policy 'custom', and none for any other")
 
+    def limit(self, ttl: float | None) -> float | None:
+        """Return the seconds without activity beyond which a session goes; None is never, or not by that.
+
+        Args:
+            ttl: the session's own limit, seconds.
+        """
+        if self.name == "idle_timeout":
+            return self.idle_threshold
+        if self.name == "expired":
+            return ttl
+        return -math.inf if self.name == "all" else None
+
     def picks(self, entry: SessionEntry) -> bool:
         """Tell whether a session goes.
 
@@ -165,10 +178,15 @@ def _picks_custom(policy: ReapPolicy, entry: SessionEntry) -> bool:
     return bool(policy.filter(entry))
 
 
+def _is_too_idle(policy: ReapPolicy, entry: SessionEntry) -> bool:
+    limit = policy.limit(entry.ttl)
+    return limit is not None and entry.idle > limit
+
+
 _PICKS: Final[Mapping[str, Callable[[ReapPolicy, SessionEntry], bool]]] = {
-    "idle_timeout": lambda policy, entry: entry.idle > policy.idle_threshold,
-    "expired": lambda _, entry: entry.ttl is not None and entry.idle > entry.ttl,
+    "idle_timeout": _is_too_idle,
+    "expired": _is_too_idle,
     "orphaned": lambda _, entry: entry.is_alive is False,
-    "all": lambda _policy, _entry: True,
+    "all": _is_too_idle,
     "custom": _picks_custom,
 }

@@ -23,12 +23,12 @@ from sessionactors.errors import (
     SessionTerminated,
     UpdateFailed,
 )
+from sessionactors.expiry import ReapPolicy
 from sessionactors.lifecycle import TERMINATE, TOUCH
 from sessionactors.metadata import check_metadata
 from sessionactors.receipts import Receipts
 from sessionactors.service_calls import ServiceCalls
 from sessionactors.session_messages import PEEK, Reaping
-from sessionactors.states import TERMINATED
 from sessionactors.storage.codec import decode
 from sessionactors.storage.errors import StoreError
 from sessionactors.storage.service import COMMIT
@@ -50,6 +50,7 @@ __all__ = ["BatchResult", "ManagerCalls", "named", "several"]
 
 _CONFLICTS_MAX: Final = 100
 _REASON_MAX: Final = 200  # characters
+_EXPIRED: Final = Reaping(ReapPolicy("expired"))
 
 
 @final
@@ -266,11 +267,7 @@ class ManagerCalls(ServiceCalls):
 
     def _has_expired(self, ref: ActorRef[Any], session_id: str) -> bool:
         """Tell whether a session is expired, and end it then, as the reaper would."""
-        entry: SessionEntry = self._tell(ref, session_id, PEEK)
-        if not _is_expired(entry):
-            return False
-        facts = {"policy": "expired", "idle_age": entry.idle}
-        return bool(self._tell(ref, session_id, Reaping(facts, entry.last_accessed)) == TERMINATED)
+        return self._tell(ref, session_id, _EXPIRED) is None
 
     def _tell(self, ref: ActorRef[Any], session_id: str, message: object) -> Any:
         """Ask a session, to which a record belongs only while it lives."""

@@ -121,6 +121,13 @@ class RateLimiter(Actor):
             return self._check(session_id, quota_type, cost)
         return super().receive_ask(message)
 
+    def receive_tell(self, message: Any) -> None:
+        """Forget who has ended; everything else goes the longer way."""
+        if message.__class__ is tuple and len(message) == 2 and message[0] == "forget":
+            self._forget(message[1])
+        else:
+            super().receive_tell(message)
+
     def on_receive(self, message: Any) -> Any:
         """Do what is asked; see the class."""
         if message == CLEANUP:
@@ -449,9 +456,12 @@ class RateLimiter(Actor):
         return bucket
 
     def _forget(self, session_id: str) -> None:
+        if not self._is_special:  # no lines, no guards, and so no timers
+            self._table.forget(session_id)
+            return
         self._room.close_lines(session_id)
         self._table.forget(session_id)
-        timer = self._guard_timers.pop(session_id, None) if self._guard_timers else None
+        timer = self._guard_timers.pop(session_id, None)
         if timer is not None:
             timer.cancel()
         self._look_closer()

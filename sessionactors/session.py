@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from sessionactors.decisions.moves import end
 from sessionactors.effects import (
     Audit,
     Effect,
@@ -52,6 +53,7 @@ from sessionactors.lifecycle import (
     start,
 )
 from sessionactors.operations import GRANTING
+from sessionactors.reap_entry import reaped
 from sessionactors.session_code import NO_HOOKS
 from sessionactors.session_data import SessionData
 from sessionactors.session_messages import PEEK, QUERIES, SUBSCRIBE, UNSUBSCRIBE, Reaping, SessionEvent
@@ -64,7 +66,7 @@ from sessionactors.users import ANONYMOUS, TOO_MANY_SESSIONS
 from supervisors.errors import Refusal, UsageError
 from supervisors.exits import NORMAL, Crashed, describe
 from supervisors.runtime.outcomes import StartError
-from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, StopMessage
+from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, StopMessage, StopNow
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.signals import Down
 
@@ -388,15 +390,20 @@ class Session(RestingSession):
             effects = decide(self.data, TERMINATE, now, _told(reason))
         self._perform(effects, now)
 
-    def _reap(self, reaping: Reaping) -> None:
-        """End for the reaper, unless there has been activity since it has looked."""
+    def _reap(self, reaping: Reaping) -> float:
+        """End in this turn if the session has to go; else return when it could have to, monotonic seconds."""
         data = self.data
         if data.state == TERMINATED:
             raise SessionTerminated(data.session_id)
-        if reaping.last_accessed in (None, data.last_activity + data.wall_offset):
-            now = self._around.now()
-            self._perform((Audit("lifecycle", "session_reaped", "info", reaping.facts),), now)
-            self._perform(decide(data, TERMINATE, now, REAPED), now)
+        now = self._around.now()
+        moment = reaping.spares(data, now)
+        if moment is not None:
+            return moment
+        event = reaped(reaping.policy.name, now - data.last_activity)
+        self._around.audit.put((now, data.session_id, event, "session"))
+        self._is_accounted_for = True
+        self._perform(end(data, now, REAPED), now)
+        raise StopNow
 
     # -- subscribers -----------------------------------------------------------
 
@@ -432,8 +439,7 @@ class Session(RestingSession):
         if message.__class__ in PYKKA_MESSAGES:
             return super().receive_ask(message)
         if message.__class__ is Reaping:
-            self._reap(message)
-            return self.data.state
+            return self._reap(message)
         if isinstance(message, Errand):
             return message.run(self)
         if message.__class__ is LimiterEvent:

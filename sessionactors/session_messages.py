@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, final
 
-from sessionactors.expiry import entry_of
+from sessionactors.expiry import ReapPolicy, entry_of
 from sessionactors.session_data import SessionData, check_quota, history, info, metrics, resources_used
 
 __all__ = ["PEEK", "QUERIES", "SUBSCRIBE", "UNSUBSCRIBE", "Reaping", "SessionEvent"]
@@ -44,16 +44,32 @@ class SessionEvent(NamedTuple):
 
 @final
 class Reaping(NamedTuple):
-    """What the reaper asks: end, and say why in the log.
+    """What the reaper asks: judge yourself, and if you have to go, end, and say why in the log.
 
     Asking first and ending afterwards would be two turns, and between them the
-    session might be used again.
+    session might be used again. The answer is None from a session that has ended, else the
+    earliest monotonic moment, seconds, at which it could have to go.
 
     Attributes:
-        facts: what the log says about it.
-        last_accessed: the last activity that the reaper knows of, UTC seconds; the
-            session goes on if there has been another one. None ends it in any case.
+        policy: decides, by the time without activity.
+        seen: the activity after which somebody has decided that it goes, UTC seconds;
+            it goes on if there has been another one. None lets the policy decide.
     """
 
-    facts: Mapping[str, object]
-    last_accessed: float | None
+    policy: ReapPolicy
+    seen: float | None = None
+
+    def spares(self, data: SessionData, now: float) -> float | None:
+        """Return the earliest monotonic moment at which a session could have to go; None: it has to go now.
+
+        Args:
+            data: its record.
+            now: monotonic seconds.
+        """
+        limit = self.policy.limit(data.options.ttl)
+        if self.seen is None:
+            if limit is not None and now - data.last_activity > limit:
+                return None
+        elif self.seen == data.last_activity + data.wall_offset:
+            return None
+        return now if limit is None else data.last_activity + limit

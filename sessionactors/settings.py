@@ -182,7 +182,7 @@ class ReaperSettings(Settings):
     interval: float = 60.0
     policy: str = "idle_timeout"
     idle_threshold: float = 1800.0
-    batch_size: int = 25
+    batch_size: int = 50
     termination_timeout: float = 5.0
 
     def __post_init__(self) -> None:

@@ -27,7 +27,7 @@ from sessionactors.metadata import check_metadata
 from sessionactors.packing import pack, unpack
 from sessionactors.session_code import SessionCode
 from sessionactors.session_data import SessionData, deadline
-from sessionactors.session_messages import QUERIES
+from sessionactors.session_messages import QUERIES, Reaping
 from sessionactors.session_saving import StoredSession
 from sessionactors.states import TERMINATED
 from supervisors.hibernation import Sleeper, fall_asleep, rebuilt
@@ -208,6 +208,10 @@ class SleepingSession(Sleeper):
                 query = QUERIES.get(message)
                 if query is not None:
                     return query(self.data, self._around.now())
+            elif message.__class__ is Reaping:
+                moment = message.spares(self.data, self._around.now())
+                if moment is not None:
+                    return moment  # only who has to go wakes, to end as itself
             elif message.__class__ is FallAsleep:
                 return self._around.now() - self.data.last_activity >= message.idle
         return self.wake().receive_ask(message)

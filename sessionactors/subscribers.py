@@ -95,8 +95,9 @@ class Subscriptions:
 
     def forget(self, session_id: str) -> None:
         """Drop everybody who is subscribed to a session."""
-        for monitor in self._subscribers.pop(session_id, {}).values():
-            self._unwatch(monitor)
+        if session_id in self._subscribers:
+            for monitor in self._subscribers.pop(session_id).values():
+                self._unwatch(monitor)
 
     def tell(self, session_id: str, event: object) -> int:
         """Tell everybody; return how many were dropped because they raised."""

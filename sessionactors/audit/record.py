@@ -141,15 +141,14 @@ class AuditRecord:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class PackedData:
-    """Data that need no more work: plain, without secrets, packed.
+class PackedData(bytes):
+    """Data that need no more work: plain, without secrets, as canonical msgpack of at most `DATA_SIZE_MAX` bytes.
 
-    Attributes:
-        raw: canonical msgpack, at most `DATA_SIZE_MAX` bytes.
+    They are the bytes themselves, so that the garbage collector has nothing to look at
+    in all that waits to be written.
     """
 
-    raw: bytes
+    __slots__ = ()
 
 
 class KeyedLeaves(NamedTuple):
@@ -320,7 +319,7 @@ def encode_keyed(
                 actor_text = actors[actor] = _name("actor", actor)
         except TypeError:  # what cannot be looked up is no name either
             name, actor_text = _session_name(session), _name("actor", actor)
-        raw = data.raw if data.__class__ is PackedData else _packed(data, forbidden)
+        raw = data if data.__class__ is PackedData else _packed(data, forbidden)
         append(join((header, name[0], actor_text, raw)))
         append_key(name[1])
         append_kind(kind)

@@ -255,7 +255,12 @@ class AuditLedger:
         events: list[tuple[float, float, str | None, int, str, object]] = []
         append = events.append
         batch: dict[int, _Tally] = {}  # by the identity of an effect; `waiting` keeps them all
+        types: list[str] = []
         for moment, session_id, effect, actor in waiting:
+            if effect.__class__ is Logged:  # packed where it came from, and hardly ever the same again
+                append((moment + offset, moment, session_id, effect.kind, actor, effect.data))
+                types.append(effect.type)
+                continue
             tally = batch.get(id(effect))
             if tally is None:
                 tally = batch[id(effect)] = _Tally(*self._pack(effect))
@@ -264,6 +269,7 @@ class AuditLedger:
         self.log.append_many(events)
         # Counted after the append, so that a batch that is tried again counts once.
         by_type = self.by_type
+        by_type.update(types)
         for tally in batch.values():
             effect, count = tally.effect, tally.count
             if isinstance(effect, Transition):

@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from supervisors.runtime.contract import Runner, Runtime
     from supervisors.runtime.small_set import SmallSet
 
-__all__ = ["INLINE", "PINNED", "SHARED", "TICKET", "TOKEN", "Cell", "Reply", "drain", "hand_over"]
+__all__ = ["CLOSED", "INLINE", "PINNED", "SHARED", "TICKET", "TOKEN", "Cell", "Reply", "drain", "hand_over"]
 
 logger = logging.getLogger("supervisors.cell")
 
@@ -804,8 +804,11 @@ def drain(turn: Turn) -> None:
     turn.depth += 1
     try:
         while ready and budget:
-            budget -= 1
-            ready.popleft()._run(turn)  # noqa: SLF001 - the other half of _wake()
+            cell = ready.popleft()
+            # Empty: whoever has taken the message that was the reason has the mailbox.
+            if cell._outer or cell._inner is not None:  # noqa: SLF001 - the other half of _wake()
+                budget -= 1
+                cell._run(turn)  # noqa: SLF001
     finally:
         turn.depth -= 1
         if ready:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, final, ove
 import pykka
 
 from supervisors.exits import KILLED, NORMAL
-from supervisors.runtime.cell import NOBODY, PINNED, TOKEN, Cell, Reply, drain, hand_over
+from supervisors.runtime.cell import CLOSED, NOBODY, PINNED, TOKEN, Cell, Reply, drain, hand_over
 from supervisors.runtime.fence import Fence, Fenced
 from supervisors.runtime.futures import ScheduledFuture, checked_timeout, refuse_cycle
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
@@ -141,8 +141,9 @@ class ActorRef(Cell, pykka.ActorRef[A]):
                         gate += TOKEN
                         # Look again. What is left over is not run inside the
                         # caller's turn: the caller has its reply, so if one of
-                        # these asked the caller back, both would hang.
-                        if self._outer or self._inner is not None:
+                        # these asked the caller back, both would hang. Who has
+                        # ended has answered everything that came before the token.
+                        if self._outer or (self._inner is not None and self._inner is not CLOSED):
                             self._wake(turn)
                         if turn.ready and depth == 0:
                             drain(turn)

@@ -1,12 +1,16 @@
 import threading
+import time
+from contextlib import suppress
 
 import pytest
 
-from sessionactors import SessionSystem
-from sessionactors.errors import InvalidKind, InvalidOption, InvalidValue, NotFound, UnknownRequest
+from sessionactors import Session, SessionSystem
+from sessionactors.errors import InvalidKind, InvalidOption, InvalidValue, NotFound, SessionTerminated, UnknownRequest
+from sessionactors.expiry import ReapPolicy
 from sessionactors.session import PEEK, Reaping
 from supervisors import Actor
-from tests.sessionactors.session_world import ends, entries, kill, names, start_active, virtual
+from supervisors.runtime.outcomes import AskTimeoutError
+from tests.sessionactors.session_world import TRUSTED, ends, entries, kill, names, start_active, virtual
 
 QUIET = {"idle_timeout": None}
 
@@ -16,6 +20,15 @@ def system():
     # Sweeps at 60, 120, 180, ... seconds; only sessions idle for longer than 100 go.
     with virtual(session=QUIET, reaper={"interval": 60.0, "idle_threshold": 100.0}) as made:
         yield made
+
+
+def eventually(condition, seconds=20.0):
+    """Wait until something is the case."""
+    passing = threading.Event()
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        passing.wait(0.005)
 
 
 def advance(system, seconds):
@@ -224,6 +237,7 @@ def test_an_orphan_is_cleared_up(system):
     system.directory.add("ghost", ghost)
     system.check_rate_limit("ghost")
     ghost.kill()
+    system.actors.settle()
     assert system.reap("orphaned") == 1
     assert system.live_sessions() == []
     assert system.limiter_statistics().total_sessions == 0
@@ -250,8 +264,20 @@ def test_a_session_that_was_used_since_the_reaper_has_looked_goes_on(system):
     seen = ref.ask(PEEK)
     advance(system, 1.0)
     system.touch("a")
-    assert ref.ask(Reaping({}, seen.last_accessed)) == "active"
+    assert ref.ask(Reaping(ReapPolicy("all"), seen.last_accessed)) is not None
+    assert system.get_state("a") == "active"
     assert "session_reaped" not in names(system, "a")
+
+
+def test_a_session_judges_itself_when_its_turn_has_come(system):
+    start_active(system, "a")
+    ref = system.directory.get("a")
+    advance(system, 50.0)
+    system.touch("a")
+    assert ref.ask(Reaping(ReapPolicy("idle_timeout", 60.0))) == pytest.approx(110.0)
+    advance(system, 60.5)
+    assert ref.ask(Reaping(ReapPolicy("idle_timeout", 60.0))) is None
+    assert not ref.is_alive()
 
 
 def test_only_what_has_ended_is_counted(system):
@@ -305,18 +331,128 @@ def test_a_session_that_hangs_when_it_is_to_go_is_killed():
         ref = system.directory.get("a")
         # From the thread that holds the session's turn, nobody else gets an answer.
         system.subscribe("a", hangs)
-        reaper = system.actors.whereis("reaper")._actor
-        entry = ref.ask(PEEK)
         holder = threading.Thread(target=lambda: system.deactivate("a"))
         holder.start()
         assert entered.wait(10.0)
-        assert reaper._end(entry, ref, reaper._ledger.policy)
+        assert system.reap("all") == 1
         leave.set()
         holder.join()
         ref.join(10.0)
         records = entries(system, "a")
         assert ends(records) == {"a": 1}
         assert [each.data.get("forced") for each in records if each.data["event"] == "session_reaped"] == [True]
+
+
+# --- Sessions that others run -----------------------------------------------------------------------------------------
+
+
+class Held(Session):
+    """Runs on the worker pool; a request holds it until it is let go."""
+
+    entered = threading.Event()
+    leave = threading.Event()
+
+    def handle_request(self, request):
+        if request == "reap":
+            return self._around.whereis("reaper").ask(("reap", "all"))
+        self.entered.set()
+        self.leave.wait(10.0)
+        return request
+
+
+@pytest.fixture
+def held():
+    """Return a real system in which a session hangs in a request, and another one does not."""
+    Held.entered.clear()
+    Held.leave.clear()
+    with SessionSystem(
+        session=QUIET, reaper={"interval": 1e6, "idle_threshold": 0.2, "termination_timeout": 0.05}
+    ) as system:
+        for each in ("hangs", "works"):
+            system.start_session(each, session_class=Held)
+            system.authenticate(each, TRUSTED)
+            system.activate(each)
+        asker = threading.Thread(target=lambda: _ask_in_vain(system))
+        asker.start()
+        assert Held.entered.wait(10.0)
+        yield system
+        Held.leave.set()
+        asker.join()
+
+
+def _ask_in_vain(system):
+    with suppress(SessionTerminated, AskTimeoutError):
+        system.request("hangs", 1)
+
+
+def test_the_reaper_answers_while_a_session_does_not(held):
+    answers = []
+    reaping = threading.Thread(target=lambda: answers.append(held.reap("all")))
+    held.set_reap_policy("idle_timeout", idle_threshold=100.0)
+    reaper = held.actors.whereis("reaper")
+    begun = reaper.ask(("reap", "all"), block=False)
+    assert held.reaper_statistics().last_reap_at is not None
+    assert not begun.is_done()
+    reaping.start()
+    assert begun.get(timeout=10.0) == 2
+    reaping.join()
+    assert answers == [0]
+
+
+def test_a_session_that_hangs_is_left_alone_as_long_as_it_might_have_been_used(held):
+    held.set_reap_policy("idle_timeout", idle_threshold=100.0)
+    assert held.reap() == 0
+    assert held.live_sessions() == ["hangs", "works"]
+
+
+def test_a_session_without_a_turn_for_longer_than_the_threshold_is_killed(held):
+    eventually(lambda: held.reap() >= 0 and held.reaper_statistics().total_reaped == 2)
+    records = [each for each in entries(held, "hangs") if each.data["event"] == "session_reaped"]
+    assert [each.data.get("forced") for each in records] == [True]
+    assert held.live_sessions() == []
+
+
+def test_a_session_that_answers_late_ends_by_the_question_that_it_has_kept(held):
+    held.touch("works")
+    held.reap()
+    asked_at = held.actors.clock.monotonic()
+    assert "hangs" in held.live_sessions()
+    eventually(lambda: held.actors.clock.monotonic() - asked_at > 0.2)
+    Held.leave.set()
+    eventually(lambda: held.state_of("hangs") == "terminated")
+    eventually(lambda: held.reaper_statistics().total_reaped >= 1)
+    records = [each for each in entries(held, "hangs") if each.data["event"] == "session_reaped"]
+    assert [each.data.get("forced") for each in records] == [None]
+
+
+def test_a_session_that_asks_for_it_is_left_alone(held):
+    Held.leave.set()
+    eventually(lambda: held.get_state("hangs") == "active")
+    assert held.request("works", "reap") == 1
+    assert held.live_sessions() == ["works"]
+
+
+def test_a_filter_judges_sessions_that_others_run(held):
+    Held.leave.set()
+    held.set_reap_policy("custom", filter=lambda entry: entry.id == "works")
+    assert held.reap() == 1
+    assert held.live_sessions() == ["hangs"]
+
+
+def test_sessions_that_others_run_end_at_the_same_time():
+    together = threading.Barrier(3)
+
+    class Meets(Session):
+        dispatch = "shared"
+
+        def on_terminated(self, reason):
+            together.wait(10.0)
+
+    with SessionSystem() as system:
+        for each in "abc":
+            system.start_session(each, session_class=Meets)
+        assert system.reap("all") == 3
+    assert not together.broken
 
 
 # --- Statistics -------------------------------------------------------------------------------------------------------

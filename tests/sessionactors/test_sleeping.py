@@ -464,3 +464,12 @@ def test_figures_tell_what_it_saves(system):
     system.terminate("b")
     awake = system.hibernation_statistics()
     assert awake == HibernationStatistics(0, 2, 2, 0, 0)
+
+
+def test_a_session_that_is_looked_at_by_the_reaper_and_goes_on_sleeps_on(system):
+    start_active(system, "a", ttl=100.0)
+    system.hibernate("a")
+    assert is_asleep(system)
+    assert system.reap("expired") == 0
+    assert system.reap("idle_timeout") == 0
+    assert is_asleep(system)

@@ -109,9 +109,9 @@ def test_the_order_of_data_does_not_matter(data):
 def test_a_flat_mapping_is_packed_as_any_other_would_be():
     flat = {"reason": "requested", "count": 3, "share": 0.5, "is_last": True, "none": None}
     nested = {**flat, "more": []}
-    unpacked = msgpack.unpackb(pack_data(nested).raw)
+    unpacked = msgpack.unpackb(pack_data(nested))
     del unpacked["more"]
-    assert msgpack.packb(unpacked) == pack_data(flat).raw
+    assert msgpack.packb(unpacked) == pack_data(flat)
 
 
 def test_many_are_encoded_like_each():
@@ -185,7 +185,7 @@ def test_the_largest_entry_fits_exactly():
     texts = ["x" * 16_000] * 4
     room = DATA_SIZE_MAX - len(msgpack.packb({"t": texts, "u": ""})) - 2  # a longer text has a head of two bytes more
     data = {"t": texts, "u": "y" * room}
-    assert len(pack_data(data).raw) == DATA_SIZE_MAX
+    assert len(pack_data(data)) == DATA_SIZE_MAX
     leaf = encode(2**40, _event(session="s" * 255, actor="a" * 255, data=data))
     assert len(leaf) == LEAF_SIZE_MAX
     assert decode(leaf).data == data
