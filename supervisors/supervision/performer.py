@@ -74,11 +74,13 @@ class SupervisorActor(Actor):
     signals from plain threads count as the parent's.
 
     One that is killed does nothing any more: its children get `killed` over their links,
-    all at once (SUP-49).
+    all at once (SUP-49). One that is suspended holds back what it hears and what it is
+    asked for, but for its parent's exit and a stop message (SRV-27).
     """
 
     dispatch: ClassVar[str] = "inline"
     client_messages: ClassVar[frozenset[type]] = frozenset({Call})
+    system_messages: ClassVar[frozenset[type]] = frozenset({Exited, ParentExited, StopMessage})
     crash_on_ask_error: ClassVar[bool] = True
 
     _is_up = False
@@ -160,10 +162,12 @@ class SupervisorActor(Actor):
             self._tell(self._exit_news(message))
         elif kind is Down:
             self._tell(ChildDown(message.source, message.reason))
-        elif kind is RetryRestart or kind is ShutdownTimeout or kind is ParentExited:
+        elif kind is RetryRestart or kind is ShutdownTimeout:
             self._tell(message)
+        elif kind is ParentExited:
+            self._tell(self._end_has_come(message.reason))
         elif kind is StopMessage:
-            self._tell(ParentExited(NORMAL))
+            self._tell(self._end_has_come(NORMAL))
         else:
             super().receive_tell(message)
 
@@ -190,8 +194,13 @@ class SupervisorActor(Actor):
 
     def _exit_news(self, message: Exited) -> Input:
         if message.source is self._actor_ref.parent:
-            return ParentExited(message.reason)
+            return self._end_has_come(message.reason)
         return ChildExited(message.source, message.reason)
+
+    def _end_has_come(self, reason: object) -> ParentExited:
+        # One that is suspended needs the news of its children's ends from now on.
+        self._actor_ref.suspended = 0
+        return ParentExited(reason)
 
     def _tell(self, news: Input) -> None:
         self._perform(self._core.handle(news, self._monotonic()))
