@@ -28,8 +28,9 @@ __all__ = ["serve"]
 def serve(path: Path, *, check_config: bool, print_config: bool) -> int:
     """Run a session system as a daemon.
 
-    SIGTERM and Ctrl-C stop it in order, within the budget `shutdown_timeout`; SIGUSR1 writes
-    what it is doing to standard error.
+    SIGTERM and Ctrl-C stop it in order, within the budget `shutdown_timeout`; SIGHUP reads the
+    configuration again and takes over what needs no restart; SIGUSR1 writes what it is doing to
+    standard error.
 
     Exit codes: 0 stopped in order; 1 not started; 2 the configuration is wrong; 3 stopped, and
     something had to be killed; 4 stopped, and not everything could be written; 5 it gave up,
@@ -59,7 +60,7 @@ def serve(path: Path, *, check_config: bool, print_config: bool) -> int:
     )
     from sessionactors.daemon.service import Daemon, DaemonError  # noqa: PLC0415 - loads the actors
 
-    daemon = Daemon(config, os.environ)
+    daemon = Daemon(config, os.environ, lambda: load(path, os.environ))
     try:
         code = daemon.run()
     except DaemonError as error:

@@ -24,7 +24,7 @@ class FrontRefusal(SessionActorsError):  # noqa: N818 - a refusal is an answer, 
 
     Attributes:
         code: that of the refusal, such as `not_found`; of the front itself are `busy`,
-            `too_long`, `idle`, `stopping`, `timeout` and `internal`.
+            `forbidden`, `too_long`, `idle`, `stopping`, `timeout` and `internal`.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -40,27 +40,29 @@ class FrontClient:
     """One connection to a daemon.
 
     Args:
-        path: of the daemon's socket.
+        where: path of the daemon's socket, or host and port.
         timeout: seconds that an answer may take.
+        token: what a daemon wants to hear over TCP.
 
     Raises:
         OSError: nobody listens there.
+        FrontRefusal: the token is wrong, or there are too many connections.
 
     Thread: every method is safe anywhere; one request is on its way at a time.
     """
 
-    def __init__(self, path: str | Path, *, timeout: float = 30.0) -> None:
+    def __init__(self, where: str | Path | tuple[str, int], *, timeout: float = 30.0, token: str | None = None) -> None:
         self._timeout = bounds.seconds("timeout", timeout)
         self._lock = threading.Lock()  # held while a request is on its way; guards all below
         self._number = 0
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._socket.settimeout(self._timeout)
-            self._socket.connect(str(path))
-        except BaseException:
-            self._socket.close()
-            raise
+        self._socket = _connected(where, self._timeout)
         self._answers = self._socket.makefile("rb")
+        if token is not None:
+            try:
+                self.call("login", token=token)
+            except BaseException:
+                self.close()
+                raise
 
     def call(self, do: str, /, **arguments: Any) -> Any:
         """Have something done, and return its value; see `sessionactors.daemon.requests`.
@@ -126,3 +128,16 @@ class FrontClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _connected(where: str | Path | tuple[str, int], timeout: float) -> socket.socket:
+    if isinstance(where, tuple):
+        return socket.create_connection(where, timeout)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout)
+        connection.connect(str(where))
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -15,11 +15,11 @@ import difflib
 import importlib
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, final
 
-from sessionactors import bounds
+from sessionactors.daemon.options import OWN_OPTIONS, Option
 from sessionactors.errors import InvalidKind, InvalidValue, SessionActorsError
 from sessionactors.settings import (
     AuditSettings,
@@ -48,7 +48,6 @@ _SETTINGS: Final[dict[str, type[Settings]]] = {
     "audit": AuditSettings,
     "storage": StoreSettings,
 }
-_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 
 class Setting(NamedTuple):
@@ -92,6 +91,18 @@ class Config:
     session_classes: tuple[type, ...]
     authenticator: Callable[[object], object] | None
 
+    def with_live(self, other: Config, live: frozenset[tuple[str, str]]) -> Config:
+        """Return this one with those options of another that can be had without a restart, and its session options."""
+        settings = {
+            section: {
+                name: other.settings[section][name] if section == "session" or (section, name) in live else setting
+                for name, setting in options.items()
+            }
+            for section, options in self.settings.items()
+        }
+        system = {**self.system, "session": other.system["session"]}
+        return replace(self, settings=settings, system=system)
+
     def get(self, section: str, name: str) -> Any:
         """Return one value."""
         return self.settings[section][name].value
@@ -116,7 +127,7 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
     for section, name, setting in _overrides(environment, problems):
         given_from_file.setdefault(section, {})[name] = setting
     settings: dict[str, dict[str, Setting]] = {}
-    for section, fields in _OWN.items():
+    for section, fields in OWN_OPTIONS.items():
         settings[section] = _checked(section, fields, given_from_file.get(section, {}), problems)
     system: dict[str, Settings] = {}
     for section, kind in _SETTINGS.items():
@@ -165,7 +176,7 @@ def _read_file(path: Path) -> Mapping[str, object]:
 
 def _tables(given: Mapping[str, object], problems: list[str]) -> dict[str, Mapping[str, object]]:
     found: dict[str, Mapping[str, object]] = {}
-    known = [*_OWN, *_SETTINGS]
+    known = [*OWN_OPTIONS, *_SETTINGS]
     for section, table in given.items():
         if section not in known:
             problems.append(f"[{section}]: there is no such section; {_hint(section, known)}")
@@ -182,7 +193,7 @@ def _overrides(environment: Mapping[str, str], problems: list[str]) -> list[tupl
         section, two, name = variable.removeprefix(PREFIX).lower().partition("__")
         if not variable.startswith(PREFIX) or not two:
             continue  # without the two underscores it is somebody else's
-        known = [*_OWN, *_SETTINGS]
+        known = [*OWN_OPTIONS, *_SETTINGS]
         if section not in known:
             problems.append(f"{variable}: there is no section {section!r}; {_hint(section, known)}")
             continue
@@ -203,7 +214,7 @@ def _value(text: str) -> object:
 
 
 def _checked(
-    section: str, fields: Mapping[str, _Field], given: Mapping[str, Setting], problems: list[str]
+    section: str, fields: Mapping[str, Option], given: Mapping[str, Setting], problems: list[str]
 ) -> dict[str, Setting]:
     problems += _unknown(section, given, list(fields))
     checked: dict[str, Setting] = {}
@@ -285,80 +296,6 @@ def _check_kinds(classes: tuple[Any, ...], authenticator: object, problems: list
         ]
     if authenticator is not None and not callable(authenticator):
         problems.append("daemon.authenticator: what stands there cannot be called")
-
-
-# -- the daemon's own options ------------------------------------------------------
-
-
-class _Field(NamedTuple):
-    default: Any
-    check: Callable[[str, object], Any]
-
-
-def _path(name: str, value: object) -> Path:
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise InvalidKind(name, value, "a path as text")
-    return Path(value)
-
-
-def _import_path(name: str, value: object) -> str:
-    allowed = "an import path such as package.module:Name"
-    if not isinstance(value, str):
-        raise InvalidKind(name, value, allowed)
-    module, colon, attribute = value.partition(":")
-    if not colon or not attribute.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
-        raise InvalidValue(name, value, allowed)
-    return value
-
-
-def _import_paths(name: str, value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise InvalidKind(name, value, "a list of import paths")
-    return tuple(_import_path(name, each) for each in value)
-
-
-def _mode(name: str, value: object) -> str:
-    allowed = 'permissions as octal digits in quotation marks, such as "600" or "660"; nothing for others'
-    if not isinstance(value, str):
-        raise InvalidKind(name, value, allowed)
-    if len(value.lstrip("0")) > 3 or not value or set(value) - set("01234567") or int(value, 8) & 0o117:
-        raise InvalidValue(name, value, allowed)
-    return value
-
-
-def _count(most: int, least: int = 1) -> Callable[[str, object], int]:
-    return lambda name, value: bounds.count(name, value, least=least, most=most)
-
-
-_OWN: Final[dict[str, dict[str, _Field]]] = {
-    "daemon": {
-        "audit_dir": _Field(None, _path),
-        "path": _Field(None, _path),
-        "session_classes": _Field((), _import_paths),
-        "authenticator": _Field(None, _import_path),
-        "workers": _Field(None, _count(256)),
-        "shutdown_timeout": _Field(10.0, bounds.seconds),
-        "max_restarts": _Field(10, _count(1_000_000, 0)),
-        "max_seconds": _Field(60.0, bounds.seconds),
-        "pid_file": _Field(None, _path),
-        "log_level": _Field("warning", lambda name, value: bounds.choice(name, value, _LEVELS)),
-    },
-    "health": {
-        "host": _Field("127.0.0.1", bounds.text),
-        "port": _Field(None, _count(65_535, 0)),
-        "token_file": _Field(None, _path),
-        "interval": _Field(1.0, bounds.seconds),
-        "watch_within": _Field(30.0, bounds.seconds),
-        "connections_max": _Field(16, _count(1024)),
-    },
-    "front": {
-        "socket": _Field(None, _path),
-        "mode": _Field("600", _mode),
-        "line_max": _Field(65_536, _count(16 * 1024 * 1024, 128)),
-        "connections_max": _Field(64, _count(1024)),
-        "idle_timeout": _Field(300.0, bounds.seconds),
-    },
-}
 
 
 def _toml(value: object) -> str:

@@ -1,38 +1,40 @@
-"""The door for other programs: JSON lines over a Unix socket.
+"""The door for other programs: JSON lines over a Unix socket, or over TCP.
 
-Who may connect is decided by the permissions of the socket's file. A peer has a line
-answered before its next one is read, so nobody can pile up requests; a line that is
-too long, and silence for too long, end the connection.
+Who may connect to a Unix socket is decided by the permissions of its file. Over TCP a
+peer first says ``{"do": "login", "token": "..."}``; nothing else is answered before. A peer
+has a line answered before its next one is read, so nobody can pile up requests; a line
+that is too long, and silence for too long, end the connection.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
+import hmac
+import ipaddress
+import json
 import socket
-import stat
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
 from sessionactors import bounds
-from sessionactors.daemon.requests import answer, refusal
-from sessionactors.errors import InvalidValue, SessionActorsError
+from sessionactors.daemon.requests import answer, done, refusal
+from sessionactors.errors import InvalidKind, InvalidValue
 from supervisors.health.listener import Connection, Listener, TooLongError
+from supervisors.inspection.local_socket import LocalSocket
 
 if TYPE_CHECKING:
     from sessionactors.session import Session
     from sessionactors.system import SessionSystem
 
-__all__ = ["Front", "SocketTakenError"]
+__all__ = ["TOKEN_LEAST", "Front"]
+
+TOKEN_LEAST: Final = 16
+"""Characters of a token that can be guessed by nobody."""
 
 _SEND_TIMEOUT: Final = 10.0  # seconds that a peer has to take an answer
-_PATH_MAX: Final = 107  # bytes that fit into the kernel's address of a Unix socket
-
-
-class SocketTakenError(SessionActorsError):
-    """Something else is at the socket's path."""
+_LOGIN_TIMEOUT: Final = 10.0  # seconds, or less, that a peer has to say its token
+_LOGIN_MAX: Final = 4_096  # bytes of that line
 
 
 @final
@@ -41,15 +43,23 @@ class Front:
 
     Args:
         system: what they drive.
-        path: of the socket; a socket that a crash has left there is replaced.
-        mode: permissions of its file.
+        where: path of a Unix socket, where a socket that a crash has left is replaced; or host
+            and port of TCP, the host being an address in numbers and port 0 any that is free.
+        mode: permissions of the socket's file.
+        token: what a peer has to say over TCP, 16 characters or more; there it is needed.
+        allow_remote: let TCP listen at an address that other machines can reach. There is no
+            encryption: whoever sees the connection sees the token.
         classes: classes of sessions by the names under which they can be asked for.
         line_max: bytes of a request.
         connections_max: peers at the same time.
         idle_timeout: seconds of silence that end a connection, and that a line may take.
 
+    Attributes:
+        address: host and port that it listens at, or None.
+
     Raises:
-        SocketTakenError: another process listens there, or it is no socket.
+        SocketTakenError: another process listens at the path, or it is no socket.
+        InvalidValue, InvalidKind, InvalidArgumentError: bad input.
         OSError: it cannot be made.
 
     Thread: every method is safe anywhere.
@@ -58,25 +68,33 @@ class Front:
     def __init__(
         self,
         system: SessionSystem,
-        path: Path,
+        where: str | Path | tuple[str, int],
         *,
         mode: int = 0o600,
+        token: str | None = None,
+        allow_remote: bool = False,
         classes: Mapping[str, type[Session]] | None = None,
         line_max: int = 65_536,
         connections_max: int = 64,
         idle_timeout: float = 300.0,
     ) -> None:
         self._system = system
-        self._path = path
         self._classes = {} if classes is None else dict(classes)
-        self._line_max = bounds.count("line_max", line_max)
-        self._idle_timeout = bounds.seconds("idle_timeout", idle_timeout)
+        self.limit(line_max=line_max, idle_timeout=idle_timeout)
         self._clock = system.actors.clock
         self._idle = threading.Condition()  # guards the next two
         self._busy = 0  # requests that are being answered
         self._is_closing = False
-        listening = _bound(path, mode)
-        self._identity = _identity(path)
+        self._file: LocalSocket | None = None
+        self._token: bytes | None = None
+        self.address: tuple[str, int] | None = None
+        if isinstance(where, tuple):
+            self._token = _checked_token(token)
+            listening = _tcp(where, allow_remote=allow_remote)
+            self.address = listening.getsockname()[:2]
+        else:
+            self._file = LocalSocket(where, mode)
+            listening = self._file.listening
         try:
             self._listener = Listener(
                 listening,
@@ -88,8 +106,24 @@ class Front:
             )
         except BaseException:
             listening.close()
-            path.unlink(missing_ok=True)
+            if self._file is not None:
+                self._file.remove()
             raise
+
+    def limit(
+        self,
+        *,
+        line_max: int | None = None,
+        idle_timeout: float | None = None,
+        connections_max: int | None = None,
+    ) -> None:
+        """Change limits; those of a line count from the next one on, and nobody who is there is sent away."""
+        if line_max is not None:
+            self._line_max = bounds.count("line_max", line_max)
+        if idle_timeout is not None:
+            self._idle_timeout = bounds.seconds("idle_timeout", idle_timeout)
+        if connections_max is not None:
+            self._listener.limit(connections_max)
 
     def start(self) -> None:
         """Begin to answer."""
@@ -113,20 +147,16 @@ class Front:
     def stop(self, timeout: float = 5.0) -> int:
         """End all connections and remove the socket; return how many did not end in time."""
         left = self._listener.stop(timeout)
-        # Another process may have put its own there meanwhile.
-        if self._identity is not None and _identity(self._path) == self._identity:
-            self._path.unlink(missing_ok=True)
+        if self._file is not None:
+            self._file.remove()
         return left
 
     def _serve(self, connection: Connection) -> None:
+        if self._token is not None and not self._logs_in(connection):
+            return
         while True:
-            try:
-                line = connection.read_until(b"\n", self._line_max, self._idle_timeout)
-            except TooLongError as error:
-                connection.send(refusal(None, "too_long", f"a line has at most {error.most} bytes"), _SEND_TIMEOUT)
-                return
-            except TimeoutError:
-                connection.send(refusal(None, "idle", "no request came in time"), _SEND_TIMEOUT)
+            line = self._next_line(connection, self._line_max, self._idle_timeout)
+            if line is None:
                 return
             if not line.strip():
                 continue
@@ -143,51 +173,60 @@ class Front:
                     self._busy -= 1
                     self._idle.notify_all()
 
+    @staticmethod
+    def _next_line(connection: Connection, most: int, timeout: float) -> bytes | None:
+        """Return the next line; None when the peer has been told why there is none."""
+        try:
+            return connection.read_until(b"\n", most, timeout)
+        except TooLongError as error:
+            connection.send(refusal(None, "too_long", f"a line has at most {error.most} bytes"), _SEND_TIMEOUT)
+        except TimeoutError:
+            connection.send(refusal(None, "idle", "no request came in time"), _SEND_TIMEOUT)
+        return None
 
-def _bound(path: Path, mode: int) -> socket.socket:
-    if len(os.fsencode(path)) > _PATH_MAX:
-        raise InvalidValue("socket", str(path), f"a path of at most {_PATH_MAX} bytes")
-    _clear(path)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # Nobody can connect before listen(), so the permissions are right before anybody comes.
-    before = os.umask(0o177)
+    def _logs_in(self, connection: Connection) -> bool:
+        """Have a peer say the token; there is one try in a connection."""
+        line = self._next_line(connection, _LOGIN_MAX, min(self._idle_timeout, _LOGIN_TIMEOUT))
+        if line is None:
+            return False
+        assert self._token is not None
+        try:
+            given = json.loads(line)
+        except (ValueError, RecursionError):
+            given = None
+        request = given if isinstance(given, dict) and given.get("do") == "login" else {}
+        said, request_id = request.get("token"), request.get("id")
+        # Compared in a time that does not tell how much of it is right.
+        if isinstance(said, str) and hmac.compare_digest(said.encode("utf-8", "replace"), self._token):
+            connection.send(done(request_id if isinstance(request_id, (int, str)) else None, None), _SEND_TIMEOUT)
+            return True
+        connection.send(refusal(None, "forbidden", 'the first line is {"do": "login", "token": ...}'), _SEND_TIMEOUT)
+        return False
+
+
+def _checked_token(token: object) -> bytes:
+    allowed = f"{TOKEN_LEAST} characters or more, because over TCP everybody on the machine can connect"
+    if token is not None and not isinstance(token, str):
+        raise InvalidKind("token", token, allowed)
+    if token is None or len(token) < TOKEN_LEAST:
+        raise InvalidValue("token", None, allowed)  # what was given is not shown
+    return token.encode("utf-8", "replace")
+
+
+def _tcp(where: tuple[str, int], *, allow_remote: bool) -> socket.socket:
+    host, port = where
     try:
-        listening.bind(str(path))
+        address = ipaddress.ip_address(host)
+    except ValueError as error:
+        raise InvalidValue("host", host, "an address in numbers, such as 127.0.0.1 or ::1") from error
+    if not address.is_loopback and allow_remote is not True:
+        raise InvalidValue("host", host, "127.0.0.1 or ::1, unless allow_remote says that other machines may come")
+    bounds.count("port", port, least=0, most=65_535)
+    listening = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
     except BaseException:
         listening.close()
         raise
-    finally:
-        os.umask(before)
-    path.chmod(mode)
     return listening
-
-
-def _clear(path: Path) -> None:
-    """Remove a socket at which nobody listens; refuse to touch anything else."""
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(found.st_mode):
-        raise SocketTakenError(f"{path} is there and is no socket")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-            return
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise SocketTakenError(f"{path} belongs to somebody else") from error
-    raise SocketTakenError(f"another process listens at {path}")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.lstat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

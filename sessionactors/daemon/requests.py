@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from sessionactors.session import Session
     from sessionactors.system import SessionSystem
 
-__all__ = ["LIST_MAX", "OPERATIONS", "answer", "refusal"]
+__all__ = ["LIST_MAX", "OPERATIONS", "answer", "done", "refusal"]
 
 logger = logging.getLogger("sessionactors.front")
 
@@ -67,8 +67,8 @@ def answer(line: bytes, system: SessionSystem, classes: Mapping[str, type[Sessio
     try:
         request = _parsed(line)
         request_id = _checked_id(request.pop("id", None))
-        value = _done(request, system, classes)
-        return _line({"id": request_id, "ok": True, "value": _plain(value)})
+        value = _carried_out(request, system, classes)
+        return done(request_id, value)
     except SessionRefusal as refused:
         return refusal(request_id, refused.code, str(refused))
     except AskTimeoutError:
@@ -78,6 +78,11 @@ def answer(line: bytes, system: SessionSystem, classes: Mapping[str, type[Sessio
     except Exception:
         logger.exception("a request could not be answered")
         return refusal(request_id, "internal", "something went wrong; see the log of the daemon")
+
+
+def done(request_id: object, value: object) -> bytes:
+    """Return the answer that says yes, as a line."""
+    return _line({"id": request_id, "ok": True, "value": _plain(value)})
 
 
 def refusal(request_id: object, code: str, message: str) -> bytes:
@@ -111,7 +116,7 @@ class _Operation(NamedTuple):
     optional: tuple[str, ...] = ()
 
 
-def _done(request: dict[str, Any], system: SessionSystem, classes: Mapping[str, type[Session]]) -> object:
+def _carried_out(request: dict[str, Any], system: SessionSystem, classes: Mapping[str, type[Session]]) -> object:
     name = request.pop("do", None)
     operation = OPERATIONS.get(name) if isinstance(name, str) else None
     if operation is None:

@@ -15,15 +15,21 @@ import logging
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, final
 
 from sessionactors.audit.errors import AuditError
+from sessionactors.daemon.config import ConfigError
 from sessionactors.daemon.front import Front
+from sessionactors.daemon.lookout import lookout
 from sessionactors.daemon.metrics import SessionCollector
 from sessionactors.daemon.pid_file import pid_file
+from sessionactors.daemon.reloading import RELOADABLE, changes
 from sessionactors.errors import SessionActorsError
+from sessionactors.inspection.inspector import SessionInspector
+from sessionactors.inspection.operations import session_operations
+from sessionactors.settings import SessionOptions
 from sessionactors.storage.errors import StoreError
 from sessionactors.surroundings import ROOT, SERVICES, SESSIONS
 from sessionactors.system import SessionSystem
@@ -33,12 +39,11 @@ from supervisors.health.endpoint import Endpoint
 from supervisors.health.health import Health
 from supervisors.health.metrics import HealthCollector
 from supervisors.health.systemd import Notifier
-from supervisors.runtime.turn import all_turns
+from supervisors.inspection.door import InspectionDoor
 from supervisors.supervision.reports import ErrorReport
 from supervisors.telemetry.exposition import Telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from sessionactors.daemon.config import Config
@@ -56,12 +61,71 @@ EXIT_GAVE_UP: Final = 5
 
 _LOOK: Final = 0.5  # seconds between two looks whether the tree still stands
 _DRAIN_SHARE: Final = 0.3  # of the budget, for requests that are being answered
+_WATCHED: Final = (*SERVICES, SESSIONS)
 _LOOKOUT: Final = 4.0  # seconds, or less: before a supervisor kills a session that does not end
-_NAMED_MAX: Final = 20
 
 
 class DaemonError(SessionActorsError):
     """The daemon could not be started; the message is one sentence."""
+
+
+@final
+class _Parts:
+    """What a daemon that is up consists of."""
+
+    def __init__(self, system: SessionSystem, health: Health, telemetry: Telemetry) -> None:
+        self.system = system
+        self.health = health
+        self.telemetry = telemetry
+        self.fronts: list[Front] = []
+        self.endpoint: Endpoint | None = None
+        self.inspector: SessionInspector | None = None
+        self.door: InspectionDoor | None = None
+
+    def close(self) -> None:
+        """Close all doors; the system behind them is gone by now."""
+        for part in (*self.fronts, self.endpoint, self.door):
+            if part is not None:
+                part.stop(1.0)
+        if self.inspector is not None:
+            self.inspector.close()
+
+    def apply(self, before: Config, after: Config, interval: float) -> None:
+        """Take over what can be had without a restart; say what was, and what was not.
+
+        Args:
+            before: what is in force.
+            after: what is wanted.
+            interval: seconds between two looks at who makes progress.
+        """
+        found = changes(before, after)
+        for change in found:
+            if change.is_live:
+                logger.info("reloaded: %s", change)
+            else:
+                logger.warning("needs a restart: %s", change)
+        logger.warning("reloaded: %d options changed", sum(change.is_live for change in found))
+        logging.getLogger().setLevel(after.get("daemon", "log_level").upper())
+        limits = {name: after.get("front", name) for name in ("line_max", "connections_max", "idle_timeout")}
+        for front in self.fronts:
+            front.limit(**limits)
+        if self.door is not None:
+            names = ("connections_max", "idle_timeout")
+            self.door.limit(**{name: after.get("inspection", name) for name in names})
+        if self.endpoint is not None:
+            self.endpoint.limit(after.get("health", "connections_max"))
+        self.health.set_interval(interval)
+        for name in _WATCHED:
+            self.health.unwatch(name)
+            self.health.watch(name, within=after.get("health", "watch_within"))
+        if any((change.section, change.name) == ("reaper", "interval") for change in found):
+            try:
+                self.system.set_reap_interval(after.get("reaper", "interval"))
+            except (SessionActorsError, SupervisorsError) as error:
+                logger.error("not reloaded: reaper.interval: %s", error)  # noqa: TRY400 - the sentence says it all
+        options = after.system["session"]
+        assert isinstance(options, SessionOptions)
+        self.system.options = options
 
 
 @final
@@ -71,22 +135,30 @@ class Daemon:
     Args:
         config: what it is started with.
         environment: where systemd says how it wants to be told.
+        reload: reads the configuration again, for SIGHUP; None: it cannot be read again.
 
     Attributes:
         killed: who had to be killed when it stopped, in words.
         unwritten: what could not be written then, in words.
     """
 
-    def __init__(self, config: Config, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, config: Config, environment: Mapping[str, str], reload: Callable[[], Config] | None = None
+    ) -> None:
         self._config = config
+        self._read_again = reload
         self._notifier = Notifier.from_environment(environment)
-        self._told: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # None: reload
         self.killed: list[str] = []
         self.unwritten: list[str] = []
 
     def stop(self, why: str = "stop() was called") -> None:
         """Have it stop; returns at once. Safe anywhere, also in a signal handler."""
         self._told.put(why)  # a SimpleQueue, because its put() may interrupt itself
+
+    def reload(self) -> None:
+        """Have it read its configuration again; returns at once. Safe anywhere, also in a signal handler."""
+        self._told.put(None)
 
     def run(self, on_ready: Callable[[SessionSystem], object] | None = None) -> int:
         """Come up, work until something says stop, and go down.
@@ -132,27 +204,24 @@ class Daemon:
         budget: float = config.get("daemon", "shutdown_timeout")
         telemetry = Telemetry(system.actors)
         telemetry.add(SessionCollector(system))
-        health = self._health(system)
-        telemetry.add(HealthCollector(health))
-        front: Front | None = None
-        endpoint: Endpoint | None = None
+        parts = _Parts(system, self._health(system), telemetry)
+        telemetry.add(HealthCollector(parts.health))
         gave_up = False
-        with _signals(self.stop, system):
+        with _signals(self.stop, self.reload, system):
             try:
                 try:
-                    front = self._front(system)
-                    endpoint = self._endpoint(system, health, telemetry)
-                except (OSError, ValueError, TypeError, SessionActorsError) as error:
+                    self._open(parts)
+                except (OSError, ValueError, TypeError, SessionActorsError, SupervisorsError) as error:
                     raise DaemonError(f"it could not be started: {_reason(error)}") from error
-                health.start()
-                health.set_ready()
+                parts.health.start()
+                parts.health.set_ready()
                 self._notifier.ready(f"{len(system.directory)} sessions")
                 logger.info("ready")
                 if on_ready is not None:
                     on_ready(system)
-                gave_up = self._wait(system)
+                gave_up = self._wait(parts)
             finally:
-                self._go_down(system, health, front, endpoint, budget)
+                self._go_down(parts, budget)
                 telemetry.close()
         if self.unwritten:
             return EXIT_UNWRITTEN
@@ -160,66 +229,109 @@ class Daemon:
             return EXIT_GAVE_UP
         return EXIT_KILLED if self.killed else 0
 
-    def _wait(self, system: SessionSystem) -> bool:
+    def _wait(self, parts: _Parts) -> bool:
         """Wait until something says stop; return whether the system gave up by itself."""
         while True:
             try:
                 why = self._told.get(timeout=_LOOK)
             except queue.Empty:
-                if system.actors.whereis(ROOT) is None:
+                if parts.system.actors.whereis(ROOT) is None:
                     logger.critical("the services have crashed too often; the daemon gives up")
                     return True
             else:
-                logger.info("it stops: %s", why)
-                return False
+                if why is not None:
+                    logger.info("it stops: %s", why)
+                    return False
+                self._reload(parts)
+
+    def _reload(self, parts: _Parts) -> None:
+        """Take over what can be had without a restart, and name the rest; a wrong configuration changes nothing."""
+        if self._read_again is None:
+            logger.warning("there is no configuration that could be read again")
+            return
+        self._notifier.reloading(parts.system.actors.clock.monotonic())
+        try:
+            wanted = self._read_again()
+        except ConfigError as error:
+            for problem in error.problems:
+                logger.error("nothing is reloaded: %s", problem)  # noqa: TRY400 - the sentence says it all
+        else:
+            parts.apply(self._config, wanted, self._interval(wanted))
+            # What needs a restart counts as changed again at the next reload: it still is not in force.
+            self._config = self._config.with_live(wanted, RELOADABLE)
+        self._notifier.ready(f"{len(parts.system.directory)} sessions")
 
     # -- the parts ---------------------------------------------------------------
 
-    def _health(self, system: SessionSystem) -> Health:
-        config, notifier = self._config, self._notifier
+    def _interval(self, config: Config) -> float:
+        """Return the seconds between two looks; systemd may want signs of life more often."""
         interval: float = config.get("health", "interval")
-        if notifier.watchdog_seconds is not None:
-            interval = min(interval, notifier.watchdog_seconds / 4)
+        wanted = self._notifier.watchdog_seconds
+        return interval if wanted is None else min(interval, wanted / 4)
+
+    def _health(self, system: SessionSystem) -> Health:
+        notifier = self._notifier
 
         def saw(is_live: bool) -> None:
             if is_live:
                 notifier.watchdog()
 
-        health = Health(system.actors, interval=interval, on_look=saw)
-        for name in (*SERVICES, SESSIONS):
-            health.watch(name, within=config.get("health", "watch_within"))
+        health = Health(system.actors, interval=self._interval(self._config), on_look=saw)
+        for name in _WATCHED:
+            health.watch(name, within=self._config.get("health", "watch_within"))
         return health
 
-    def _front(self, system: SessionSystem) -> Front | None:
-        config = self._config
+    def _open(self, parts: _Parts) -> None:
+        """Open all doors; what was opened before one fails is closed with the others."""
+        config, system = self._config, parts.system
         path: Path | None = config.get("front", "socket")
-        if path is None:
-            return None
-        front = Front(
-            system,
-            path,
-            mode=int(config.get("front", "mode"), 8),
-            classes={found.__name__: found for found in config.session_classes},
-            line_max=config.get("front", "line_max"),
-            connections_max=config.get("front", "connections_max"),
-            idle_timeout=config.get("front", "idle_timeout"),
-        )
-        front.start()
-        return front
+        port: int | None = config.get("front", "port")
+        classes = {found.__name__: found for found in config.session_classes}
+        limits = {name: config.get("front", name) for name in ("line_max", "connections_max", "idle_timeout")}
+        if path is not None:
+            parts.fronts.append(
+                Front(system, path, mode=int(config.get("front", "mode"), 8), classes=classes, **limits)
+            )
+        if port is not None:
+            parts.fronts.append(
+                Front(
+                    system,
+                    (config.get("front", "host"), port),
+                    token=_token_in(config.get("front", "token_file")),
+                    allow_remote=config.get("front", "allow_remote"),
+                    classes=classes,
+                    **limits,
+                )
+            )
+        socket: Path | None = config.get("inspection", "socket")
+        if socket is not None:
+            parts.inspector = SessionInspector(system)
+            parts.door = InspectionDoor(
+                socket,
+                session_operations(parts.inspector),
+                clock=system.actors.clock,
+                connections_max=config.get("inspection", "connections_max"),
+                idle_timeout=config.get("inspection", "idle_timeout"),
+            )
+            parts.door.start()
+        for front in parts.fronts:
+            front.start()
+            if front.address is not None:
+                logger.info("the front is at %s:%d", *front.address)
+        parts.endpoint = self._endpoint(parts)
 
-    def _endpoint(self, system: SessionSystem, health: Health, telemetry: Telemetry) -> Endpoint | None:
+    def _endpoint(self, parts: _Parts) -> Endpoint | None:
         config = self._config
         port: int | None = config.get("health", "port")
         if port is None:
             return None
-        file: Path | None = config.get("health", "token_file")
         endpoint = Endpoint(
-            health,
-            telemetry,
-            clock=system.actors.clock,
+            parts.health,
+            parts.telemetry,
+            clock=parts.system.actors.clock,
             host=config.get("health", "host"),
             port=port,
-            token=None if file is None else file.read_text(encoding="utf-8").strip(),
+            token=_token_in(config.get("health", "token_file")),
             connections_max=config.get("health", "connections_max"),
         )
         endpoint.start()
@@ -228,26 +340,21 @@ class Daemon:
 
     # -- the end -----------------------------------------------------------------
 
-    def _go_down(
-        self,
-        system: SessionSystem,
-        health: Health,
-        front: Front | None,
-        endpoint: Endpoint | None,
-        budget: float,
-    ) -> None:
+    def _go_down(self, parts: _Parts, budget: float) -> None:
+        system = parts.system
         clock = system.actors.clock
         deadline = clock.monotonic() + budget
-        health.set_unready("it stops")
+        parts.health.set_unready("it stops")
         self._notifier.stopping("it stops")
-        if front is not None:
-            left = front.drain(budget * _DRAIN_SHARE)
-            if left:
-                logger.warning("%d requests were still being answered after their time", left)
-        health.stop()
+        left = sum(
+            front.drain(max(deadline - budget * (1 - _DRAIN_SHARE) - clock.monotonic(), 0.0)) for front in parts.fronts
+        )
+        if left:
+            logger.warning("%d requests were still being answered after their time", left)
+        parts.health.stop()
         end_reports = system.actors.on_report(self._heard)
         try:
-            with self._lookout(system, min(_LOOKOUT, budget * 0.4)):
+            with lookout(system, min(_LOOKOUT, budget * 0.4)):
                 late = system.stop(max(deadline - clock.monotonic(), 0.0))
             self.killed += [str(ref) for ref in late]
         except (AuditError, StoreError) as error:
@@ -255,10 +362,7 @@ class Daemon:
             logger.critical("not everything could be written: %s", error)
         finally:
             end_reports()
-            if front is not None:
-                front.stop(1.0)
-            if endpoint is not None:
-                endpoint.stop(1.0)
+            parts.close()
         for who in self.killed:
             logger.error("%s did not end in time and was killed", who)
 
@@ -267,57 +371,16 @@ class Daemon:
         if isinstance(report, ErrorReport) and report.error_context == "shutdown_error" and report.reason == KILLED:
             self.killed.append(f"{report.offender}, {describe(report.reason)}")
 
-    @contextmanager
-    def _lookout(self, system: SessionSystem, seconds: float) -> Iterator[None]:
-        """Name those that are still busy after some seconds: once they are killed nobody can tell."""
-        is_over = threading.Event()
-
-        def look() -> None:
-            if is_over.wait(seconds):
-                return
-            before = _in_hand(system)
-            if is_over.wait(min(seconds / 2, _LOOK)):
-                return
-            # Many are ending just now; those that matter are still at the same message.
-            for who in _stuck(system, before):
-                logger.error("it stops, and %s is still busy", who)
-
-        thread = threading.Thread(target=look, name="supervisors-lookout", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            is_over.set()
-            thread.join()
-
-
-def _in_hand(system: SessionSystem) -> dict[Any, int]:
-    """Return the actors whose turn it is, with how many messages each has handled."""
-    refs: list[Any] = [turn.current for turn in all_turns()]
-    return {ref: ref.messages_handled for ref in refs if ref is not None and ref.system is system.actors}
-
-
-def _stuck(system: SessionSystem, before: Mapping[Any, int]) -> list[str]:
-    """Return in words who is still at the message of before; at most so many."""
-    ids = {ref: session_id for session_id, ref in system.directory.items()}
-    stuck: list[str] = []
-    for ref, handled in _in_hand(system).items():
-        session_id = ids.get(ref)
-        # The supervisor of the sessions is at their ends all the time; that is its work.
-        is_working = ref.name in (ROOT, SESSIONS)
-        if before.get(ref) == handled and not is_working and len(stuck) < _NAMED_MAX:
-            stuck.append(str(ref) if session_id is None else f"session {session_id!r} ({ref.actor_class.__name__})")
-    return stuck
-
 
 @contextmanager
-def _signals(stop: Callable[[str], object], system: SessionSystem) -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into a request to stop, and SIGUSR1 into a dump."""
+def _signals(stop: Callable[[str], object], reload: Callable[[], object], system: SessionSystem) -> Iterator[None]:
+    """Turn SIGTERM and SIGINT into a request to stop, SIGHUP into one to reload, and SIGUSR1 into a dump."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     names = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "SIGINT"}
     before = {number: signal.signal(number, lambda got, _frame: stop(names[got])) for number in names}  # type: ignore[index]  # only these get here
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda _got, _frame: reload())
     end_dumps = system.actors.dump_on_signal()
     try:
         yield
@@ -325,6 +388,10 @@ def _signals(stop: Callable[[str], object], system: SessionSystem) -> Iterator[N
         end_dumps()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _token_in(file: Path | None) -> str | None:
+    return None if file is None else file.read_text(encoding="utf-8").strip()
 
 
 def _reason(error: Exception) -> str:

@@ -119,6 +119,10 @@ class Endpoint:
         """
         self._listener.start()
 
+    def limit(self, connections_max: int) -> None:
+        """Change how many peers there may be; nobody who is there is sent away."""
+        self._listener.limit(connections_max)
+
     def stop(self, timeout: float = 5.0) -> int:
         """End; return how many requests were still being answered when the seconds were over."""
         return self._listener.stop(timeout)

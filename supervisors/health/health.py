@@ -125,6 +125,13 @@ class Health:
             self._watches[known] = Watch(seconds, restart)
             self._targets[known] = target
 
+    def set_interval(self, seconds: float) -> None:
+        """Change how long it is between two looks; counts from the look after the next one on."""
+        interval = checked_delay("interval", seconds)
+        if not interval:
+            raise InvalidArgumentError("interval", seconds, "a number of seconds above 0")
+        self._interval = interval
+
     def unwatch(self, label: str) -> None:
         """Expect nothing of an actor any more; nothing happens if there is no such watch."""
         with self._lock:

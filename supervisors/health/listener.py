@@ -211,6 +211,10 @@ class Listener:
             self._thread = threading.Thread(target=self._accept, name=self._name, daemon=True)
             self._thread.start()
 
+    def limit(self, connections_max: int) -> None:
+        """Change how many peers there may be; nobody who is there is sent away."""
+        self._most = checked_connections("connections_max", connections_max)
+
     def pause(self) -> None:
         """Take no more connections; those that are there go on."""
         with self._lock:

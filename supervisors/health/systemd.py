@@ -76,6 +76,14 @@ class Notifier:
         """Say that the service has come up (READY)."""
         return self._tell("READY=1", status)
 
+    def reloading(self, monotonic: float) -> bool:
+        """Say that the service reads its configuration again (RELOADING); `ready()` says that it has.
+
+        Args:
+            monotonic: the reading of the monotonic clock, seconds.
+        """
+        return self._tell(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic * 1_000_000)}")
+
     def stopping(self, status: str = "") -> bool:
         """Say that the service is going to end (STOPPING)."""
         return self._tell("STOPPING=1", status)

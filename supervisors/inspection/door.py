@@ -121,6 +121,11 @@ class InspectionDoor:
         """Begin to answer."""
         self._listener.start()
 
+    def limit(self, *, connections_max: int, idle_timeout: float) -> None:
+        """Change limits; they count from the next connection and the next line on."""
+        self._listener.limit(connections_max)
+        self._idle_timeout = checked_delay("idle_timeout", idle_timeout)
+
     def stop(self, timeout: float = 5.0) -> int:
         """End all connections and remove the socket; return how many did not end in time."""
         self._stopping.set()

@@ -9,8 +9,10 @@ import pytest
 
 from sessionactors import Session, SessionOptions, SessionSystem
 from sessionactors.daemon.client import FrontClient, FrontRefusal
-from sessionactors.daemon.front import Front, SocketTakenError
-from sessionactors.errors import InvalidValue
+from sessionactors.daemon.front import Front
+from sessionactors.errors import InvalidKind, InvalidValue
+from supervisors.errors import InvalidArgumentError
+from supervisors.inspection.local_socket import SocketTakenError
 
 
 class Slow(Session):
@@ -214,7 +216,7 @@ def test_a_socket_that_somebody_else_has_put_there_meanwhile_stays(system, path)
 
 
 def test_a_path_too_long_is_refused(system, tmp_path):
-    with pytest.raises(InvalidValue) as refused:
+    with pytest.raises(InvalidArgumentError) as refused:
         Front(system, tmp_path / ("x" * 200))
     assert refused.value.field == "socket"
 
@@ -248,3 +250,82 @@ def test_a_refusal_can_travel():
 
     again = pickle.loads(pickle.dumps(FrontRefusal("not_found", "nobody")))
     assert (again.code, str(again)) == ("not_found", "nobody")
+
+
+TOKEN = "a-token-of-enough-characters"
+
+
+@pytest.fixture
+def over_tcp(system):
+    made = []
+
+    def start(host="127.0.0.1", **options):
+        front = Front(system, (host, 0), **{"token": TOKEN, **options})
+        front.start()
+        made.append(front)
+        return front.address
+
+    yield start
+    for front in made:
+        assert front.stop() == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_over_tcp_a_client_with_the_token_drives_a_session(over_tcp, host):
+    with FrontClient(over_tcp(host), token=TOKEN) as client:
+        assert client.start("alice") == "alice"
+        assert client.call("count") == 1
+
+
+@pytest.mark.parametrize("token", ["wrong", "", TOKEN + "x", "ä" * 20])
+def test_over_tcp_a_wrong_token_ends_the_connection(over_tcp, token):
+    with pytest.raises(FrontRefusal) as refused:
+        FrontClient(over_tcp(), token=token)
+    assert refused.value.code == "forbidden"
+    assert TOKEN not in str(refused.value)
+
+
+@pytest.mark.parametrize("line", [b'{"do":"ping"}', b"x", b"[]", b'{"do":"login"}', b'{"do":"login","token":5}'])
+def test_over_tcp_nothing_is_answered_before_the_token(over_tcp, line):
+    with socket.create_connection(over_tcp(), 10.0) as peer:
+        peer.sendall(line + b"\n" + b'{"do":"ping"}\n')
+        answers = peer.makefile("rb").read().splitlines()
+    assert [json.loads(each)["code"] for each in answers] == ["forbidden"]
+
+
+def test_over_tcp_silence_before_the_token_ends_the_connection(over_tcp):
+    with socket.create_connection(over_tcp(idle_timeout=0.05), 10.0) as peer:
+        assert json.loads(peer.makefile("rb").read())["code"] == "idle"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "localhost", ""])
+def test_an_address_that_others_can_reach_is_refused(system, host):
+    with pytest.raises(InvalidValue, match="host"):
+        Front(system, (host, 0), token=TOKEN)
+
+
+def test_an_address_that_others_can_reach_needs_a_setting_of_its_own(over_tcp):
+    assert over_tcp("0.0.0.0", allow_remote=True)[1] > 0
+
+
+@pytest.mark.parametrize("token", [None, "short", "x" * 15])
+def test_over_tcp_there_is_no_front_without_a_token_that_nobody_guesses(system, token):
+    with pytest.raises(InvalidValue, match="token") as refused:
+        Front(system, ("127.0.0.1", 0), token=token)
+    assert "short" not in str(refused.value)
+
+
+def test_a_token_that_is_no_text_is_refused(system):
+    with pytest.raises(InvalidKind, match="token"):
+        Front(system, ("127.0.0.1", 0), token=5)
+
+
+def test_limits_can_be_changed_while_clients_are_there(serve, path):
+    front = serve()
+    with FrontClient(path) as client:
+        client.call("ping")
+        front.limit(line_max=128, connections_max=1)
+        client.call("ping")
+        with pytest.raises(FrontRefusal) as refused:
+            client.call("ping", more="x" * 200)
+        assert refused.value.code == "too_long"

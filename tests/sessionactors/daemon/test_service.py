@@ -10,9 +10,10 @@ import pytest
 
 from sessionactors import Session, SessionSystem
 from sessionactors.daemon.client import FrontClient, FrontRefusal
-from sessionactors.daemon.config import load
+from sessionactors.daemon.config import ConfigError, load
 from sessionactors.daemon.service import EXIT_GAVE_UP, EXIT_KILLED, EXIT_UNWRITTEN, Daemon, DaemonError
 from sessionactors.storage.errors import StoreError
+from supervisors.inspection import InspectionClient
 
 
 class Stuck(Session):
@@ -45,7 +46,8 @@ class Running:
     """A daemon that runs, its system, and how it ended."""
 
     def __init__(self, config, environment):
-        self.daemon = Daemon(config, environment)
+        self.config = config
+        self.daemon = Daemon(config, environment, lambda: self.config)
         self.is_ready = threading.Event()
         self.thread = threading.Thread(target=self._run)
         self.code = self.error = self.system = None
@@ -206,3 +208,99 @@ def test_probes_and_figures_are_served(start, monkeypatch):
         assert b'sessionactors_sessions{state="new"} 1.0' in answer.read()
     with urllib.request.urlopen(f"http://{host}:{port}/ready", timeout=10.0) as answer:
         assert answer.read() == b"ok\n"
+
+
+MORE = (
+    TEXT
+    + """
+[inspection]
+socket = "DIR/look"
+[health]
+port = 0
+"""
+)
+
+
+def reloaded(running, text, tmp_path, caplog):
+    """Have a daemon take over another configuration; return what it says."""
+    path = tmp_path / "other.toml"
+    path.write_text(text.replace("DIR", str(tmp_path)))
+    running.config = load(path, {})
+    caplog.clear()
+    running.daemon.reload()
+    while "options changed" not in caplog.text:
+        pass
+    return caplog.text
+
+
+def test_a_daemon_can_be_inspected_and_its_sessions_handled_from_outside(start, tmp_path):
+    start(MORE)
+    with FrontClient(tmp_path / "front") as front, InspectionClient(tmp_path / "look") as client:
+        front.start("alice")
+        front.call("activate", session="alice")
+        assert [row["id"] for row in client.list("sessions")] == ["alice"]
+        assert client.call("suspend", session="alice", reason="noise") == "suspended"
+        assert front.state("alice") == "suspended"
+
+
+def test_the_inspection_is_gone_when_the_daemon_is(start, tmp_path):
+    assert start(MORE).end() == 0
+    assert not (tmp_path / "look").exists()
+
+
+def test_what_can_be_reloaded_counts_at_once(start, tmp_path, caplog):
+    running = start(MORE)
+    changed = (
+        MORE.replace("[front]", "[reaper]\ninterval = 5.0\n[front]\nline_max = 200")
+        .replace("port = 0", "port = 0\nwatch_within = 5.0\ninterval = 0.5\nconnections_max = 2")
+        .replace("auth_required = false", "auth_required = false\nidle_timeout = 77.0")
+    )
+    with FrontClient(tmp_path / "front") as client:
+        said = reloaded(running, changed, tmp_path, caplog)
+        assert "6 options changed" in said
+        assert "needs a restart" not in said
+        client.call("ping")  # read before the new limit
+        with pytest.raises(FrontRefusal, match="at most 200 bytes"):
+            client.call("ping", more="x" * 300)
+    assert running.system.options.idle_timeout == 77.0
+    assert running.system.reaper_statistics().interval == 5.0
+
+
+def test_what_needs_a_restart_is_named_at_each_reload_and_stays_as_it_was(start, tmp_path, caplog):
+    running = start(MORE)
+    changed = MORE.replace("DIR/look", "DIR/elsewhere")
+    for _ in range(2):
+        assert "needs a restart: inspection.socket" in reloaded(running, changed, tmp_path, caplog)
+    assert (tmp_path / "look").exists()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_wrong_configuration_changes_nothing_and_says_why(start, caplog):
+    running = start(MORE)
+
+    def wrong():
+        raise ConfigError(["front.line_max: no"])
+
+    running.daemon._read_again = wrong
+    running.daemon.reload()
+    while "nothing is reloaded: front.line_max: no" not in caplog.text:
+        pass
+
+
+def test_a_front_over_tcp_wants_the_token_of_its_file(start, tmp_path, caplog):
+    (tmp_path / "token").write_text("a-token-of-enough-characters\n")
+    caplog.set_level("INFO", "sessionactors.daemon")
+    start(TEXT.replace("[front]", '[front]\nport = 0\ntoken_file = "DIR/token"'))
+    host, _, port = caplog.text.partition("the front is at ")[2].split()[0].rpartition(":")
+    with FrontClient((host, int(port)), token="a-token-of-enough-characters") as client:
+        assert client.call("ping") == "pong"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"), [("port = 0", "token"), ('port = 0\nhost = "0.0.0.0"\ntoken_file = "DIR/token"', "host")]
+)
+def test_a_front_over_tcp_that_is_open_to_all_does_not_come_up(start, tmp_path, options, sentence):
+    (tmp_path / "token").write_text("a-token-of-enough-characters\n")
+    running = start(TEXT.replace("[front]", "[front]\n" + options))
+    assert sentence in str(running.error)
+    assert not (tmp_path / "front").exists()

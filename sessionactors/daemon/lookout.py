@@ -1,0 +1,65 @@
+"""Names those that keep a daemon from stopping, before they are killed: afterwards nobody can tell."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from sessionactors.surroundings import ROOT, SESSIONS
+from supervisors.runtime.turn import all_turns
+
+if TYPE_CHECKING:
+    from sessionactors.system import SessionSystem
+
+__all__ = ["lookout"]
+
+logger = logging.getLogger("sessionactors.daemon")
+
+_LOOK: Final = 0.5  # seconds between two looks at the same message, or less
+_NAMED_MAX: Final = 20
+
+
+@contextmanager
+def lookout(system: SessionSystem, seconds: float) -> Iterator[None]:
+    """While the block runs: log those that are still at the same message after some seconds."""
+    is_over = threading.Event()
+
+    def look() -> None:
+        if is_over.wait(seconds):
+            return
+        before = _in_hand(system)
+        if is_over.wait(min(seconds / 2, _LOOK)):
+            return
+        # Many are ending just now; those that matter are still at the same message.
+        for who in _stuck(system, before):
+            logger.error("it stops, and %s is still busy", who)
+
+    thread = threading.Thread(target=look, name="supervisors-lookout", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def _in_hand(system: SessionSystem) -> dict[Any, int]:
+    """Return the actors whose turn it is, with how many messages each has handled."""
+    refs: list[Any] = [turn.current for turn in all_turns()]
+    return {ref: ref.messages_handled for ref in refs if ref is not None and ref.system is system.actors}
+
+
+def _stuck(system: SessionSystem, before: Mapping[Any, int]) -> list[str]:
+    """Return in words who is still at the message of before; at most so many."""
+    ids = {ref: session_id for session_id, ref in system.directory.items()}
+    stuck: list[str] = []
+    for ref, handled in _in_hand(system).items():
+        session_id = ids.get(ref)
+        # The supervisor of the sessions is at their ends all the time; that is its work.
+        is_working = ref.name in (ROOT, SESSIONS)
+        if before.get(ref) == handled and not is_working and len(stuck) < _NAMED_MAX:
+            stuck.append(str(ref) if session_id is None else f"session {session_id!r} ({ref.actor_class.__name__})")
+    return stuck
