@@ -51,8 +51,8 @@ ROLE: Final = "audit database"
 _APPLICATION_ID: Final = 0x53414C31  # "SAL1"
 _USER_VERSION: Final = 1
 _BUSY_TIMEOUT: Final = 5.0
-_PAGE_SIZE: Final = 4096
-_AUTOCHECKPOINT_PAGES: Final = 4000
+_PAGE_SIZE: Final = 8192
+_AUTOCHECKPOINT_PAGES: Final = 2000
 _WAL_SIZE_MAX: Final = 64 * 1024 * 1024
 
 _TABLES: Final = {

@@ -55,7 +55,7 @@ Block: TypeAlias = tuple[int, bytes]
 
 _KEY_OF_KINDS: Final = 1 << 32
 _PLACE_MASK: Final = SEGMENT_SIZE - 1
-_BLOCK_ENTRIES: Final = 480  # of 8 bytes each: they fill a page of 4 KiB
+_BLOCK_ENTRIES: Final = 480  # of 8 bytes each: two such blocks fill a page of the database
 _TRANSITION_MOST: Final = 7  # kinds above it are of other types than the state transition
 _SEQUENCE_AT: Final = 4
 _TIMES_SIZE: Final = 18
