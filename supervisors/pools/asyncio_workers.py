@@ -18,7 +18,9 @@ from supervisors.clock import Clock
 from supervisors.exits import NORMAL, Crashed
 from supervisors.pools.child import Handler
 from supervisors.pools.door import Door, at_work
+from supervisors.pools.effects import Release
 from supervisors.pools.inputs import Down, Finished, StartFailed, Up
+from supervisors.pools.lane import Lane
 from supervisors.pools.records import Task
 
 __all__ = ["AsyncioWorkers"]
@@ -53,6 +55,7 @@ class AsyncioWorkers:
     """
 
     prefetch_max = 1
+    lane: Lane | None = None
 
     def __init__(self, worker: Callable[..., Any] | type | None, door: Door, clock: Clock, name: str) -> None:
         self._worker = worker
@@ -84,6 +87,9 @@ class AsyncioWorkers:
 
     def revoke(self, worker: int) -> None:
         """Do nothing: no worker of this kind is given tasks ahead of time."""
+
+    def release(self, release: Release) -> None:
+        """Do nothing: this kind has no lane."""
 
     def close(self) -> None:
         self._soon(self._close)

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
+from supervisors.pools.effects import Release
+from supervisors.pools.lane import Lane
 from supervisors.pools.records import Task
 
 __all__ = ["Payload", "PoolWorker", "Workers"]
@@ -21,9 +23,11 @@ class Workers(Protocol):
 
     Attributes:
         prefetch_max: how many tasks one worker may hold.
+        lane: where plain tasks go past the pool's actor; None: this kind has none.
     """
 
     prefetch_max: int
+    lane: Lane | None
 
     def start(self, worker: int) -> None:
         """Start a worker; `Up` or `StartFailed` answers."""
@@ -51,6 +55,10 @@ class Workers(Protocol):
 
     def revoke(self, worker: int) -> None:
         """Take back what a worker has not begun; `HandedBack` answers if there is anything."""
+        ...
+
+    def release(self, release: Release) -> None:
+        """Open the lane with what the engine leaves to it; only where there is one."""
         ...
 
     def close(self) -> None:

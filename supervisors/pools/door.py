@@ -72,10 +72,12 @@ class Door:
     Thread: any.
     """
 
-    __slots__ = ("courier", "last", "outbox", "ref")
+    __slots__ = ("courier", "futures_lock", "last", "outbox", "ref")
 
     def __init__(self) -> None:
         self.outbox: deque[Callable[[], None]] = deque()  # append and popleft are atomic
+        # Guards whether a future has a condition, while it gets one and while it gets its outcome.
+        self.futures_lock = threading.Lock()
         self.ref: ActorRef[Any] | None = None
         self.courier: ActorRef[Any] | None = None
         self.last: PoolStatistics | None = None  # set when the actor has ended

@@ -19,6 +19,7 @@ __all__ = [
     "Lend",
     "Note",
     "Refuse",
+    "Release",
     "ResetWorker",
     "Revoke",
     "Send",
@@ -149,6 +150,22 @@ class Revoke:
 
 @final
 @dataclass(slots=True, unsafe_hash=True)
+class Release:
+    """Leave tasks and workers to the lane, until the next event; `Absorb` gives them back before that.
+
+    Attributes:
+        free: workers with nothing to do, in the order in which they became free.
+        running: workers with what they are at.
+        queued: tasks in line.
+    """
+
+    free: Final[tuple[int, ...]]
+    running: Final[tuple[tuple[int, Task], ...]]
+    queued: Final[tuple[Task, ...]]
+
+
+@final
+@dataclass(slots=True, unsafe_hash=True)
 class Note:
     """Something that operators want to hear of.
 
@@ -181,6 +198,7 @@ Effect = (
     | KillWorker
     | ResetWorker
     | Revoke
+    | Release
     | Note
     | Ended
 )

@@ -15,12 +15,13 @@ any other one, such as a killed worker's late result, is not heard.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any, Final, final
 
 from supervisors.pools.backlog import Line
 from supervisors.pools.effects import Admit, Effect, KillWorker
 from supervisors.pools.errors import PoolError, PoolFailedError, PoolFullError, PoolStoppedError, TaskShedError
 from supervisors.pools.inputs import (
+    Absorb,
     Begin,
     Cancel,
     CheckIn,
@@ -42,14 +43,16 @@ from supervisors.pools.inputs import (
 )
 from supervisors.pools.options import PoolOptions
 from supervisors.pools.records import DYING, NEW, QUEUED, STARTING, WAITING, Task
-from supervisors.pools.running import Running
-from supervisors.pools.tally import PoolStatistics
+from supervisors.pools.releasing import Releasing
+from supervisors.pools.tally import LaneView, PoolStatistics
 
 __all__ = ["PoolEngine"]
 
+_NO_LANE: Final = LaneView(0, 0, 0, None)
+
 
 @final
-class PoolEngine(Running):
+class PoolEngine(Releasing):
     """Decides what a pool does.
 
     Args:
@@ -63,6 +66,7 @@ class PoolEngine(Running):
         super().__init__(options, draw)
         self._is_shared = options.router == "any"
         self._acts: dict[type, Callable[[Any], None]] = {
+            Absorb: self._absorb,
             Begin: self._begin_all,
             Submit: self._submit,
             Cancel: self._cancel,
@@ -99,6 +103,8 @@ class PoolEngine(Running):
                 self._expire(late, was_running=False)
         if self._room_line:
             self._let_in()
+        if self.has_lane and event.__class__ is not Absorb:  # what follows it is to find everything
+            self._release()
         self._out = []  # what has been decided is the caller's now, values of tasks included
         return out
 
@@ -145,6 +151,9 @@ class PoolEngine(Running):
         task.submitted_at = self._now
         self.tally.submitted += 1
         self.tally.pending += 1
+        self.credit += 1
+        if not task.is_plain:
+            self._specials += 1
         if task.deadline is not None:
             task.due = self._arm(task.deadline, self._deadline_passed, task)
 
@@ -271,25 +280,27 @@ class PoolEngine(Running):
 
     # -- what one may ask ------------------------------------------------------------------
 
-    def statistics(self, now: float) -> PoolStatistics:
-        """Return a snapshot; `now` is a reading of the clock."""
+    def statistics(self, now: float, lane: LaneView | None = None) -> PoolStatistics:
+        """Return a snapshot; `now` is a reading of the clock, `lane` what the lane has, if it is open."""
+        lane = _NO_LANE if lane is None else lane
         tally = self.tally
         workers = list(self.workers.values())
         oldest = next(iter(self.room.tasks), None)
+        oldest_at = lane.oldest_at if oldest is None else oldest.submitted_at
         live = self._counted()[0]
         return PoolStatistics(
             state="failed" if self.state == "running" and self.failure is not None else self.state,
             size=self.size,
             workers=len(workers),
             starting=sum(1 for worker in workers if worker.state is STARTING),
-            idle=len(self.free),
-            busy=sum(1 for worker in workers if worker.in_flight),
+            idle=len(self.free) + lane.idle,
+            busy=sum(1 for worker in workers if worker.in_flight) + lane.running,
             lent=self.lent,
             overflow=max(0, live - self.size),
-            queued=self.room.count,
+            queued=self.room.count + lane.queued,
             queued_bytes=self.room.size_bytes,
-            running=sum(len(worker.in_flight) for worker in workers),
-            oldest_age=0.0 if oldest is None else max(0.0, now - oldest.submitted_at),
+            running=sum(len(worker.in_flight) for worker in workers) + lane.running,
+            oldest_age=0.0 if oldest_at is None else max(0.0, now - oldest_at),
             checkouts_waiting=len(self.tickets),
             submitted=tally.submitted,
             pending=tally.pending,

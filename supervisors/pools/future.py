@@ -1,12 +1,21 @@
-"""The outcome of a task: a `concurrent.futures.Future` that knows its pool."""
+"""The outcome of a task: a `concurrent.futures.Future` that knows its pool.
+
+Most of what a future of the standard library costs is its condition variable, and
+most futures have their outcome before anybody asks. So here it is made when
+somebody wants to wait, or to be called back, and `Door.futures_lock` guards the moment:
+either the outcome is set first, and whoever comes then finds it, or the condition is
+there first, and the outcome is set under it, as in the standard library.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import functools
+import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING
 from typing import Any, Generic, TypeVar
 
 from supervisors.pools.door import Door, at_work, here
@@ -32,11 +41,28 @@ class PoolFuture(Future[T], Generic[T]):
 
     task: Task
 
-    def __init__(self, door: Door) -> None:
-        super().__init__()
+    # What the standard library's constructor sets, as far as it is the same for all.
+    _state: str = PENDING
+    _result: T | None = None
+    _exception: BaseException | None = None
+    refusal: BaseException | None = None
+    gate: ScheduledFuture[None] | None = None  # for a submitter that waits for room
+
+    def __init__(self, door: Door) -> None:  # the standard library's own would make the condition
         self._door = door
-        self.refusal: BaseException | None = None
-        self.gate: ScheduledFuture[None] | None = None  # for a submitter that waits for room
+
+    def __getattr__(self, name: str) -> Any:
+        """Make the condition, and what is only used under it, when it is first wanted."""
+        if name != "_condition":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        with self._door.futures_lock:
+            facts = self.__dict__
+            condition = facts.get("_condition")
+            if condition is None:
+                facts["_waiters"] = []
+                facts["_done_callbacks"] = []
+                condition = facts["_condition"] = threading.Condition()
+            return condition
 
     # -- what users call -------------------------------------------------------
 
@@ -72,6 +98,10 @@ class PoolFuture(Future[T], Generic[T]):
                 before it in the line of their common key, or too many wait.
             Exception: what the function raised, or a `TaskError`.
         """
+        if self._state is FINISHED:
+            if self._exception is None:
+                return self._result  # type: ignore[return-value]  # what was set
+            return super().result(timeout)  # it knows how to raise without keeping itself alive
         if here.door is None and at_work.get() is None:
             return super().result(timeout)
         self._refuse_in_loop()
@@ -82,11 +112,23 @@ class PoolFuture(Future[T], Generic[T]):
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return the exception or None, waiting for the outcome if need be; otherwise as `result()`."""
+        if self._state is FINISHED:
+            return self._exception
         self._refuse_in_loop()
         if here.door is self._door and not self.done():
             error: BaseException | None = self._as_worker(super().exception, timeout)
             return error
         return super().exception(timeout)
+
+    def done(self) -> bool:
+        """Tell whether there is an outcome."""
+        state = self._state
+        return state is FINISHED or state is CANCELLED or state is CANCELLED_AND_NOTIFIED
+
+    def cancelled(self) -> bool:
+        """Tell whether it was cancelled."""
+        state = self._state
+        return state is CANCELLED or state is CANCELLED_AND_NOTIFIED
 
     def add_done_callback(self, fn: Callable[[Future[T]], object]) -> None:
         """Call back when there is an outcome: at once, or from a thread that may be kept waiting."""
@@ -131,6 +173,11 @@ class PoolFuture(Future[T], Generic[T]):
         task = self.task
         task.payload = None  # nobody needs its arguments any more
         task.client = None
+        with self._door.futures_lock:
+            if "_condition" not in self.__dict__:
+                self._result = value
+                self._state = FINISHED
+                return
         self.set_result(value)
 
     def fail(self, error: BaseException | None) -> None:

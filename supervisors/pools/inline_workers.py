@@ -10,7 +10,9 @@ from supervisors.clock import Clock
 from supervisors.exits import NORMAL, Crashed
 from supervisors.pools.child import Handler
 from supervisors.pools.door import Door, here
+from supervisors.pools.effects import Release
 from supervisors.pools.inputs import Down, Finished, StartFailed, Up
+from supervisors.pools.lane import Lane
 from supervisors.pools.records import Task
 
 __all__ = ["InlineWorkers"]
@@ -30,6 +32,7 @@ class InlineWorkers:
     """
 
     prefetch_max = 1
+    lane: Lane | None = None
 
     def __init__(self, worker: Callable[..., Any] | type | None, door: Door, clock: Clock) -> None:
         self._worker = worker
@@ -60,6 +63,9 @@ class InlineWorkers:
 
     def revoke(self, worker: int) -> None:
         """Do nothing: no worker of this kind is given tasks ahead of time."""
+
+    def release(self, release: Release) -> None:
+        """Do nothing: this kind has no lane."""
 
     def close(self) -> None:
         self._handlers.clear()

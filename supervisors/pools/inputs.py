@@ -9,6 +9,7 @@ from typing import Any, Final, final
 from supervisors.pools.records import Task, Ticket
 
 __all__ = [
+    "Absorb",
     "Begin",
     "Cancel",
     "CheckIn",
@@ -17,6 +18,7 @@ __all__ = [
     "Finished",
     "HandedBack",
     "Input",
+    "LaneFigures",
     "Measured",
     "OwnerDown",
     "Resize",
@@ -190,13 +192,56 @@ class Stop:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class LaneFigures:
+    """What has happened in the lane since the engine was told last.
+
+    Attributes:
+        submitted: tasks taken in.
+        done: tasks that returned a value.
+        failed: tasks that raised.
+        refused: tasks not taken in.
+        waits: seconds that each one waited that has begun.
+        runs: seconds that each one took that has ended.
+    """
+
+    submitted: int
+    done: int
+    failed: int
+    refused: int
+    waits: list[float]
+    runs: list[float]
+
+
+@final
+@dataclass(slots=True)
+class Absorb:
+    """The lane is closed: what was released comes back, with what has come since.
+
+    Attributes:
+        figures: what has happened there.
+        tasks_done: by worker, how many it has done since.
+        free: workers with nothing to do, in the order in which they became free.
+        running: workers with what they were given.
+        queued: tasks in line.
+    """
+
+    figures: Final[LaneFigures]
+    tasks_done: Final[tuple[tuple[int, int], ...]]
+    free: Final[tuple[int, ...]]
+    running: Final[tuple[tuple[int, Task], ...]]
+    queued: Final[tuple[Task, ...]]
+
+
+@final
 @dataclass(slots=True, unsafe_hash=True)
 class Tick:
     """Time has passed."""
 
 
 Input = (
-    Begin
+    Absorb
+    | Begin
     | Submit
     | Cancel
     | Finished

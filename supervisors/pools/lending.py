@@ -26,7 +26,7 @@ class Lending(Staffing):
     def __init__(self, options: PoolOptions, draw: Callable[[], float]) -> None:
         super().__init__(options, draw)
         self._orders = 0
-        self._by_owner: dict[Hashable, set[Ticket]] = {}
+        self._by_owner: dict[Hashable, dict[Ticket, None]] = {}  # no sets: their order is not the same in each run
 
     # -- what the engine does --------------------------------------------------
 
@@ -56,7 +56,7 @@ class Lending(Staffing):
         ticket.order = self._orders
         ticket.since = self._now
         if ticket.owner is not None:
-            self._by_owner.setdefault(ticket.owner, set()).add(ticket)
+            self._by_owner.setdefault(ticket.owner, {})[ticket] = None
         if self.free:
             self._lend(ticket, self._pick_free())
             return
@@ -100,7 +100,7 @@ class Lending(Staffing):
         ticket.due = None
         mine = self._by_owner.get(ticket.owner)
         if mine is not None:
-            mine.discard(ticket)
+            mine.pop(ticket, None)
             if not mine:
                 del self._by_owner[ticket.owner]
 

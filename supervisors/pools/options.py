@@ -221,6 +221,17 @@ class PoolOptions:
         checked_whole("result_bytes_max", self.result_bytes_max, 1, 1 << 31)
         _choice("on_owner_death", self.on_owner_death, ("return", "replace"))
 
+    @property
+    def has_plain_tasks(self) -> bool:
+        """Tell whether a task without options of its own can be done without a decision."""
+        return (
+            self.router == "any"
+            and self.timeout is None
+            and self.deadline is None
+            and self.recycle.tasks is None
+            and not (self.retry.times and "error" in self.retry.on)
+        )
+
 
 def checked_whole(name: str, value: Any, lowest: int, highest: int) -> int:
     """Return a whole number in a range, or raise what names the field."""

@@ -23,6 +23,7 @@ from supervisors.pools.effects import (
     Lend,
     Note,
     Refuse,
+    Release,
     ResetWorker,
     Revoke,
     Send,
@@ -31,8 +32,10 @@ from supervisors.pools.effects import (
 )
 from supervisors.pools.engine import PoolEngine
 from supervisors.pools.inputs import Begin, CheckOut, Finished, Input, OwnerDown, Stop, Submit, Tick, Waits
+from supervisors.pools.lane import Lane
 from supervisors.pools.options import PoolOptions
 from supervisors.pools.records import Task
+from supervisors.pools.tally import PoolStatistics
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, perform
 from supervisors.runtime.ref import ActorRef
@@ -40,7 +43,7 @@ from supervisors.runtime.signals import Down as ActorDown
 from supervisors.runtime.signals import MonitorRef
 from supervisors.timers.service import Timer
 
-__all__ = ["Batch", "GivenBack", "PoolActor", "Question"]
+__all__ = ["Batch", "Figures", "GivenBack", "PoolActor", "Question"]
 
 logger = logging.getLogger("supervisors.pools")
 
@@ -65,6 +68,13 @@ class Question:
 
     def __init__(self, function: Callable[[PoolEngine], Any]) -> None:
         self.function = function
+
+
+@final
+class Figures:
+    """The question for the pool's figures; what is in the lane stays there."""
+
+    __slots__ = ()
 
 
 @final
@@ -113,6 +123,7 @@ class PoolActor(Actor):
         self._engine = PoolEngine(options, stream.random)
         self._make_workers = make_workers
         self._workers: Workers | None = None
+        self._lane: Lane | None = None
         self._returned = returned
         self._has_ended = ended
         self._note = note
@@ -128,6 +139,7 @@ class PoolActor(Actor):
             StopWorker: lambda effect: self._kind.stop(effect.worker),
             KillWorker: lambda effect: self._kind.kill(effect.worker, effect.task),
             Revoke: lambda effect: self._kind.revoke(effect.worker),
+            Release: lambda effect: self._kind.release(effect),
             ResetWorker: lambda effect: self._kind.reset(effect.worker),
             Note: lambda effect: self._door.outbox.append(functools.partial(self._note, effect)),
             Ended: lambda _: self._door.outbox.append(self._say_ended),
@@ -143,6 +155,8 @@ class PoolActor(Actor):
 
     def starting(self) -> None:
         self._workers = self._make_workers()
+        self._lane = self._workers.lane
+        self._engine.has_lane = self._lane is not None
         self._decide(Begin())
         self._look_outside()
 
@@ -155,7 +169,10 @@ class PoolActor(Actor):
         if message.__class__ in PYKKA_MESSAGES:
             return perform(self, message)
         if message.__class__ is Question:
+            self._close_lane()
             return message.function(self._engine)
+        if message.__class__ is Figures:
+            return self._figures()
         if message.__class__ is CheckOut:
             self._watch(message.ticket.owner)
         self._decide(message)
@@ -196,7 +213,7 @@ class PoolActor(Actor):
             self._workers.close()
         if self._timer is not None:
             self._timer.cancel()
-        self._door.last = self._engine.statistics(self._clock.monotonic())
+        self._door.last = self._figures()
         self._has_ended.offer()
         self._look_outside()
 
@@ -211,6 +228,13 @@ class PoolActor(Actor):
     def _decide(self, event: Input, *, flush: bool = True) -> None:
         workers = self._workers
         assert workers is not None
+        lane = self._lane
+        if lane is not None and lane.is_open:
+            self._perform(lane.close(), flush=False)
+        self._perform(event, flush=flush)
+
+    def _perform(self, event: Input, *, flush: bool) -> None:
+        workers = self._kind
         engine = self._engine
         outbox = self._door.outbox
         effects: list[Effect] = engine.decide(event, self._clock.monotonic())
@@ -230,6 +254,18 @@ class PoolActor(Actor):
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self.system.timers.send_at(due, self.actor_ref, _TICK)
+
+    def _close_lane(self) -> None:
+        if self._lane is not None and self._lane.is_open:
+            self._perform(self._lane.close(), flush=True)
+
+    def _figures(self) -> PoolStatistics:
+        now = self._clock.monotonic()
+        if self._lane is None or not self._lane.is_open:
+            return self._engine.statistics(now)
+        figures, view = self._lane.look()
+        self._engine.count(figures)
+        return self._engine.statistics(now, view)
 
     def _say_ended(self) -> None:
         self._has_ended.offer()

@@ -22,7 +22,7 @@ from supervisors.pools.inline_workers import InlineWorkers
 from supervisors.pools.inputs import Resize, Stop
 from supervisors.pools.lease import CHECKOUT_SECONDS, Lease, borrow
 from supervisors.pools.options import PoolOptions, checked_seconds, checked_whole
-from supervisors.pools.performer import GivenBack, PoolActor, Question
+from supervisors.pools.performer import Figures, GivenBack, PoolActor, Question
 from supervisors.pools.process_workers import ProcessWorkers
 from supervisors.pools.records import Ticket
 from supervisors.pools.report import PoolReport, ReturnedTask
@@ -169,8 +169,9 @@ class WorkerPool(TaskFace):
         elif self.kind == "asyncio":
             workers = AsyncioWorkers(self._worker, self.door, clock, self.name)
         else:
-            workers = ThreadWorkers(self._worker, self.door, clock, self.name)
+            workers = ThreadWorkers(self._worker, self.door, clock, self.options, self.name)
         self._workers = workers
+        self._lane = workers.lane
         return workers
 
     # -- workers of one's own --------------------------------------------------------
@@ -216,9 +217,8 @@ class WorkerPool(TaskFace):
 
     def statistics(self) -> PoolStatistics:
         """Return a snapshot; of a pool that has ended, the last one."""
-        clock = self._system.clock
         try:
-            facts: PoolStatistics = self.door.ask(Question(lambda engine: engine.statistics(clock.monotonic())))
+            facts: PoolStatistics = self.door.ask(Figures())
         except ActorDeadError:
             if self.door.last is None:
                 raise PoolStoppedError("the pool has ended, and nobody has kept its figures") from None

@@ -26,7 +26,9 @@ from supervisors.clock import Clock
 from supervisors.exits import NORMAL, Crashed
 from supervisors.pools import child
 from supervisors.pools.door import Door
+from supervisors.pools.effects import Release
 from supervisors.pools.inputs import Down, Finished, HandedBack, Input, Measured, StartFailed, Up
+from supervisors.pools.lane import Lane
 from supervisors.pools.options import PoolOptions
 from supervisors.pools.performer import Batch
 from supervisors.pools.records import Task
@@ -68,6 +70,8 @@ class ProcessWorkers:
     Raises:
         TransportError: the worker cannot travel to another process.
     """
+
+    lane: Lane | None = None
 
     def __init__(
         self, worker: Callable[..., Any] | None, door: Door, clock: Clock, options: PoolOptions, name: str
@@ -145,6 +149,9 @@ class ProcessWorkers:
 
     def revoke(self, worker: int) -> None:
         self._command(lambda: self._revoke(worker))
+
+    def release(self, release: Release) -> None:
+        """Do nothing: this kind has no lane."""
 
     def close(self) -> None:
         self._command(self._close)

@@ -86,6 +86,7 @@ class Task:
         retry: what happens after a failure.
         place: the place whose worker has to run it; None: any.
         ticket: of the lease that it is a call of; None: of no lease.
+        is_plain: nothing is to be decided about it but who is first, see `supervisors.pools.lane`.
         state: one of the constants above.
         attempts: how often it was given to a worker that began it.
         kills: how many workers it has cost.
@@ -98,6 +99,7 @@ class Task:
         "deadline",
         "due",
         "is_counted",
+        "is_plain",
         "key",
         "kills",
         "line",
@@ -128,6 +130,7 @@ class Task:
         deadline: float | None = None,
         place: int | None = None,
         ticket: Ticket | None = None,
+        is_plain: bool = False,
     ) -> None:
         self.payload = payload
         self.client = client
@@ -139,6 +142,7 @@ class Task:
         self.deadline = deadline
         self.place = place
         self.ticket = ticket
+        self.is_plain = is_plain
         self.state = NEW
         self.order = 0
         self.attempts = 0

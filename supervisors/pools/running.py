@@ -15,7 +15,7 @@ from supervisors.pools.queueing import Queueing
 from supervisors.pools.records import BACKING_OFF, QUEUED, RUNNING, SETTLED, UP, WAITING, Task, Worker
 from supervisors.pools.tally import SETTLE_MAX
 
-__all__ = ["AHEAD_SECONDS", "GRACE_SECONDS", "PREFETCH_SECONDS", "QUARANTINE_MAX", "Running"]
+__all__ = ["AHEAD_SECONDS", "CREDIT_MAX", "GRACE_SECONDS", "PREFETCH_SECONDS", "QUARANTINE_MAX", "Running"]
 
 
 PREFETCH_SECONDS: Final = 0.002
@@ -29,6 +29,9 @@ GRACE_SECONDS: Final = 0.1
 
 QUARANTINE_MAX: Final = 100
 
+CREDIT_MAX: Final = 16_384
+"""Steps for `releasing` that are there at the start, and that are kept at most."""
+
 
 class Running(Queueing):
     """The part of the engine that has tasks run, and settles them."""
@@ -37,6 +40,8 @@ class Running(Queueing):
         super().__init__(options, draw)
         self.quarantine: deque[Task] = deque(maxlen=QUARANTINE_MAX)
         self._expired: list[Task] = []  # found to be late when their turn came
+        self._specials = 0  # tasks without an outcome that are not plain
+        self.credit = CREDIT_MAX  # steps that may be spent on releasing, see `releasing`
 
     # -- tasks run -----------------------------------------------------------------
 
@@ -160,6 +165,7 @@ class Running(Queueing):
         worker.mean_seconds = seconds if mean is None or seconds > mean else mean + (seconds - mean) * 0.125
         worker.tasks_done += 1
         self.faults = 0
+        self.credit += 1
         if task.state is RUNNING and task.worker is worker:
             if task.run_due is not None:
                 self._call_off(task.run_due)
@@ -298,6 +304,8 @@ class Running(Queueing):
     def _settle(self, task: Task) -> None:
         task.state = SETTLED
         self.tally.pending -= 1
+        if not task.is_plain:
+            self._specials -= 1
         if task.due is not None:
             self._call_off(task.due)
             task.due = None

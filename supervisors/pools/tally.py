@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, final
 
-__all__ = ["BUCKETS", "BUCKET_SECONDS_MIN", "SETTLE_MAX", "Histogram", "PoolStatistics", "Tally"]
+__all__ = ["BUCKETS", "BUCKET_SECONDS_MIN", "SETTLE_MAX", "Histogram", "LaneView", "PoolStatistics", "Tally"]
 
 BUCKETS: Final = 32
 """How many buckets a histogram has; each is twice as wide as the one before."""
@@ -33,6 +33,11 @@ class Histogram:
         self.count = 0
         self.total = 0.0
         self.highest = 0.0
+
+    def add_all(self, durations: list[float]) -> None:
+        """Count many durations, seconds; 0 or more."""
+        self._new.extend(durations)
+        self.settle()
 
     def settle(self) -> None:
         """Count what was added since the last time; called now and then, and before anything is read."""
@@ -71,6 +76,24 @@ class Histogram:
         """Seconds on average; 0.0 without any."""
         self.settle()
         return self.total / self.count if self.count else 0.0
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LaneView:
+    """What there is in the lane at a moment.
+
+    Attributes:
+        queued: tasks in line.
+        running: tasks in the hands of workers.
+        idle: workers with nothing to do.
+        oldest_at: when the first in line was submitted, a reading of the clock; None: there is none.
+    """
+
+    queued: int
+    running: int
+    idle: int
+    oldest_at: float | None
 
 
 @final

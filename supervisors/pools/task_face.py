@@ -8,9 +8,10 @@ from typing import Any, Final, Literal, TypeAlias
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.pools.contract import Payload, Workers
 from supervisors.pools.door import Door, here
-from supervisors.pools.errors import PoolStoppedError
+from supervisors.pools.errors import PoolFullError, PoolStoppedError
 from supervisors.pools.future import PoolFuture
 from supervisors.pools.inputs import Cancel, Resumes, Submit, Waits
+from supervisors.pools.lane import FULL, TAKEN, Lane
 from supervisors.pools.options import PRIORITY_MAX, PoolOptions, Retry, checked_seconds, checked_whole
 from supervisors.pools.performer import Question
 from supervisors.pools.process_workers import ProcessWorkers
@@ -54,6 +55,8 @@ class TaskFace:
         self._system = system
         self._brings_functions = brings_functions
         self._workers: Workers | None = None
+        self._lane: Lane | None = None
+        self._now = system.clock.monotonic
         backlog = options.backlog
         self._defaults = self._task_options(0, None, None, None, None, 0)
         self._patience = backlog.patience if backlog.policy == "block" else 0.0
@@ -228,7 +231,18 @@ class TaskFace:
         retry, priority, key, size_bytes, timeout, deadline = options
         if packed.__class__ is bytes and not size_bytes:
             size_bytes = len(packed)
-        task = future.task = Task(packed, future, retry, priority, key, size_bytes, timeout, deadline, place, ticket)
+        lane = self._lane
+        is_plain = lane is not None and options is self._defaults and place is None and ticket is None
+        task = future.task = Task(
+            packed, future, retry, priority, key, size_bytes, timeout, deadline, place, ticket, is_plain
+        )
+        if is_plain and not self._system.forked:
+            assert lane is not None
+            answer = lane.offer(task, self._now())
+            if answer is TAKEN:
+                return future
+            if answer is FULL:
+                raise PoolFullError(lane.count_max, 0)
         patience = self._patience
         if patience:
             future.gate = ScheduledFuture(self._system.scheduler)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections.abc import Callable
 from typing import Any, Final, final
@@ -12,7 +11,10 @@ from supervisors.clock import Clock
 from supervisors.exits import NORMAL, Crashed
 from supervisors.pools.child import Handler
 from supervisors.pools.door import Door, here
+from supervisors.pools.effects import Release
 from supervisors.pools.inputs import Down, Finished, StartFailed, Up
+from supervisors.pools.lane import KILLED, OTHERS, Lane, Member
+from supervisors.pools.options import PoolOptions
 from supervisors.pools.records import Task
 
 __all__ = ["ThreadWorkers"]
@@ -24,19 +26,6 @@ _RESET: Final = "reset"
 
 
 @final
-class _Member:
-    """One thread, as the others see it."""
-
-    __slots__ = ("abandoned", "inbox", "lock", "task")
-
-    def __init__(self) -> None:
-        self.inbox: queue.SimpleQueue[Task | str] = queue.SimpleQueue()
-        self.lock = threading.Lock()  # guards the two below; see _claim()
-        self.task: Task | None = None
-        self.abandoned = False
-
-
-@final
 class ThreadWorkers:
     """Runs tasks in threads of this process.
 
@@ -44,22 +33,31 @@ class ThreadWorkers:
         worker: what the pool was given; None: each task brings its function along.
         door: of the pool.
         clock: measures runs.
+        options: what the lane has to know: backlog, strategy.
         name: prefix of the threads' names.
     """
 
     prefetch_max = 1
 
-    def __init__(self, worker: Callable[..., Any] | type | None, door: Door, clock: Clock, name: str) -> None:
+    def __init__(
+        self, worker: Callable[..., Any] | type | None, door: Door, clock: Clock, options: PoolOptions, name: str
+    ) -> None:
         self._worker = worker
         self._door = door
         self._now = clock.monotonic
         self._name = name
-        self._members: dict[int, _Member] = {}
-        self._lock = threading.Lock()  # guards `left_alone`
-        self.left_alone = 0  # threads of killed workers that are still at what they did
+        self._members: dict[int, Member] = {}
+        backlog = options.backlog
+        self._seats = Lane(backlog.count_max, rejects=backlog.policy == "reject", is_lifo=options.strategy == "lifo")
+        self.lane = self._seats if options.has_plain_tasks else None
+
+    @property
+    def left_alone(self) -> int:
+        """Threads of killed workers that are still at what they did."""
+        return self._seats.left_alone
 
     def start(self, worker: int) -> None:
-        member = self._members[worker] = _Member()
+        member = self._members[worker] = Member(worker)
         thread = threading.Thread(target=self._run, args=(worker, member), name=f"{self._name}-{worker}", daemon=True)
         try:
             thread.start()
@@ -68,16 +66,16 @@ class ThreadWorkers:
             self._door.send(StartFailed(worker, error))
 
     def send(self, worker: int, task: Task) -> None:
-        self._members[worker].inbox.put(task)
+        self._put(worker, task)
 
     def flush(self) -> None:
         """Do nothing: what was put into an inbox is there."""
 
     def reset(self, worker: int) -> None:
-        self._members[worker].inbox.put(_RESET)
+        self._put(worker, _RESET)
 
     def stop(self, worker: int) -> None:
-        self._members[worker].inbox.put(_STOP)
+        self._put(worker, _STOP)
 
     def kill(self, worker: int, task: Task | None) -> None:
         """Fence a worker: its outcome counts no more, and its thread ends when its function returns."""
@@ -85,42 +83,32 @@ class ThreadWorkers:
         member = self._members.pop(worker, None)
         if member is None:
             return
-        with member.lock:
-            member.abandoned = True
-            begun = member.task
-        if begun is not None:
-            with self._lock:
-                self.left_alone += 1
+        begun = self._seats.abandon(member)
         member.inbox.put(_STOP)
         self._door.send(Down(worker, "killed", begun))
 
     def revoke(self, worker: int) -> None:
         """Do nothing: no worker of this kind is given tasks ahead of time."""
 
+    def release(self, release: Release) -> None:
+        self._seats.open(release, self._members)
+
     def close(self) -> None:
         for worker in list(self._members):
             member = self._members.pop(worker)
-            with member.lock:
-                member.abandoned = True
+            self._seats.abandon(member)
             member.inbox.put(_STOP)
 
     def join(self, timeout: float) -> bool:
         """Return whether all threads are done; one that is left alone is not waited for."""
         return not self.left_alone
 
-    def _claim(self, member: _Member, task: Task | None) -> bool:
-        """Note what the thread is at; False: it was killed, so it must not begin.
+    def _put(self, worker: int, what: Task | str) -> None:
+        member = self._members.get(worker)
+        if member is not None:  # else it has just ended, and the pool will hear of it
+            member.inbox.put(what)
 
-        Whoever kills looks at the same note under the same lock: either the thread
-        has begun, and the killer knows, or it never will.
-        """
-        with member.lock:
-            if member.abandoned:
-                return False
-            member.task = task
-            return True
-
-    def _run(self, worker: int, member: _Member) -> None:
+    def _run(self, worker: int, member: Member) -> None:
         here.door, here.worker = self._door, worker
         try:
             handler = Handler(self._worker)
@@ -130,16 +118,16 @@ class ThreadWorkers:
             self._door.tell(StartFailed(worker, error))
             return
         self._door.tell(Up(worker))
-        reason = self._serve(worker, member, handler)
+        reason = self._serve(member, handler)
         try:
             handler.teardown()
         except Exception:
             logger.exception("the teardown of worker %d raised", worker)
-        if not member.abandoned:
+        if not member.is_abandoned:
             self._members.pop(worker, None)
             self._door.tell(Down(worker, reason, None))
 
-    def _serve(self, worker: int, member: _Member, handler: Handler) -> object:
+    def _serve(self, member: Member, handler: Handler) -> object:
         """Do tasks until there are no more; return why."""
         inbox = member.inbox
         while True:
@@ -153,30 +141,46 @@ class ThreadWorkers:
                     return Crashed(error)
                 continue
             task: Any = item
-            if not self._claim(member, task):
+            item = None  # a thread that waits must not keep alive what it has done
+            if not self._seats.begin(member, task, self._now()):
                 return "killed"
-            here.task = task
-            failed = self._do(worker, task, handler)
-            here.task = None
-            item = task = None  # a thread that waits must not keep alive what it has done
-            if not self._claim(member, None):
-                with self._lock:
-                    self.left_alone -= 1
-                return "killed"
-            if failed and handler.has_reset:
-                try:
-                    handler.reset()
-                except BaseException as raised:  # noqa: BLE001 - whatever it is, the worker ends with it
-                    return Crashed(raised)
+            while task is not None:
+                task = self._do(member, task, handler)
+                if task is KILLED:
+                    return "killed"
+                if task.__class__ is Crashed:
+                    return task
 
-    def _do(self, worker: int, task: Task, handler: Handler) -> bool:
-        """Do one task; return whether it failed."""
-        now = self._now
+    def _do(self, member: Member, task: Task, handler: Handler) -> Any:
+        """Do one task; return the next one, None, `KILLED`, or `Crashed` where the worker is of no use any more."""
+        now, seats = self._now, self._seats
+        if task.key is not None:
+            here.task = task
         begun = now()
+        value = error = None
         try:
             value = handler.run(task.payload)
-        except BaseException as error:  # noqa: BLE001 - its submitter gets it
-            self._door.tell(Finished(worker, task, None, error, now() - begun))
-            return True
-        self._door.tell(Finished(worker, task, value, None, now() - begun))
-        return False
+        except BaseException as raised:  # noqa: BLE001 - its submitter gets it
+            error = raised
+        ended = now()
+        here.task = None
+        resets = error is not None and handler.has_reset
+        following = seats.through(member, task, begun, ended, failed=error is not None, goes_on=not resets)
+        if following is KILLED:
+            return KILLED
+        if following is OTHERS:
+            self._door.tell(Finished(member.worker, task, value, error, ended - begun))
+            following = None
+            if not seats.release(member):
+                return KILLED
+        elif error is None:
+            task.client.complete(value)
+        else:
+            task.client.fail(error)
+        if resets:
+            try:
+                handler.reset()
+            except BaseException as raised:  # noqa: BLE001 - whatever it is, the worker ends with it
+                return Crashed(raised)
+            return seats.take(member, now())
+        return following

@@ -15,6 +15,7 @@ from supervisors.pools.effects import (
     Lend,
     Note,
     Refuse,
+    Release,
     ResetWorker,
     Revoke,
     Send,
@@ -41,6 +42,7 @@ from supervisors.pools.inputs import (
     Up,
     Waits,
 )
+from supervisors.pools.lane import OTHERS, TAKEN, TO_THE_ACTOR, Lane, Member
 from supervisors.pools.options import PoolOptions
 from supervisors.pools.records import LENT, RUNNING, SETTLED, Task, Ticket
 
@@ -48,13 +50,22 @@ from supervisors.pools.records import LENT, RUNNING, SETTLED, Task, Ticket
 class World:
     """Performs what the engine wants, and remembers it.
 
-    `comes_up` decides whether a worker that is started is up at once.
+    `comes_up` decides whether a worker that is started is up at once; `has_lane`, whether
+    plain tasks go past the engine through a real `Lane`.
     """
 
-    def __init__(self, *, comes_up=True, draw=lambda: 0.0, **options):
+    def __init__(self, *, comes_up=True, has_lane=False, draw=lambda: 0.0, **options):
         options.setdefault("size", 2)
         self.engine = PoolEngine(PoolOptions(**options), draw)
         self.now = 0.0
+        settings = self.engine.options
+        self.lane = Lane(
+            settings.backlog.count_max,
+            rejects=settings.backlog.policy == "reject",
+            is_lifo=settings.strategy == "lifo",
+        )
+        self.members = {}
+        self.engine.has_lane = has_lane and settings.has_plain_tasks
         self.comes_up = comes_up
         self.starting = {}  # worker -> place
         self.held = {}  # worker that is up -> tasks it was given
@@ -73,7 +84,13 @@ class World:
         self.has_ended = False
         self.tell(Begin())
 
+    def close_lane(self):
+        if self.lane.is_open:
+            for effect in self.engine.decide(self.lane.close(), self.now):
+                self.perform(effect)
+
     def tell(self, event):
+        self.close_lane()
         effects = self.engine.decide(event, self.now)
         for effect in effects:
             self.perform(effect)
@@ -87,7 +104,7 @@ class World:
         for ticket in [ticket for ticket in self.lent if ticket.state is not LENT]:
             del self.lent[ticket]
 
-    def perform(self, effect):  # noqa: C901 - one case for each kind of effect
+    def perform(self, effect):  # noqa: C901, PLR0912 - one case for each kind of effect
         match effect:
             case Send(worker, task):
                 assert worker in self.held, f"{task} was given to worker {worker}, which is not up"
@@ -121,6 +138,9 @@ class World:
                 self.stopping.add(worker)
             case KillWorker(worker, _):
                 self.killed.add(worker)
+            case Release():
+                self.lane.open(effect, self.members)
+                self.look_into_inboxes()
             case Revoke(worker):
                 self.revoked.add(worker)
             case ResetWorker(worker):
@@ -130,6 +150,14 @@ class World:
             case Ended():
                 assert not self.has_ended
                 self.has_ended = True
+
+    def look_into_inboxes(self):
+        for worker, member in self.members.items():
+            while not member.inbox.empty():
+                task = member.inbox.get()
+                self.held[worker].append(task)
+                self.begun_order.append(task)
+                assert self.lane.begin(member, task, self.now)
 
     def settle(self, task, how, what):
         assert task not in self.outcomes, f"{task} is settled twice"
@@ -147,12 +175,26 @@ class World:
             self.accepted.append(task)
         return task
 
+    def submit_plain(self):
+        """Submit as `WorkerPool` does: through the lane if that is open."""
+        task = Task(None, None, self.engine.options.retry, is_plain=self.engine.options.has_plain_tasks)
+        answer = self.lane.offer(task, self.now) if task.is_plain else TO_THE_ACTOR
+        if answer == TAKEN:
+            self.accepted.append(task)
+            self.look_into_inboxes()
+        elif answer == TO_THE_ACTOR:
+            self.tell(Submit(task))
+            if task not in self.refused:
+                self.accepted.append(task)
+        return task
+
     def submit_many(self, count, **options):
         return [self.submit(**options) for _ in range(count)]
 
     def up(self, worker):
         self.starting.pop(worker)
         self.held[worker] = []
+        self.members[worker] = Member(worker)
         self.tell(Up(worker))
 
     def fail_start(self, worker, error="broken"):
@@ -164,11 +206,25 @@ class World:
         worker = self.holder(task)
         assert self.held[worker][0] is task
         self.held[worker].pop(0)
+        member = self.members[worker]
+        following = self.lane.through(
+            member, task, self.now - seconds, self.now, failed=error is not None, goes_on=error is None
+        )
+        if following is not OTHERS:
+            self.settle(task, "failed" if error else "done", error or value)
+            if error is not None:
+                following = self.lane.take(member, self.now)
+            if following is not None:
+                self.held[worker].append(following)
+                self.begun_order.append(following)
+            return
+        self.lane.release(member)
         self.tell(Finished(worker, task, value, error, seconds))
 
     def die(self, worker, reason="died", *, begun=True):
         """A worker ends, at its first task or before it."""
         tasks = self.held.pop(worker, [])
+        self.members.pop(worker, None)
         self.starting.pop(worker, None)
         self.stopping.discard(worker)
         self.killed.discard(worker)
@@ -243,7 +299,8 @@ class World:
             task
             for worker, tasks in sorted(self.held.items())
             for task in tasks
-            if task.state is RUNNING and task.worker is not None and task.worker.id == worker
+            if task.state is RUNNING
+            and (self.members[worker].assigned is task or (task.worker is not None and task.worker.id == worker))
         ]
 
     @property
@@ -261,7 +318,11 @@ class World:
 
     @property
     def statistics(self):
-        return self.engine.statistics(self.now)
+        if not self.lane.is_open:
+            return self.engine.statistics(self.now)
+        figures, view = self.lane.look()
+        self.engine.count(figures)
+        return self.engine.statistics(self.now, view)
 
     def check(self):
         """What holds after every step."""
@@ -286,7 +347,7 @@ class World:
         if idle:
             # Nobody may wait for any worker while one has nothing to do.
             assert not self.engine.tickets
-            assert not [task for task in waiting if task.line is self.engine.shared]
+            assert not [task for task in waiting if task.line is self.engine.shared or self.lane.is_open]
         if waiting and facts.state == "running":
             # Something is on its way that will let them go on.
             assert self.available or self.starting or self.engine.next_due() is not None

@@ -32,12 +32,16 @@ class Pools(RuleBasedStateMachine):
         shrink_after=st.sampled_from([0.0, 2.0]),
         comes_up=st.booleans(),
         on_owner_death=st.sampled_from(["return", "replace"]),
+        has_lane=st.booleans(),
     )
     def begin(self, *, policy, count_max, bytes_max, recycle_tasks, grow_after, shrink_after, comes_up, **options):
+        if options["has_lane"]:
+            options.update(router="any", prefetch_max=1)
+            recycle_tasks = None
         self.world = World(
             comes_up=comes_up,
             backlog=Backlog(policy=policy, count_max=count_max, bytes_max=bytes_max),
-            recycle=Recycle(tasks=recycle_tasks, age=7.0 if recycle_tasks else None),
+            recycle=Recycle(tasks=recycle_tasks, age=7.0 if recycle_tasks or options["has_lane"] else None),
             sizing=Sizing(grow_after=grow_after, shrink_after=shrink_after),
             start_failures_max=3,
             **options,
@@ -58,6 +62,11 @@ class Pools(RuleBasedStateMachine):
     def submit(self, count, **options):
         for _ in range(count):
             self.world.submit(**options)
+
+    @rule(count=st.integers(1, 4))
+    def submit_plain(self, count):
+        for _ in range(count):
+            self.world.submit_plain()
 
     @rule(data=st.data(), fails=st.booleans(), seconds=st.sampled_from([0.00001, 0.01, 5.0]))
     def finish(self, data, fails, seconds):
@@ -123,7 +132,8 @@ class Pools(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def a_worker_waits(self, data):
-        busy = [task.worker.id for task in self.world.running if self.world.held[task.worker.id][0] is task]
+        world = self.world
+        busy = [worker for worker, tasks in sorted(world.held.items()) if tasks and tasks[0] in world.running]
         if busy:
             self.world.waits(data.draw(st.sampled_from(busy)))
 
