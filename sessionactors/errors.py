@@ -22,6 +22,7 @@
         │   └── TooManySessions                 too_many_sessions
         ├── SessionExists                       already_exists
         │   └── RecordExists                    session_exists
+        ├── ConnectionExists                    connection_exists
         ├── NotFound                            not_found
         ├── NoProcess                           no_pid
         ├── NotPersistent                       not_persistent
@@ -85,6 +86,7 @@ __all__ = [
     "AuthenticationPending",
     "CapacityExceeded",
     "CollectionFailed",
+    "ConnectionExists",
     "InvalidAction",
     "InvalidBackend",
     "InvalidKind",
@@ -379,6 +381,22 @@ class SessionExists(SessionRefusal):
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
         super().__init__(f"{session_id!r} is taken by a live session; terminate it first or choose another id")
+
+
+class ConnectionExists(SessionRefusal):
+    """The session has a connection of this id.
+
+    Attributes:
+        connection_id: the id that was given.
+    """
+
+    code = "connection_exists"
+
+    def __init__(self, connection_id: str) -> None:
+        self.connection_id = connection_id
+        super().__init__(
+            f"the session has a connection {connection_id!r} already; remove it first or choose another id"
+        )
 
 
 class RecordExists(SessionExists):

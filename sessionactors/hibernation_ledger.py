@@ -18,7 +18,8 @@ class HibernationStatistics:
         asleep: sessions that sleep now.
         hibernated: how often one has fallen asleep.
         woken: how often one has been woken, for its end too.
-        bytes_before: estimated bytes of those that sleep now, as they were awake.
+        bytes_before: estimated bytes of those that sleep now, as they were awake, without
+            what stays: refs, timers, and their entries in all tables.
         bytes_after: likewise, as they are.
     """
 

@@ -56,9 +56,10 @@ from sessionactors.operations import GRANTING
 from sessionactors.reap_entry import reaped
 from sessionactors.session_code import NO_HOOKS
 from sessionactors.session_data import SessionData
+from sessionactors.session_followers import FollowedSession
 from sessionactors.session_messages import PEEK, QUERIES, SUBSCRIBE, UNSUBSCRIBE, Reaping, SessionEvent
 from sessionactors.session_saving import PLAIN
-from sessionactors.sleeping import FallAsleep, RestingSession
+from sessionactors.sleeping import FallAsleep
 from sessionactors.states import IDLE, TERMINATED
 from sessionactors.subscribers import LimiterEvent, check_subscriber
 from sessionactors.surroundings import ISOLATION, RATE_LIMITER, REAPER, RECOVERY, RESTART
@@ -87,7 +88,7 @@ REAPED: Final = "reaped"
 _REASON_MAX: Final = 200  # characters, which are at most 800 bytes
 
 
-class Session(RestingSession):
+class Session(FollowedSession):
     """One session. Start it through a `SessionSystem`, not by hand.
 
     Messages are `(operation, argument)` for everything in
@@ -110,6 +111,7 @@ class Session(RestingSession):
     _undone: Effects = ()
     _subscribers: dict[object, MonitorRef | None] | None = None
     _activation: Reply | None = None
+    _connections: dict[str, tuple[ActorRef[Any] | None, MonitorRef | None]] | None = None
 
     requests: RequestLine | None = None
     """Requests to a handler that is a coroutine function; None before the first."""
@@ -126,13 +128,13 @@ class Session(RestingSession):
         if restored is not None:
             self._restored = restored
             self._restored_state = restored_state
-        if options.persistent and options.backend is not None and around.saves is not None:
-            self._is_stored = True
         self.data = SessionData(session_id, options, around.now(), around.wall_offset)
         if restored is not None:
             self.data.user_id = restored.user_id
         self._around = around
         self._timer: Timer | None = None
+        if options.persistent and self._can_be_stored():
+            self._is_stored = True
 
     @classmethod
     def stored_name(cls) -> str:
@@ -178,7 +180,7 @@ class Session(RestingSession):
         try:
             around.directory.add(data.session_id, self._actor_ref, returns=restored is not None)
             if data.user_id != ANONYMOUS:
-                self._enter_user(counts=restored is None)
+                self._enter_user(data.user_id, counts=restored is None)
         except (SessionExists, SessionTerminated, TooManySessions) as error:
             self._is_accounted_for = True  # it never was a session
             around.directory.withdraw(data.session_id, self._actor_ref)
@@ -228,7 +230,7 @@ class Session(RestingSession):
         """Do an operation for which nobody waits, a timer's or a verdict for example."""
         kind = message.__class__
         if kind is Down:
-            self._unsubscribe(message.source)
+            self._lost(message)
         elif kind is tuple and message and message[0] == VERDICT:
             self._heard(message)
         elif kind is float:  # the timer's: the moment that it was set for, and nothing around it
@@ -325,14 +327,40 @@ class Session(RestingSession):
         if self._is_stored:
             self._save()
 
-    def _enter_user(self, *, counts: bool = True) -> None:
-        """Enter the session with its user, and end what is too many for that because of it.
+    def now(self) -> float:
+        """Return the reading of the monotonic clock, seconds."""
+        return self._around.now()
+
+    def become(self, restored: SessionData, own_state: object) -> None:
+        """Be another session from now on, of the same id; this one is new.
+
+        Raises:
+            TooManySessions: its user has as many as may be, and nothing has changed.
+
+        Thread: the session's own turn.
+        """
+        around, data = self._around, self.data
+        previous = data.user_id
+        if restored.user_id not in (previous, ANONYMOUS):
+            self._enter_user(restored.user_id)
+        now = around.now()
+        effects = decide(data, LOAD, now, restored)
+        if previous not in (restored.user_id, ANONYMOUS):
+            around.users.leave(previous, data.session_id, self._actor_ref)
+        self._is_stored = self._can_be_stored()
+        self._perform(effects, now)
+        around.send(REAPER, ("watch", data.session_id, self._actor_ref, data.last_activity))
+        if own_state is not None:
+            self.restore(own_state)
+        self.save_changes()
+
+    def _enter_user(self, user_id: str, *, counts: bool = True) -> None:
+        """Enter the session with a user, and end what is too many for that because of it.
 
         Raises:
             TooManySessions: this one is.
         """
-        data = self.data
-        for oldest in self._around.users.enter(data.user_id, data.session_id, self._actor_ref, counts=counts):
+        for oldest in self._around.users.enter(user_id, self.data.session_id, self._actor_ref, counts=counts):
             oldest.send((TERMINATE, TOO_MANY_SESSIONS))
 
     def _identify(self, identify: Identify) -> None:
@@ -342,7 +370,7 @@ class Session(RestingSession):
         if data.user_id == ANONYMOUS:
             return
         try:
-            self._enter_user()
+            self._enter_user(data.user_id)
         except TooManySessions:
             now = around.now()
             self._perform(decide(data, TERMINATE, now, TOO_MANY_SESSIONS), now)
@@ -404,36 +432,6 @@ class Session(RestingSession):
         self._is_accounted_for = True
         self._perform(end(data, now, REAPED), now)
         raise StopNow
-
-    # -- subscribers -----------------------------------------------------------
-
-    def _notify(self, notify: Notify) -> None:
-        event = SessionEvent(self.data.session_id, notify.event, notify.detail)
-        for subscriber in list(self._subscribers or ()):
-            if isinstance(subscriber, ActorRef):
-                subscriber.send(event)
-                continue
-            try:
-                cast("Callable[[SessionEvent], object]", subscriber)(event)
-            except Exception:
-                logger.exception("a subscriber of %s raised and is dropped", self)
-                self._unsubscribe(subscriber)
-
-    def _subscribe(self, subscriber: object) -> None:
-        if self._subscribers is None:
-            self._subscribers = {}
-        if subscriber not in self._subscribers:
-            watched = self.monitor(subscriber) if isinstance(subscriber, ActorRef) else None
-            self._subscribers[subscriber] = watched
-
-    def _unsubscribe(self, subscriber: object) -> None:
-        if self._subscribers is None:
-            return
-        watched = self._subscribers.pop(subscriber, None)
-        if watched is not None:
-            self.demonitor(watched, flush=True)
-        if not self._subscribers:
-            self._subscribers = None
 
     def _other(self, message: Any) -> Any:
         if message.__class__ in PYKKA_MESSAGES:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sessionactors import bounds, identifiers
 from sessionactors.errors import InvalidQuota, NotFound, SessionTerminated
@@ -16,6 +17,7 @@ from sessionactors.lifecycle import (
     FORCE_TERMINATE,
     INIT_SESSION,
     LOCK,
+    MIGRATION_FAILED,
     OVERRIDE_QUOTA,
     PERSIST,
     RESUME,
@@ -27,20 +29,29 @@ from sessionactors.lifecycle import (
     UPDATE_RESOURCES,
     Override,
 )
+from sessionactors.moving import ChangeOptions, Leave, Load, MigrationData, TakeAlong, TellData
+from sessionactors.session_followers import AddConnection, RemoveConnection, TellConnections
 from sessionactors.session_messages import SUBSCRIBE, UNSUBSCRIBE
 from sessionactors.settings import Quota
 from sessionactors.sleeping import FallAsleep
 from sessionactors.states import TERMINATED
 from sessionactors.user_calls import UserCalls
+from supervisors.errors import InternalError, SupervisorsError
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
 
 if TYPE_CHECKING:
     from sessionactors.hibernation_ledger import HibernationStatistics
+    from sessionactors.session import Session
     from sessionactors.session_data import HistoryEntry, QuotaCheck, SessionInfo, SessionMetrics
+    from sessionactors.settings import SessionOptions
     from sessionactors.verification import TurnVerifier, Verifier
     from supervisors.runtime.ref import ActorRef
 
 __all__ = ["SessionCalls"]
+
+_MOVES_MAX: Final = 3
+_NEARBY: Final = "another session system of this process"
+_REASON_MAX: Final = 200  # characters
 
 
 class SessionCalls(UserCalls):
@@ -181,6 +192,120 @@ class SessionCalls(UserCalls):
     def hibernation_statistics(self) -> HibernationStatistics:
         """Return how many sessions sleep, and what they weigh asleep and would weigh awake."""
         return self._around.hibernations.statistics()
+
+    # -- connections, settings, moving ---------------------------------------
+
+    def add_connection(self, session_id: str, connection_id: str, ref: ActorRef[Any] | None = None) -> None:
+        """Open a connection of an active session; this is activity.
+
+        Args:
+            session_id: which session.
+            connection_id: what it is called, unlike all others of the session.
+            ref: the actor that holds it; when that ends, the connection is closed.
+
+        Raises:
+            ConnectionExists: this one is open already.
+            QuotaExceeded: `max_connections` are open.
+            InvalidState: the session is not active.
+        """
+        self._query(session_id, AddConnection(connection_id, ref))
+
+    def remove_connection(self, session_id: str, connection_id: str) -> bool:
+        """Close a connection, in any state; return whether it was open. This is no activity."""
+        was_open: bool = self._query(session_id, RemoveConnection(connection_id))
+        return was_open
+
+    def get_connections(self, session_id: str) -> Mapping[str, ActorRef[Any] | None]:
+        """Return who holds which connection, in order of their opening."""
+        found: Mapping[str, ActorRef[Any] | None] = self._query(session_id, TellConnections())
+        return found
+
+    def update_config(self, session_id: str, options: Mapping[str, object]) -> None:
+        """Change some options of a session from now on; timers that run are counted anew by them.
+
+        Raises:
+            InvalidOption: there is no such option, or another function changes it.
+            InvalidKind, InvalidValue: it may not have this value.
+        """
+        self._query(session_id, ChangeOptions(options))
+
+    def set_timeout(self, session_id: str, seconds: float | None) -> None:
+        """Change the `idle_timeout` of a session; None turns it off."""
+        self.update_config(session_id, {"idle_timeout": seconds})
+
+    def get_session_data(self, session_id: str) -> Mapping[str, object]:
+        """Return everything about a session as plain data, as it would be stored: without credentials."""
+        found: Mapping[str, object] = self._query(session_id, TellData())
+        return found
+
+    def load(self, session_id: str, data: bytes) -> str:
+        """Make a new session the one that the `state_data` of a `migrate()` describe; return its state.
+
+        A session that was active is idle, one that was being authenticated is new.
+
+        Raises:
+            LoadFailed: these are not such data, or of another session, class or a newer program.
+            InvalidTransition: the session is not new any more.
+            TooManySessions: its user has as many as may be.
+        """
+        state: str = self._query(session_id, Load(data))
+        return state
+
+    def migrate(self, session_id: str, target: str | SessionCalls) -> MigrationData:
+        """Describe an active or suspended session for somewhere else, and move it there if that is at hand.
+
+        Args:
+            session_id: which session; it was started with `migration_allowed`.
+            target: another session system, which has the session when this returns, while
+                here it has ended with the reason `migrated`. Or the name of a place that
+                the program knows: then the session goes on, until the program, which
+                carries the data there for `load()`, terminates it.
+
+        Raises:
+            MigrationNotAllowed: the session may not move.
+            MigrationFailed: the target did not take it; it goes on here.
+            InvalidTransition: it is neither active nor suspended.
+        """
+        if not isinstance(target, SessionCalls):
+            moved, _ = self._query(session_id, TakeAlong(target))
+            return cast("MigrationData", moved)
+        ref = self.directory.find(session_id)
+        for _ in range(_MOVES_MAX):
+            moved, mark = self._query(session_id, TakeAlong(_NEARBY))
+            try:
+                target.take_in(moved, ref.actor_class)
+            except SupervisorsError as error:
+                self._do(session_id, MIGRATION_FAILED, str(error)[:_REASON_MAX])
+            if self._query(session_id, Leave(mark)):
+                if self._saves.leaving:
+                    self._see_off([moved.session_id])
+                return cast("MigrationData", moved)
+            target.terminate(moved.session_id, "migration_failed")
+        self._do(session_id, MIGRATION_FAILED, f"it was used {_MOVES_MAX} times while it moved")
+        raise InternalError("a migration that has failed was not refused")
+
+    def take_in(self, moved: MigrationData, session_class: type[Session]) -> None:
+        """Start the session that comes from elsewhere; when this raises, there is none.
+
+        Raises:
+            SessionRefusal: what `start_session()` and `load()` refuse.
+        """
+        self.start_session(moved.session_id, session_class=session_class)
+        try:
+            self.load(moved.session_id, moved.state_data)
+        except BaseException:
+            self.terminate(moved.session_id, "load_failed")
+            raise
+
+    @abstractmethod
+    def start_session(
+        self,
+        session_id: str | bytes | None = None,
+        options: SessionOptions | Mapping[str, object] | None = None,
+        *,
+        session_class: type[Session] = ...,
+    ) -> str:
+        """Start a session."""
 
     # -- looking at it ------------------------------------------------------
 

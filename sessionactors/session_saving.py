@@ -15,6 +15,7 @@ from supervisors.exits import NORMAL, SHUTDOWN, Shutdown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sessionactors.snapshots import Snapshot
     from sessionactors.storage.contract import Record
     from sessionactors.storage.intake import Asker
     from sessionactors.surroundings import Surroundings
@@ -43,11 +44,15 @@ class StoredSession(SessionCode):
         """Return what the store calls sessions of this class."""
         return f"{cls.__module__}:{cls.__qualname__}"
 
-    def _stored(self) -> Record:
-        """Describe the session as it is now, in the form in which it is stored.
+    def _can_be_stored(self) -> bool:
+        """Tell whether the session's options and the system want it stored."""
+        options = self.data.options
+        return options.persistent and options.backend is not None and self._around.saves is not None
 
-        Raises:
-            PersistFailed: it holds something that cannot be stored.
+    def plain(self) -> Snapshot:
+        """Return everything about the session as plain data, as it is stored; a new dict.
+
+        Thread: the session's own turn.
         """
         around = self._around
         now = around.now()
@@ -58,8 +63,18 @@ class StoredSession(SessionCode):
             own = self.snapshot()
             if own is not None:
                 taken["user_state"] = own
+        return taken
+
+    def described(self) -> Record:
+        """Describe the session as it is now, in the form in which it is stored.
+
+        Raises:
+            PersistFailed: it holds something that cannot be stored.
+
+        Thread: the session's own turn.
+        """
         try:
-            return encode(taken)
+            return encode(self.plain())
         except (InvalidKind, InvalidValue) as error:
             raise PersistFailed(str(error)) from error
 
@@ -77,7 +92,7 @@ class StoredSession(SessionCode):
             raise NoBackend
         if not saves.has_room():
             raise PersistFailed(f"{saves.queue_max} sessions wait for the store already")
-        record = self._stored()
+        record = self.described()
         if asker is None:
             saves.save(record)
         else:
@@ -93,7 +108,7 @@ class StoredSession(SessionCode):
     def _hand_to(self, saved: Callable[[Record], object]) -> None:
         """Hand a snapshot over; what cannot be stored is audited, and what was stored before stays."""
         try:
-            saved(self._stored())
+            saved(self.described())
         except PersistFailed as failed:
             around = self._around
             event = Audit("error", "persist_failed", "error", {"reason": failed.reason})

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from sys import getsizeof
-from typing import TYPE_CHECKING, Any, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
 from sessionactors.effects import Wake
 from sessionactors.errands import ACTOR_BYTES, Errand, Measure
@@ -35,23 +35,29 @@ from supervisors.hibernation import Sleeper, fall_asleep, rebuilt
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sessionactors.effects import Effect
+    from sessionactors.effects import Effect, Effects
     from sessionactors.requests import RequestLine
     from sessionactors.session_options import SessionOptions
     from sessionactors.surroundings import Surroundings
     from supervisors.actor import Actor
     from supervisors.runtime.cell import Reply
+    from supervisors.runtime.ref import ActorRef
     from supervisors.runtime.signals import MonitorRef
     from supervisors.timers.service import Timer
 
-_Rest: TypeAlias = "tuple[RestingSession | None, dict[object, MonitorRef | None] | None]"
+Subscribers: TypeAlias = "dict[object, MonitorRef | None] | None"
+Connections: TypeAlias = "dict[str, tuple[ActorRef[Any] | None, MonitorRef | None]] | None"
+_Rest: TypeAlias = "tuple[RestingSession | None, Subscribers, Connections]"
 
-__all__ = ["FallAsleep", "RestingSession", "SleepingSession"]
+__all__ = ["Connections", "FallAsleep", "RestingSession", "SleepingSession", "Subscribers"]
 
 logger = logging.getLogger("sessionactors.session")
 
-_MADE_AGAIN = frozenset(
-    {"_activation", "_actor_ref", "_around", "_is_stored", "_subscribers", "_timer", "data", "requests"}
+_OBJECT_BYTES: Final = 128
+"""The object that goes, with its attributes; ref and tables stay. Measured."""
+
+_MADE_AGAIN: Final = frozenset(
+    {"_activation", "_actor_ref", "_around", "_connections", "_is_stored", "_subscribers", "_timer", "data", "requests"}
 )
 
 
@@ -85,8 +91,13 @@ class RestingSession(StoredSession):
     requests: RequestLine | None
 
     _activation: Reply | None
-    _subscribers: dict[object, MonitorRef | None] | None
+    _connections: Connections
+    _subscribers: Subscribers
     _timer: Timer | None
+
+    @abstractmethod
+    def apply(self, effects: Effects) -> None:
+        """Do what an errand wants, and store what it changed."""
 
     @abstractmethod
     def _perform(self, effects: Iterable[Effect], now: float) -> None:
@@ -114,7 +125,7 @@ class RestingSession(StoredSession):
         kept, own_state = self._own_state()
         before = data_size(data)
         if kept is None:
-            before += ACTOR_BYTES + sum(size_of(self.__dict__[name]) for name in self._own_names())
+            before += _OBJECT_BYTES + sum(size_of(self.__dict__[name]) for name in self._own_names())
         packed = pack(data, around.wall_offset, own_state, before)
         sleeper = SleepingSession(self, packed, kept)
         fall_asleep(ref, sleeper)
@@ -132,13 +143,15 @@ class RestingSession(StoredSession):
             self._perform((Wake(due),), now)
 
     def take_up(
-        self, data: SessionData, timer: Timer | None, subscribers: dict[object, MonitorRef | None] | None
+        self, data: SessionData, timer: Timer | None, subscribers: Subscribers, connections: Connections
     ) -> None:
         """Be the session again that fell asleep."""
         self.data = data
         self._timer = timer
         if subscribers is not None:
             self._subscribers = subscribers
+        if connections is not None:
+            self._connections = connections
 
     def _own_names(self) -> list[str]:
         return [name for name in self.__dict__ if name not in _MADE_AGAIN]
@@ -181,9 +194,9 @@ class SleepingSession(Sleeper):
         self._around: Surroundings = session._around  # noqa: SLF001 - the two are one thing in two forms
         self._timer = session._timer  # noqa: SLF001 - likewise
         self._packed: bytes | None = packed
-        # What hardly any session has: the object itself, and subscribers. Once awake: the user's own state.
-        subscribers = session._subscribers  # noqa: SLF001 - likewise
-        self._rest: object = None if kept is None and subscribers is None else (kept, subscribers)
+        # What hardly any session has: the object itself, and followers. Once awake: the user's own state.
+        rest: _Rest = (kept, session._subscribers, session._connections)  # noqa: SLF001 - likewise
+        self._rest: object = None if rest == (None, None, None) else rest
         if kept is not None:
             del kept.data
 
@@ -219,7 +232,7 @@ class SleepingSession(Sleeper):
     def receive_tell(self, message: Any) -> None:
         """Tell isolation what it weighs; wake for anything else."""
         if message.__class__ is Measure and self._packed is not None:
-            message.tell(self.session_id, self._ref, self.weight)
+            message.tell(self.session_id, self._ref, ACTOR_BYTES - _OBJECT_BYTES + self.weight)
         elif message.__class__ is not FallAsleep:
             self.wake().receive_tell(message)
 
@@ -227,7 +240,7 @@ class SleepingSession(Sleeper):
         """Return the session as it was, but for what its own code does about it."""
         around, packed = self._around, self._packed
         assert packed is not None
-        kept, subscribers = cast("_Rest", self._rest or (None, None))
+        kept, subscribers, connections = cast("_Rest", self._rest or (None, None, None))
         data, (own_state, before) = unpack(packed, self.session_id, self._options, around.wall_offset)
         if kept is not None:
             session = kept
@@ -235,7 +248,7 @@ class SleepingSession(Sleeper):
             cls: Any = self._ref.actor_class
             only = _without_own_code(cls) if killed else None
             session = rebuilt(self._ref, cls, self.session_id, self._options, around, only=only)
-        session.take_up(data, self._timer, subscribers)
+        session.take_up(data, self._timer, subscribers, connections)
         around.hibernations.woke(cast("int", before), self.weight)
         self._packed = self._timer = None
         self._rest = own_state
