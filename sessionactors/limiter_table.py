@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from sessionactors.errors import CapacityExceeded, InvalidQuota
 from sessionactors.limits.guard import Guard
@@ -18,6 +18,9 @@ from sessionactors.limits.token_bucket import BucketLimits, Decision, TokenBucke
 from sessionactors.limits.windowed_bucket import WindowedBucket
 from sessionactors.settings import LimiterSettings
 from sessionactors.subscribers import Subscriptions
+
+if TYPE_CHECKING:
+    from sessionactors.storage.limits_file import LimitsFile
 
 __all__ = ["LimiterStatistics", "LimiterTable", "QuotaRecord"]
 
@@ -76,6 +79,7 @@ class LimiterTable:
         refused_until: by session, when the wait of its last refusal has passed.
         pressed: `(session, type)` of the lines that back-pressure was signalled for.
         subscriptions: who is told about which session.
+        file: where debts and guards are written down for another process, or None.
         admitted: checks and waits that ended well, since the start of the system.
         refused: those that did not.
         dropped: refusals because of the throttle `drop`; they are refused as well.
@@ -88,6 +92,7 @@ class LimiterTable:
         "default",
         "dropped",
         "everybody",
+        "file",
         "guards",
         "pressed",
         "refused",
@@ -112,6 +117,7 @@ class LimiterTable:
         self.refused_until: dict[str, float] = {}
         self.pressed: set[tuple[str, str]] = set()
         self.subscriptions = Subscriptions()
+        self.file: LimitsFile | None = None
         self.admitted = 0
         self.refused = 0
         self.dropped = 0

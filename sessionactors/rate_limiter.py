@@ -37,14 +37,17 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from sessionactors import bounds, identifiers
 from sessionactors.effects import Audit
 from sessionactors.errors import CapacityExceeded, InvalidKind, NotFound, SessionTerminated, UnknownRequest
+from sessionactors.limiter_memory import remember
 from sessionactors.limiter_table import LimiterStatistics, LimiterTable, QuotaRecord
-from sessionactors.limits.guard import DELAY, DROP, QUEUE, REJECT, Throttle
+from sessionactors.limits.guard import DELAY, DROP, QUEUE
 from sessionactors.limits.token_bucket import BucketUsage, Decision, TokenBucket
 from sessionactors.limits.waiting_line import Request
 from sessionactors.limits.windowed_bucket import WindowedBucket
+from sessionactors.restraints import Restraints
+from sessionactors.storage.limits_file import KEEP_LIMITS
 from sessionactors.subscribers import LimiterEvent
-from sessionactors.surroundings import RATE_LIMITER
-from sessionactors.waiting_room import WaitingRoom, after, refused
+from sessionactors.surroundings import RATE_LIMITER, STORE
+from sessionactors.waiting_room import WaitingRoom, refused
 from supervisors.actor import Actor
 from supervisors.runtime.signals import Down
 
@@ -60,6 +63,7 @@ QUOTA_TYPES: Final = ("requests", "messages", "bytes", "connections")
 
 CLEANUP: Final = "cleanup"
 CONTINUE: Final = "continue"
+REMEMBER: Final = "remember"
 
 _SWEPT_IN_ONE_TURN: Final = 2000
 _HURRY_INTERVAL: Final = 1.0  # seconds between sweeps that a full table asks for
@@ -83,8 +87,9 @@ class RateLimiter(Actor):
         self._table = table
         self._around = around
         self._timer: Timer | None = None
-        self._guard_timers: dict[str, Timer] = {}
+        self._file_timer: Timer | None = None
         self._room = WaitingRoom(table, around, self._actor_ref, self._announce)
+        self._restraints = Restraints(table, around, self._actor_ref, self._room, self._announce)
         self._sweep: Iterator[tuple[str, list[str]]] | None = None
         self._sweeps_idle_after = 0.0
         self._hurried_at = -math.inf
@@ -102,16 +107,21 @@ class RateLimiter(Actor):
             table.forget(session_id)
         table.subscriptions.hand_to(self)
         for session_id in list(table.guards):
-            self._watch_guard(session_id)
+            self._restraints.watch(session_id)
         self._room.clear_old_pressure()
         self._timer = around.timers.send_interval(table.settings.cleanup_interval, self._actor_ref, CLEANUP)
         self._look_closer()
 
+    def on_stop(self) -> None:
+        """Write down what another process is to know."""
+        self._remember()
+
     def ended(self) -> None:
         """Leave no timer behind; who waits is answered by the runtime."""
-        for timer in (self._timer, *self._guard_timers.values()):
+        for timer in (self._timer, self._file_timer):
             if timer is not None:
                 timer.cancel()
+        self._restraints.close()
         self._room.close()
 
     def receive_ask(self, message: Any) -> Any:
@@ -135,6 +145,9 @@ class RateLimiter(Actor):
             return None
         if message == CONTINUE:
             self._go_on_sweeping()
+            return None
+        if message == REMEMBER:
+            self._remember()
             return None
         if isinstance(message, Down):
             self._table.subscriptions.died(message.monitor)
@@ -204,13 +217,8 @@ class RateLimiter(Actor):
                 self._announce(session_id, "rate_limited", facts, "resource", "warning")
         if settings.abuse_violations is None:
             return
-        guard = table.guard(session_id)
-        if guard.blocked_until <= now and guard.count_violation(now, table.violations, settings.abuse_block):
-            self._watch_guard(session_id)
-            facts = {"violations": settings.abuse_violations, "block": settings.abuse_block}
-            self._announce(session_id, "abuse_blocked", facts, "security", "warning")
-            self._room.turn_away(session_id, settings.abuse_block)
-        self._look_closer()
+        self._restraints.count_violation(session_id, now)
+        self._restraints_changed()
 
     def _acquire(self, session_id: str, request: Request) -> float | None:
         """Take tokens, or wait for them; the answer is how long it took, in seconds."""
@@ -271,6 +279,8 @@ class RateLimiter(Actor):
         session_id = identifiers.parse(session_id)
         self._bucket(session_id, quota_type, now)
         self._table.charge(session_id, quota_type, cost, now)
+        if session_id in self._table.debtors or self._table.settings.global_quota_enabled:
+            self._remember_soon()
 
     # -- quotas ----------------------------------------------------------------
 
@@ -299,6 +309,7 @@ class RateLimiter(Actor):
             if quota_type in (None, known) and session_id in buckets:
                 buckets[session_id].reset(now)
                 self._serve(session_id, known)
+        self._remember_soon()
 
     def _get_usage(self, session_id: str, quota_type: str) -> BucketUsage:
         return self._known(session_id, quota_type).usage(self._around.now())
@@ -306,78 +317,25 @@ class RateLimiter(Actor):
     # -- restraints ------------------------------------------------------------
 
     def _apply_throttle(self, session_id: str, action: str, duration: float | None = None) -> None:
-        """Put a throttle on, in place of the one that is on."""
-        session_id = self._usable(session_id)
-        now = self._around.now()
-        seconds = bounds.seconds_or_none("duration", duration)
-        throttle = Throttle(action, math.inf if seconds is None else now + seconds)
-        table = self._table
-        if session_id not in table.guards:
-            is_live = self._around.directory.get(session_id) is not None
-            table.check_room(len(table.guards), is_live=is_live)
-        table.guard(session_id).throttle = throttle
-        self._watch_guard(session_id)
-        self._announce(session_id, "throttle_started", {"action": action, "duration": seconds}, "security", "warning")
-        if action in (DROP, REJECT):
-            is_dropped = action == DROP
-            self._room.turn_away(session_id, math.inf if is_dropped else throttle.until - now, is_dropped=is_dropped)
-        self._look_closer()
+        self._restraints.apply(self._usable(session_id), action, duration)
+        self._restraints_changed()
 
     def _clear_throttle(self, session_id: str) -> bool:
-        """Take throttle and block off; False when there was nothing to take off."""
-        session_id = identifiers.parse(session_id)
-        guard = self._table.guards.get(session_id)
-        self._table.refused_until.pop(session_id, None)
-        if guard is None:
-            return False
-        was_blocked, was_throttled = guard.blocked_until > self._around.now(), guard.throttle is not None
-        guard.blocked_until, guard.throttle = -math.inf, None
-        self._watch_guard(session_id)
-        self._tell_ends(session_id, ["throttle"] * was_throttled + ["block"] * was_blocked)
-        self._look_closer()
-        return was_throttled or was_blocked
+        was_restrained = self._restraints.clear(session_id)
+        self._restraints_changed()
+        return was_restrained
 
     def _set_pressure(self, session_id: str, is_pressed: bool) -> None:
-        """Note that isolation sees the session over a soft limit, or not any more."""
-        if is_pressed and self._around.directory.get(session_id) is not None:
-            self._table.guard(session_id).is_pressed = True
-        elif session_id in self._table.guards:
-            self._table.guards[session_id].is_pressed = is_pressed
-            self._watch_guard(session_id)
+        self._restraints.press(session_id, is_pressed)
         self._look_closer()
 
     def _guard_due(self, session_id: str) -> None:
-        """Take off what is over."""
-        guard = self._table.guards.get(session_id)
-        if guard is not None:
-            ends = guard.end(self._around.now())
-            self._watch_guard(session_id)
-            self._tell_ends(session_id, ends)
-            self._look_closer()
+        self._restraints.due(session_id)
+        self._restraints_changed()
 
-    def _tell_ends(self, session_id: str, ends: list[str]) -> None:
-        for end in ends:
-            event = "throttle_cleared" if end == "throttle" else "abuse_unblocked"
-            self._announce(session_id, event, {}, "security", "info")
-
-    def _watch_guard(self, session_id: str) -> None:
-        """Arm the guard's one timer, or drop a guard that guards nothing."""
-        timer = self._guard_timers.pop(session_id, None)
-        if timer is not None:
-            timer.cancel()
-        guard = self._table.guards.get(session_id)
-        if guard is None:
-            return
-        now = self._around.now()
-        if guard.is_idle(now):
-            del self._table.guards[session_id]
-            return
-        due = guard.next_end()
-        if due < math.inf:
-            message = ("guard_due", session_id)
-            self._guard_timers[session_id] = self._around.timers.send_at(
-                after(now, due - now), self._actor_ref, message
-            )
+    def _restraints_changed(self) -> None:
+        self._look_closer()
+        self._remember_soon()
 
     def _check_throttle(self, session_id: str) -> bool:
         return self._table.is_throttled(identifiers.parse(session_id), self._around.now())
@@ -456,15 +414,32 @@ class RateLimiter(Actor):
         return bucket
 
     def _forget(self, session_id: str) -> None:
+        if session_id in self._table.debtors:
+            self._remember_soon()
         if not self._is_special:  # no lines, no guards, and so no timers
             self._table.forget(session_id)
             return
         self._room.close_lines(session_id)
         self._table.forget(session_id)
-        timer = self._guard_timers.pop(session_id, None)
-        if timer is not None:
-            timer.cancel()
+        self._restraints.forget(session_id)
         self._look_closer()
+
+    # -- another process ---------------------------------------------------------
+
+    def _remember_soon(self) -> None:
+        """Have debts and guards written down, once for all that changes meanwhile."""
+        table = self._table
+        if table.file is not None and self._file_timer is None:
+            delay = table.settings.remember_delay
+            self._file_timer = self._around.timers.send_after(delay, self._actor_ref, REMEMBER)
+
+    def _remember(self) -> None:
+        """Hand over what is to be written; somebody who may wait for a disk does it."""
+        table, around = self._table, self._around
+        self._file_timer = None
+        if table.file is not None:
+            table.file.put(remember(table, around.now(), table.settings.remembered_max))
+            around.send(STORE, KEEP_LIMITS)
 
     # -- sweeping --------------------------------------------------------------
 

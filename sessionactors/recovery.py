@@ -26,7 +26,7 @@ from sessionactors.snapshots import restore
 from sessionactors.states import TERMINATED
 from sessionactors.storage.codec import decode, id_of
 from sessionactors.storage.errors import DamagedRecordError, NewerRecordError, RecordError, StoreError
-from sessionactors.surroundings import RECOVERY, RESTART, SESSIONS, STORE
+from sessionactors.surroundings import RATE_LIMITER, RECOVERY, RESTART, SESSIONS, STORE
 from supervisors.actor import Actor
 from supervisors.errors import SupervisorsError
 from supervisors.exits import describe
@@ -280,14 +280,14 @@ class Recovery(Actor):
         """Start a session from its last durable snapshot."""
         found: StoredRecord | None = self._ask_store(("read", session_id))
         if found is None:
-            self._around.directory.give_up(session_id)  # it was never stored, or has ended meanwhile
+            self._leave(session_id)  # it was never stored, or has ended meanwhile
             return
         try:
             if self._start(decode(found)):
                 self._ledger.restarted += 1
                 self._audit(session_id, Audit("lifecycle", "session_restarted", "warning"))
             else:
-                self._around.directory.give_up(session_id)
+                self._leave(session_id)
         except (DamagedRecordError, LoadFailed) as error:
             self._move_aside([(found, error.reason)])
             self._give_up(session_id, error.reason)
@@ -295,8 +295,13 @@ class Recovery(Actor):
             self._give_up(session_id, error.reason)
 
     def _give_up(self, session_id: str, reason: str) -> None:
-        self._around.directory.give_up(session_id)
+        self._leave(session_id)
         self._refuse(session_id, "session_given_up", reason)
+
+    def _leave(self, session_id: str) -> None:
+        """Note that a session does not come back: nobody has to remember what it owes."""
+        self._around.directory.give_up(session_id)
+        self._around.send(RATE_LIMITER, ("forget", session_id))
 
     # -- both ------------------------------------------------------------------------
 

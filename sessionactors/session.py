@@ -385,7 +385,8 @@ class Session(FollowedSession):
         if self.requests is not None:
             self.requests.end()
         forget = ("forget", data.session_id)
-        around.send(RATE_LIMITER, forget)
+        if not self._comes_back:  # it will owe then what it owes now
+            around.send(RATE_LIMITER, forget)
         if self._actor_ref.watchers is not None:  # isolation monitors whom it accounts for
             around.send(ISOLATION, forget)
         if end.reason != REAPED:  # whom it has ended itself it looks for no more

@@ -64,6 +64,9 @@ class LimiterSettings(Settings):
         abuse_violations: refusals within `abuse_window` that block the session; None never blocks.
         abuse_window: seconds.
         abuse_block: seconds that a block lasts.
+        remembered_max: debts, throttles and blocks that outlive the process, where sessions are stored in a file.
+        remember_delay: seconds after which a change of these is written; what is
+            younger when the process is killed is lost.
     """
 
     capacity: float = 1000.0
@@ -84,6 +87,8 @@ class LimiterSettings(Settings):
     abuse_violations: int | None = None
     abuse_window: float = 60.0
     abuse_block: float = 300.0
+    remembered_max: int = 10_000
+    remember_delay: float = 0.25
 
     def __post_init__(self) -> None:
         for name in ("capacity", "rate", "global_capacity", "global_rate"):
@@ -96,12 +101,14 @@ class LimiterSettings(Settings):
             "age_after",
             "abuse_window",
             "abuse_block",
+            "remember_delay",
         ):
             self._keep(name, bounds.seconds(name, getattr(self, name)))
         for name in ("window_limit", "abuse_violations"):
             self._keep(name, bounds.count_or_none(name, getattr(self, name), refuse=InvalidLimit))
         for name in ("keys_max", "queue_max"):
             bounds.count(name, getattr(self, name))
+        bounds.count("remembered_max", self.remembered_max, most=1_000_000)
         bounds.flag("global_quota_enabled", self.global_quota_enabled)
         bounds.flag("signal_refusals", self.signal_refusals)
         self._keep("warn_at_percent", bounds.number("warn_at_percent", self.warn_at_percent, most=100.0))

@@ -27,7 +27,7 @@ from sessionactors.errors import (
     SessionRefusal,
 )
 from sessionactors.isolation_ledger import IsolationLedger
-from sessionactors.limiter_table import LimiterTable
+from sessionactors.limiter_memory import table_of
 from sessionactors.log_calls import LogCalls
 from sessionactors.manager import BatchResult, named, several
 from sessionactors.reaper import ReaperLedger
@@ -48,6 +48,7 @@ from sessionactors.settings import (
 from sessionactors.storage.contract import SessionStore
 from sessionactors.storage.errors import StoreError
 from sessionactors.storage.intake import StoreIntake
+from sessionactors.storage.limits_file import LimitsFile
 from sessionactors.storage.service import StoreLedger, open_store
 from sessionactors.surroundings import AUDIT, RECOVERY, ROOT, SESSIONS, STORE, Surroundings
 from sessionactors.templates import Templates
@@ -174,7 +175,11 @@ class SessionSystem(SessionCalls, LogCalls):
         self._saves = StoreIntake(lambda: self.actors.whereis(STORE), store_settings.queue_max)
         try:
             self._store = StoreLedger(
-                open_store(path, store_settings) if store is None else store, self._saves, store_settings
+                open_store(path, store_settings) if store is None else store,
+                self._saves,
+                store_settings,
+                # Its owner is whoever owns the store beside it.
+                None if path is None else LimitsFile(f"{path}.limits", synchronous=store_settings.durability != "os"),
             )
             log = open_log(audit_dir, audit_settings.durability)
         except BaseException:
@@ -213,7 +218,7 @@ class SessionSystem(SessionCalls, LogCalls):
             audit=self._ledger,
             store=self._store,
             recovery=self._recovery,
-            limiter=LimiterTable(limiter_settings, now),
+            limiter=table_of(limiter_settings, self._store.limits, now),
             isolation=IsolationLedger(isolation_settings, _cpu_reader(self.actors.clock)),
             reaper=self._reaper,
             max_restarts=max_restarts,

@@ -18,12 +18,14 @@ from sessionactors.errors import PersistFailed, UnknownRequest
 from sessionactors.flusher import FLUSH, Flusher
 from sessionactors.storage.errors import StoreError, StoreLockedError
 from sessionactors.storage.intake import SOMEBODY_WAITS, WAITING, Saving, StoreIntake
+from sessionactors.storage.limits_file import KEEP_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sessionactors.settings import StoreSettings
     from sessionactors.storage.contract import Quarantined, SessionStore, StoredRecord
+    from sessionactors.storage.limits_file import LimitsFile
     from sessionactors.surroundings import Surroundings
 
 __all__ = ["COMMIT", "StoreLedger", "StoreService", "open_store"]
@@ -59,6 +61,7 @@ class StoreLedger:
         store: where sessions are kept.
         intake: the snapshots that wait.
         settings: how large batches are and how long they wait.
+        limits: where the rate limiter writes what is to outlive the process, or None.
 
     Attributes:
         epoch: under which this system owns the store.
@@ -71,10 +74,13 @@ class StoreLedger:
     Thread: every method is safe anywhere.
     """
 
-    __slots__ = ("_held", "_writing", "batches", "epoch", "intake", "saved", "settings", "store")
+    __slots__ = ("_held", "_writing", "batches", "epoch", "intake", "limits", "saved", "settings", "store")
 
-    def __init__(self, store: SessionStore, intake: StoreIntake, settings: StoreSettings) -> None:
+    def __init__(
+        self, store: SessionStore, intake: StoreIntake, settings: StoreSettings, limits: LimitsFile | None = None
+    ) -> None:
         self.store = store
+        self.limits = limits
         self.intake = intake
         self.settings = settings
         self.epoch = store.claim()
@@ -134,6 +140,8 @@ class StoreLedger:
         Raises:
             StoreError: something could not be written, or a write does not end.
         """
+        if self.limits is not None:
+            self.limits.flush()
         if not self._writing.acquire(timeout=_CLOSING_PATIENCE):
             raise StoreLockedError("a write does not end", "the disk hangs; check it before using the file")
         try:
@@ -223,6 +231,10 @@ class StoreService(Flusher):
             return None
         if message == COMMIT:
             return self.flush()
+        if message == KEEP_LIMITS:
+            if self._ledger.limits is not None:
+                self._ledger.limits.flush()
+            return None
         if isinstance(message, tuple) and message and message[0] in _READS:
             failed = self.flush()
             try:
