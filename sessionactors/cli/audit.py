@@ -22,6 +22,7 @@ from sessionactors.cli.audit_command import (
 from sessionactors.cli.audit_entries import export_command, query_command
 from sessionactors.cli.audit_proofs import consistency_command, prove_command, verify_proof_command
 from sessionactors.cli.audit_report import report_command
+from sessionactors.cli.audit_tail import tail_command
 from sessionactors.cli.audit_upkeep import seal_command, witness_command
 from sessionactors.cli.program import complain
 
@@ -145,5 +146,6 @@ for _command in (
     report_command,
     seal_command,
     witness_command,
+    tail_command,
 ):
     audit.add_command(_command)

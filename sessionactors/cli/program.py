@@ -40,10 +40,24 @@ EXIT_INTERRUPTED: Final = 130
 
 _COMMANDS: Final = {
     "audit": "Verify, prove, read and export audit logs.",
+    "dump": "Show what a daemon does: who is busy, with stacks, and full mailboxes.",
+    "info": "Show one actor of a daemon closely.",
+    "limits": "Show the limits of a daemon, or of one session, and how far they are used.",
+    "ps": "List the actors of a daemon.",
     "replay": "Drive supervised sessions with a recorded log.",
     "serve": "Run a session system as a daemon.",
+    "sessions": "List, show, suspend, resume and terminate sessions of a daemon.",
+    "state": "Show the state of one actor of a daemon.",
+    "top": "Watch the actors of a daemon.",
+    "trace": "Show the messages that one actor of a daemon handles.",
+    "tree": "Draw the tree of actors of a daemon.",
 }
-"""Name and short help; the command stands under its name in a module of the same name."""
+"""Name and short help; the command stands under its name in a module of the same name, or in that of `_HOMES`."""
+
+_HOMES: Final = {
+    **dict.fromkeys(("dump", "info", "ps", "state", "trace", "tree"), "actors"),
+    "limits": "sessions",
+}
 
 
 @final
@@ -70,7 +84,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"sessionactors.cli.{cmd_name}"), cmd_name)
+        command = getattr(importlib.import_module(f"sessionactors.cli.{_HOMES.get(cmd_name, cmd_name)}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
 
@@ -100,7 +114,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, is_wanted: bool) -> No
     help="Show the version and exit.",
 )
 def program() -> None:
-    """Sessions as supervised actors: replay real logs, and verify what was audited."""
+    """Sessions as supervised actors: run a daemon and look into it, replay real logs, verify what was audited."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sessionactors.daemon.client import FrontClient
+from sessionactors.daemon.client import FrontClient, FrontRefusal
 
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "sessionactors", "serve", "--config"]
@@ -111,3 +111,43 @@ def test_a_signal_stops_it_in_order_and_a_dump_comes_before(write, tmp_path, num
         timeout=60,
     )
     assert verified.returncode == 0, verified.stderr
+
+
+def test_a_hangup_reloads_and_a_wrong_configuration_changes_nothing(write, tmp_path):
+    path = write('[front]\nsocket = "DIR/front"')
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.settimeout(60.0)
+        heard.bind(str(tmp_path / "notify"))
+        daemon = subprocess.Popen(
+            [*COMMAND, str(path)],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")},
+        )
+        try:
+            assert heard.recv(1000).startswith(b"READY=1")
+            write('[front]\nsocket = "DIR/front"\nline_max = 200\n[daemon]\nlog_level = "info"\nworkers = 3')
+            daemon.send_signal(signal.SIGHUP)
+            said = [daemon.stderr.readline() for _ in range(2)]
+            assert heard.recv(1000).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+            assert heard.recv(1000).startswith(b"READY=1")
+            assert any("needs a restart: daemon.workers" in line for line in said)
+            assert any("2 options changed" in line for line in said)
+            write("[front]\nline_max = 0")
+            daemon.send_signal(signal.SIGHUP)
+            assert "nothing is reloaded: front.line_max" in daemon.stderr.readline()
+            with FrontClient(tmp_path / "front") as client, pytest.raises(FrontRefusal, match="at most 200"):
+                client.call("ping", more="x" * 200)
+            daemon.send_signal(signal.SIGTERM)
+            _, rest = daemon.communicate(timeout=60)
+        finally:
+            daemon.kill()
+            daemon.wait()
+    assert daemon.returncode == 0, rest
+
+
+def test_the_environment_overrides_the_file_and_its_mistakes_name_the_variable(write):
+    done = serve(write("[front]\nline_max = 4096"), "--check-config", SESSIONACTORS_FRONT__LINE_MAX="0")
+    assert done.returncode == 2
+    assert "front.line_max (SESSIONACTORS_FRONT__LINE_MAX)" in done.stderr
