@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, Final, final
 
 from supervisors.pools.backlog import Line
+from supervisors.pools.books import Books
 from supervisors.pools.effects import Admit, Effect, KillWorker
 from supervisors.pools.errors import PoolError, PoolFailedError, PoolFullError, PoolStoppedError, TaskShedError
 from supervisors.pools.inputs import (
@@ -58,12 +59,13 @@ class PoolEngine(Releasing):
     Args:
         options: everything that can be chosen.
         draw: returns a random number, 0 to 1, for jitter.
+        books: figures of the engine before this one; None: this is the first.
 
     Thread: one at a time.
     """
 
-    def __init__(self, options: PoolOptions, draw: Callable[[], float]) -> None:
-        super().__init__(options, draw)
+    def __init__(self, options: PoolOptions, draw: Callable[[], float], books: Books | None = None) -> None:
+        super().__init__(options, draw, Books() if books is None else books)
         self._is_shared = options.router == "any"
         self._acts: dict[type, Callable[[Any], None]] = {
             Absorb: self._absorb,
@@ -146,8 +148,8 @@ class PoolEngine(Releasing):
         return self._is_shared and task.key is None and task.place is None
 
     def _accept(self, task: Task) -> None:
-        self._orders += 1
-        task.order = self._orders
+        self.books.orders += 1
+        task.order = self.books.orders
         task.submitted_at = self._now
         self.tally.submitted += 1
         self.tally.pending += 1
@@ -212,6 +214,7 @@ class PoolEngine(Releasing):
         if self.state != "running":
             return
         self.size, self.max_overflow = event.size, event.max_overflow
+        self.books.size, self.books.max_overflow = event.size, event.max_overflow
         moved = []
         for line in self.local:
             while (task := line.head()) is not None:
@@ -242,6 +245,7 @@ class PoolEngine(Releasing):
     def _stop_all(self, event: Stop) -> None:
         if self.state == "ended":
             return
+        self.books.is_stopping = True
         if self.state == "running":
             self.state = "stopping"
             self._turn_away(PoolStoppedError())
@@ -277,6 +281,14 @@ class PoolEngine(Releasing):
             if due is None:
                 return
             due.act(due.subject)
+
+    def waiting_for_room(self) -> list[Task]:
+        """Return the tasks that are not taken in yet, in order."""
+        return list(self._room_line)
+
+    def undone(self) -> list[Effect]:
+        """Return what was decided when a decision was cut short by an error, and nobody has done."""
+        return self._out
 
     # -- what one may ask ------------------------------------------------------------------
 
@@ -320,6 +332,7 @@ class PoolEngine(Releasing):
             killed=tally.killed,
             died=tally.died,
             abandoned=0,
+            pool_restarts=tally.pool_restarts,
             checkouts=tally.lent,
             wait_mean=tally.waits.mean,
             wait_p50=tally.waits.quantile(0.5),

@@ -13,6 +13,7 @@
             ├── TaskTimeoutError    (TimeoutError) its time was up, waiting or running
             ├── TaskShedError       it gave way to others in a full backlog
             ├── TaskReturnedError   the pool has ended before it was done
+            ├── PoolCrashedError    the pool itself was killed or has crashed; it starts anew
             ├── WorkerDiedError     its worker died while it ran
             ├── PoisonTaskError     it has killed too many workers
             ├── RemoteTaskError     an exception in a worker process, told in words
@@ -32,6 +33,7 @@ __all__ = [
     "CheckoutTimeoutError",
     "LeaseOverError",
     "PoisonTaskError",
+    "PoolCrashedError",
     "PoolError",
     "PoolFailedError",
     "PoolFullError",
@@ -137,6 +139,21 @@ class TaskReturnedError(TaskError):
     def __init__(self, *, begun: bool) -> None:
         self.begun = begun
         super().__init__("the pool has ended while the task was " + ("running" if begun else "waiting"))
+
+
+class PoolCrashedError(TaskError):
+    """The pool's own actor was killed or has crashed, and takes up its work anew; this was not done.
+
+    Attributes:
+        reason: how the actor has ended, an exit reason.
+        begun: True if the task was running, so that part of it may have happened.
+    """
+
+    def __init__(self, reason: object, *, begun: bool = False) -> None:
+        self.reason = reason
+        self.begun = begun
+        where = "running" if begun else "waiting"
+        super().__init__(f"the pool's actor has ended while the task was {where}: {reason!r}; it is started anew")
 
 
 class WorkerDiedError(TaskError):

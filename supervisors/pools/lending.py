@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Hashable
 
+from supervisors.pools.books import Books
 from supervisors.pools.effects import Deny, Lend, Refuse, ResetWorker
 from supervisors.pools.errors import CheckoutTimeoutError, LeaseOverError, PoolFullError, PoolStoppedError
 from supervisors.pools.inputs import CheckIn, CheckOut, OwnerDown
@@ -23,9 +24,8 @@ __all__ = ["Lending"]
 class Lending(Staffing):
     """The part of the engine that lends workers."""
 
-    def __init__(self, options: PoolOptions, draw: Callable[[], float]) -> None:
-        super().__init__(options, draw)
-        self._orders = 0
+    def __init__(self, options: PoolOptions, draw: Callable[[], float], books: Books) -> None:
+        super().__init__(options, draw, books)
         self._by_owner: dict[Hashable, dict[Ticket, None]] = {}  # no sets: their order is not the same in each run
 
     # -- what the engine does --------------------------------------------------
@@ -52,8 +52,8 @@ class Lending(Staffing):
             ticket.state = OVER
             self._out.append(Deny(ticket, PoolStoppedError() if self.failure is None else self.failure))
             return
-        self._orders += 1
-        ticket.order = self._orders
+        self.books.orders += 1
+        ticket.order = self.books.orders
         ticket.since = self._now
         if ticket.owner is not None:
             self._by_owner.setdefault(ticket.owner, {})[ticket] = None

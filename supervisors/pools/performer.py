@@ -5,10 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 from supervisors.actor import Actor
+from supervisors.errors import IgnoreStart
+from supervisors.exits import is_abnormal
+from supervisors.pools.books import Books
 from supervisors.pools.contract import Workers
 from supervisors.pools.door import Door
 from supervisors.pools.effects import (
@@ -31,10 +35,12 @@ from supervisors.pools.effects import (
     StopWorker,
 )
 from supervisors.pools.engine import PoolEngine
+from supervisors.pools.errors import PoolCrashedError
 from supervisors.pools.inputs import Begin, CheckOut, Finished, Input, OwnerDown, Stop, Submit, Tick, Waits
 from supervisors.pools.lane import Lane
 from supervisors.pools.options import PoolOptions
 from supervisors.pools.records import Task
+from supervisors.pools.salvage import salvage_tasks, salvage_tickets, salvage_waiting
 from supervisors.pools.tally import PoolStatistics
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, perform
@@ -48,6 +54,8 @@ __all__ = ["Batch", "Figures", "GivenBack", "PoolActor", "Question"]
 logger = logging.getLogger("supervisors.pools")
 
 _TICK: Final = Tick()
+
+_NOTHING: Final[list[Effect]] = []
 
 
 @final
@@ -96,6 +104,7 @@ class PoolActor(Actor):
 
     Args:
         options: for the engine.
+        books: figures of the actor before this one, to go on with.
         door: what events come through and outcomes leave by.
         make_workers: makes the workers, given nothing but this actor's time to start.
         returned: where tasks go that are given back.
@@ -109,6 +118,7 @@ class PoolActor(Actor):
     def __init__(  # noqa: PLR0917 - made by WorkerPool only
         self,
         options: PoolOptions,
+        books: Books,
         door: Door,
         make_workers: Callable[[], Workers],
         returned: list[GivenBack],
@@ -120,7 +130,10 @@ class PoolActor(Actor):
         door.ref = self.actor_ref
         self._clock = self.system.clock
         stream = self.system.entropy.stream(f"pool-{self.actor_ref.id}")
-        self._engine = PoolEngine(options, stream.random)
+        if books.size is not None:
+            options = replace(options, size=books.size, max_overflow=books.max_overflow or 0)
+        self._engine = PoolEngine(options, stream.random, books)
+        self._effects = _NOTHING  # being done
         self._make_workers = make_workers
         self._workers: Workers | None = None
         self._lane: Lane | None = None
@@ -154,6 +167,11 @@ class PoolActor(Actor):
     # -- what the runtime calls ------------------------------------------------
 
     def starting(self) -> None:
+        if self._engine.books.workers:
+            self._engine.tally.pool_restarts += 1
+            self._door.outbox.append(functools.partial(self._note, Note("pool_restarted", {})))
+        if self._engine.books.is_stopping:
+            raise IgnoreStart  # the one before this one has ended while the pool was stopping
         self._workers = self._make_workers()
         self._lane = self._workers.lane
         self._engine.has_lane = self._lane is not None
@@ -202,20 +220,53 @@ class PoolActor(Actor):
         self._look_outside()
 
     def ended(self) -> None:
-        """End what is left: nothing waits for a pool that is not there any more."""
+        """End what is left: nothing waits for a pool that is not there any more.
+
+        At an orderly end, and while the pool is stopping, tasks are given back. Otherwise
+        they fail, with the reason, and a supervisor starts the next actor (see `pool`).
+        """
+        reason = self.actor_ref.exit_reason
+        books = self._engine.books
+        is_over = books.is_stopping or not is_abnormal(reason)
         if self._workers is not None:
-            if self._engine.state != "ended":
+            if is_over and self._engine.state != "ended":
                 try:
                     self._decide(Stop(0.0))
                     self._give_back_running()
                 except Exception:
                     logger.exception("a pool could not account for its last tasks")
+            self._salvage(reason)
             self._workers.close()
         if self._timer is not None:
             self._timer.cancel()
         self._door.last = self._figures()
-        self._has_ended.offer()
+        if is_over:
+            books.is_stopping = True
+            self._has_ended.offer()
         self._look_outside()
+
+    def _salvage(self, reason: object) -> None:
+        """Answer everybody that the engine has not answered."""
+        engine, outbox = self._engine, self._door.outbox
+        lane = self._lane
+        absorb = lane.close() if lane is not None and lane.is_open else None
+        for effect in (*self._effects, *engine.undone()):  # decided, and perhaps not done
+            if isinstance(effect, Complete):
+                outbox.append(functools.partial(_settle_late, effect.task, effect.value, None))
+            elif isinstance(effect, Fail):
+                outbox.append(functools.partial(_settle_late, effect.task, None, effect.error or CancelledError()))
+            elif isinstance(effect, Refuse):
+                effect.task.client.refused(effect.error)
+            elif isinstance(effect, Deny):
+                effect.ticket.client.denied(effect.error)
+        for task, begun in salvage_tasks(engine, absorb):
+            outbox.append(functools.partial(task.client.fail, PoolCrashedError(reason, begun=begun)))
+        for task in salvage_waiting(engine):
+            task.client.refused(PoolCrashedError(reason))
+        for ticket in salvage_tickets(engine):
+            ticket.client.denied(PoolCrashedError(reason))
+        if engine.tally.pending:
+            logger.error("%d tasks of a pool are not accounted for: this is a bug of ours", engine.tally.pending)
 
     def _give_back_running(self) -> None:
         for worker in list(self._engine.workers.values()):
@@ -237,7 +288,7 @@ class PoolActor(Actor):
         workers = self._kind
         engine = self._engine
         outbox = self._door.outbox
-        effects: list[Effect] = engine.decide(event, self._clock.monotonic())
+        effects = self._effects = engine.decide(event, self._clock.monotonic())
         for effect in effects:
             if effect.__class__ is Send:
                 workers.send(effect.worker, effect.task)
@@ -249,6 +300,7 @@ class PoolActor(Actor):
                 self._rare[effect.__class__](effect)
         if flush and effects:
             workers.flush()
+        self._effects = _NOTHING  # all done; it must not keep values alive either
         due = engine.next_due()
         if due is not None and (self._timer is None or due < self._timer.deadline):
             if self._timer is not None:
@@ -281,6 +333,17 @@ class PoolActor(Actor):
     def _watch(self, owner: object) -> None:
         if isinstance(owner, ActorRef) and owner not in self._owners:
             self._owners[owner] = self.monitor(owner)
+
+
+def _settle_late(task: Task, value: Any, error: BaseException | None) -> None:
+    """Settle a client for whom that was decided, unless it was done in time."""
+    client = task.client
+    if client is None or client.done():
+        return
+    if error is None:
+        client.complete(value)
+    else:
+        client.fail(None if isinstance(error, CancelledError) else error)
 
 
 _EVENTS: Final = frozenset(kind for kind in Input.__args__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from supervisors.clock import VirtualClock
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
 from supervisors.pools import child
 from supervisors.pools.asyncio_workers import AsyncioWorkers
+from supervisors.pools.books import Books
 from supervisors.pools.contract import Payload, Workers
 from supervisors.pools.door import Courier, at_work, here
 from supervisors.pools.effects import Note
@@ -31,8 +33,11 @@ from supervisors.pools.task_face import NO_KWARGS, Kind, TaskFace
 from supervisors.pools.thread_workers import ThreadWorkers
 from supervisors.pools.transport import pack_worker, unpack
 from supervisors.runtime.futures import ScheduledFuture
-from supervisors.runtime.outcomes import ActorDeadError
+from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError, StartError
 from supervisors.runtime.ref import ActorRef
+from supervisors.supervision.child_spec import ChildSpec
+from supervisors.supervision.starting import start_named
+from supervisors.supervision.supervisor import Supervisor
 from supervisors.system import ActorSystem
 
 __all__ = ["KINDS", "WorkerPool"]
@@ -43,6 +48,11 @@ KINDS: Final = ("inline", "thread", "process", "asyncio")
 
 PREFETCH_MAX: Final = 64
 """Tiny tasks that one process may hold, unless it is told otherwise."""
+
+RESTARTS_MAX: Final = 3
+"""How often the pool's actor may be started anew within the time below; then the pool has ended."""
+
+RESTARTS_SECONDS: Final = 5.0
 
 T = TypeVar("T")
 
@@ -73,6 +83,11 @@ class WorkerPool(TaskFace):
         InvalidArgumentError: an option is not allowed.
         InvalidTypeError: an option is of the wrong kind.
         TransportError: the worker cannot travel to a process.
+
+    The pool's own actor has a supervisor: if it is killed or crashes, tasks without an
+    outcome fail with `PoolCrashedError` at once, its workers end, and another one takes
+    over with new workers, under the same name and for the same `WorkerPool`. After too
+    many restarts the pool has ended.
 
     Thread: any, for all verbs. In an actor's turn they work too, those that wait included.
 
@@ -131,25 +146,46 @@ class WorkerPool(TaskFace):
         self._ended: ScheduledFuture[None] = ScheduledFuture(self._system.scheduler)
         self._listeners: tuple[Callable[[str, dict[str, Any]], None], ...] = ()
         self._report: PoolReport | None = None
+        self._books = Books()
+        self._registered_name = name
+        self._start_error: BaseException | None = None
+        self._workers_before: list[Workers] = []  # of actors that were killed or have crashed
         try:
             self.door.courier = self._system.start(Courier)
-            self._ref: ActorRef[PoolActor] = self._system.start(
-                PoolActor,
-                self.options,
-                self.door,
-                self._make_workers,
-                self._returned,
-                self._ended,
-                self._publish,
-                name=name,
-            )
-        except BaseException:
+            self._guard = self._start_guard()
+        except BaseException as error:
             if self.door.courier is not None:
                 self.door.courier.exit("shutdown")
             if self._owns_system:
                 self._system.stop()
+            if isinstance(error, StartError) and self._start_error is not None:
+                raise self._start_error from None  # the guard adds nothing that anybody wants to know
             raise
+        self._guard.when_ended().when_done(self._note_end)
         self.door.deliver()
+
+    def _start_guard(self) -> ActorRef[Supervisor]:
+        """Start the supervisor that starts the pool's actor, and starts it anew when it was killed or has crashed."""
+        return self._system.start(
+            Supervisor,
+            [ChildSpec("pool", self._start_actor, restart="transient", significant=True)],
+            auto_shutdown="any_significant",
+            max_restarts=RESTARTS_MAX,
+            max_seconds=RESTARTS_SECONDS,
+        )
+
+    def _start_actor(self) -> ActorRef[PoolActor]:
+        """Start the pool's actor, in the guard's turn."""
+        arguments = (self._books, self.door, self._make_workers, self._returned, self._ended, self._publish)
+        try:
+            if self._registered_name is None:
+                ref = PoolActor.start_link(self.options, *arguments)
+            else:
+                ref = start_named(self._registered_name, PoolActor, self.options, *arguments)
+        except BaseException as error:
+            self._start_error = error
+            raise
+        return ref
 
     @staticmethod
     def _own_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -170,6 +206,8 @@ class WorkerPool(TaskFace):
             workers = AsyncioWorkers(self._worker, self.door, clock, self.name)
         else:
             workers = ThreadWorkers(self._worker, self.door, clock, self.options, self.name)
+        if self._workers is not None:
+            self._workers_before.append(self._workers)
         self._workers = workers
         self._lane = workers.lane
         return workers
@@ -212,8 +250,10 @@ class WorkerPool(TaskFace):
 
     @property
     def ref(self) -> ActorRef[PoolActor]:
-        """The pool's actor: to be linked, monitored, or named."""
-        return self._ref
+        """The pool's actor: to be linked or monitored; another one after it was killed or has crashed."""
+        ref = self.door.ref
+        assert ref is not None
+        return ref
 
     def statistics(self) -> PoolStatistics:
         """Return a snapshot; of a pool that has ended, the last one."""
@@ -228,7 +268,7 @@ class WorkerPool(TaskFace):
 
     def quarantined(self) -> list[Payload]:
         """Return the work of tasks that have killed too many workers, the last hundred."""
-        payloads = self.door.ask(Question(lambda engine: [task.payload for task in engine.quarantine]))
+        payloads = self.door.ask(Question(lambda engine: [task.payload for task in engine.books.quarantine]))
         return [self._unpacked(payload) for payload in payloads]
 
     def resize(self, size: int, max_overflow: int | None = None) -> None:
@@ -287,11 +327,13 @@ class WorkerPool(TaskFace):
             self._ended.settle(drain + self.options.stop_timeout + 2.0)
         except ActorDeadError:
             pass  # somebody has ended its actor; what it had was given back then
-        self._ref.kill()
-        self._ended.settle(2.0)
+        self._guard.exit("shutdown")
+        with contextlib.suppress(AskTimeoutError):
+            self._guard.join(2.0)
         self.door.deliver(nested=True)
-        if self._workers is not None:
-            self._workers.join(2.0)
+        for workers in (*self._workers_before, self._workers):
+            if workers is not None:
+                workers.join(2.0)
         if self.door.courier is not None:
             self.door.courier.stop(block=False)
         if self._owns_system:
@@ -309,7 +351,7 @@ class WorkerPool(TaskFace):
         self.close(None if error is None or isinstance(error, Exception) else 0.0)
 
     def __repr__(self) -> str:
-        if self._report is not None or not self._ref.is_alive():
+        if self._report is not None or self._ended.is_done():
             return f"<WorkerPool {self.name} ended>"
         facts = self.statistics()
         return (
@@ -329,6 +371,12 @@ class WorkerPool(TaskFace):
             function, args = self._split(args)
         options = self._task_options(0, None, timeout, None, None, 0)
         return self._submit((function, args, NO_KWARGS), options, None, ticket=ticket)
+
+    def _note_end(self) -> None:
+        self._ended.offer()
+
+    def _is_over(self) -> bool:
+        return self._ended.is_done() or self._report is not None
 
     def _publish(self, note: Note) -> None:
         for listener in self._listeners:

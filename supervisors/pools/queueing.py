@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Hashable
 
+from supervisors.pools.books import Books
 from supervisors.pools.effects import Refuse
 from supervisors.pools.errors import LeaseOverError
 from supervisors.pools.lending import Lending
@@ -19,8 +20,8 @@ __all__ = ["Queueing"]
 class Queueing(Lending):
     """The part of the engine that has tasks wait for a worker."""
 
-    def __init__(self, options: PoolOptions, draw: Callable[[], float]) -> None:
-        super().__init__(options, draw)
+    def __init__(self, options: PoolOptions, draw: Callable[[], float], books: Books) -> None:
+        super().__init__(options, draw, books)
         self._keys: dict[Hashable, KeyLine] = {}
         self._room_line: deque[Task] = deque()  # those that wait for room, and are not taken in yet
         self._round = 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from supervisors.pools.books import Books
 from supervisors.pools.effects import Release
 from supervisors.pools.inputs import Absorb, LaneFigures
 from supervisors.pools.options import PoolOptions
@@ -25,8 +26,8 @@ __all__ = ["Releasing"]
 class Releasing(Running):
     """The part of the engine that leaves to the lane what needs no decision."""
 
-    def __init__(self, options: PoolOptions, draw: Callable[[], float]) -> None:
-        super().__init__(options, draw)
+    def __init__(self, options: PoolOptions, draw: Callable[[], float], books: Books) -> None:
+        super().__init__(options, draw, books)
         self.has_lane = False  # the performer says so, if its workers have one
 
     def _release(self) -> None:
@@ -83,8 +84,8 @@ class Releasing(Running):
 
     def _number_task(self, task: Task) -> None:
         if not task.order:
-            self._orders += 1
-            task.order = self._orders
+            self.books.orders += 1
+            task.order = self.books.orders
 
     def count(self, figures: LaneFigures) -> None:
         """Take in what the lane has done since the last time."""

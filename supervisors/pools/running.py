@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from supervisors.pools.backlog import Line
+from supervisors.pools.books import Books
 from supervisors.pools.effects import Complete, Fail, GiveBack, Note, Revoke, Send
 from supervisors.pools.errors import PoisonTaskError, PoolError, TaskTimeoutError, WorkerDiedError
 from supervisors.pools.inputs import Cancel, Finished, HandedBack
@@ -15,7 +15,7 @@ from supervisors.pools.queueing import Queueing
 from supervisors.pools.records import BACKING_OFF, QUEUED, RUNNING, SETTLED, UP, WAITING, Task, Worker
 from supervisors.pools.tally import SETTLE_MAX
 
-__all__ = ["AHEAD_SECONDS", "CREDIT_MAX", "GRACE_SECONDS", "PREFETCH_SECONDS", "QUARANTINE_MAX", "Running"]
+__all__ = ["AHEAD_SECONDS", "CREDIT_MAX", "GRACE_SECONDS", "PREFETCH_SECONDS", "Running"]
 
 
 PREFETCH_SECONDS: Final = 0.002
@@ -36,9 +36,8 @@ CREDIT_MAX: Final = 16_384
 class Running(Queueing):
     """The part of the engine that has tasks run, and settles them."""
 
-    def __init__(self, options: PoolOptions, draw: Callable[[], float]) -> None:
-        super().__init__(options, draw)
-        self.quarantine: deque[Task] = deque(maxlen=QUARANTINE_MAX)
+    def __init__(self, options: PoolOptions, draw: Callable[[], float], books: Books) -> None:
+        super().__init__(options, draw, books)
         self._expired: list[Task] = []  # found to be late when their turn came
         self._specials = 0  # tasks without an outcome that are not plain
         self.credit = CREDIT_MAX  # steps that may be spent on releasing, see `releasing`
@@ -217,7 +216,7 @@ class Running(Queueing):
             task.kills += 1
             if task.kills >= self.options.poison_after > 1:
                 self.tally.poisoned += 1
-                self.quarantine.append(task)
+                self.books.quarantine.append(task)
                 self._out.append(Note("task_poisoned", {"task": task, "kills": task.kills}))
                 reason = error.reason if isinstance(error, WorkerDiedError) else error
                 poison = PoisonTaskError(task.kills, reason)

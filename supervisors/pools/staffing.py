@@ -18,12 +18,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from supervisors.pools.backlog import Line, Room
+from supervisors.pools.books import Books
 from supervisors.pools.effects import Effect, Ended, KillWorker, Note, StartWorker, StopWorker
 from supervisors.pools.errors import PoolFailedError
 from supervisors.pools.inputs import Down, Measured, Resumes, StartFailed, Up, Waits
 from supervisors.pools.options import PoolOptions
 from supervisors.pools.records import DYING, RUNNING, STARTING, STOPPING, UP, Due, Task, Ticket, Worker
-from supervisors.pools.tally import Tally
 from supervisors.timers.deadlines import Deadlines
 
 __all__ = ["LINGER_SECONDS", "WAITS_MAX", "Staffing"]
@@ -41,15 +41,17 @@ class Staffing(ABC):
     Args:
         options: everything that can be chosen.
         draw: returns a random number, 0 to 1, for jitter.
+        books: figures to go on with.
     """
 
-    def __init__(self, options: PoolOptions, draw: Callable[[], float]) -> None:
+    def __init__(self, options: PoolOptions, draw: Callable[[], float], books: Books) -> None:
         self.options = options
         self.size = options.size
         self.max_overflow = options.max_overflow
         self.state = "running"  # or "stopping" or "ended"
         self.failure: PoolFailedError | None = None
-        self.tally = Tally()
+        self.books = books
+        self.tally = books.tally
         self.room = Room(options.backlog)
         self.shared = Line()
         self.local = [Line() for _ in range(options.size)]
@@ -67,7 +69,6 @@ class Staffing(ABC):
         self._restart_dues: dict[int, Due] = {}
         self._grow_due: Due | None = None
         self._grow_not_before = 0.0
-        self._number = 0
         self._recycling: Worker | None = None
         self._recycle_line: deque[Worker] = deque()
 
@@ -112,8 +113,8 @@ class Staffing(ABC):
                 self._start(place)
 
     def _start(self, place: int | None) -> None:
-        self._number += 1
-        worker = Worker(self._number, place)
+        self.books.workers += 1
+        worker = Worker(self.books.workers, place)
         self.workers[worker.id] = worker
         if place is not None:
             self.places[place] = worker

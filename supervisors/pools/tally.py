@@ -110,6 +110,7 @@ class Tally:
         "lent",
         "pending",
         "poisoned",
+        "pool_restarts",
         "recycled",
         "refused",
         "restarts",
@@ -142,6 +143,7 @@ class Tally:
         self.killed = 0
         self.died = 0
         self.lent = 0
+        self.pool_restarts = 0
         self.waits = Histogram()
         self.runs = Histogram()
 
@@ -185,6 +187,7 @@ class PoolStatistics:
         killed: workers ended for the sake of a task: its time was up, or it was cancelled.
         died: workers that ended by themselves.
         abandoned: threads of killed workers that are still at what they did.
+        pool_restarts: times that the pool's actor was started anew.
         checkouts: workers lent.
         wait_mean: seconds that tasks waited before each run, on average.
         wait_p50: half of them waited no longer, seconds; within a factor of two.
@@ -227,6 +230,7 @@ class PoolStatistics:
     killed: int
     died: int
     abandoned: int
+    pool_restarts: int
     checkouts: int
     wait_mean: float
     wait_p50: float

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Final, Literal, TypeAlias
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.pools.contract import Payload, Workers
 from supervisors.pools.door import Door, here
-from supervisors.pools.errors import PoolFullError, PoolStoppedError
+from supervisors.pools.errors import PoolCrashedError, PoolError, PoolFullError, PoolStoppedError
 from supervisors.pools.future import PoolFuture
 from supervisors.pools.inputs import Cancel, Resumes, Submit, Waits
 from supervisors.pools.lane import FULL, TAKEN, Lane
@@ -38,7 +39,7 @@ NO_KWARGS: Final[dict[str, Any]] = {}
 _DEFAULTS: Final = (0, None, None, None, None, 0)
 
 
-class TaskFace:
+class TaskFace(ABC):
     """Takes tasks in for a pool; `WorkerPool` is the whole of it.
 
     Args:
@@ -249,7 +250,7 @@ class TaskFace:
         try:
             door.ask(Submit(task, patience))
         except ActorDeadError:
-            raise PoolStoppedError from None
+            raise self._gone() from None
         if task.state is WAITING:
             self._wait_for_room(future, patience)
         if future.refusal is not None:
@@ -306,8 +307,19 @@ class TaskFace:
             progress=ProgressBar(items, self._system.clock) if progress else None,
         )
 
+    def _gone(self) -> PoolError:
+        """Return what is to be told when there is no actor: it is over, or the next one is on its way."""
+        ref = self.door.ref
+        if self._is_over() or ref is None:
+            return PoolStoppedError()
+        return PoolCrashedError(ref.exit_reason)
+
+    @abstractmethod
+    def _is_over(self) -> bool:
+        """Tell whether the pool has ended for good."""
+
     def _ask_open(self, event: Any) -> Any:
         try:
             return self.door.ask(event)
         except ActorDeadError:
-            raise PoolStoppedError from None
+            raise self._gone() from None

@@ -322,7 +322,7 @@ def test_a_task_that_kills_worker_after_worker_is_poison():
     error = world.error(task)
     assert isinstance(error, PoisonTaskError)
     assert (error.kills, error.reason) == (2, "SIGKILL")
-    assert list(world.engine.quarantine) == [task]
+    assert list(world.engine.books.quarantine) == [task]
 
 
 # Workers that do not come up

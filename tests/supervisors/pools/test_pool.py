@@ -420,22 +420,6 @@ def test_the_end_of_the_actor_system_settles_everything(let_go):
     assert pool.close(0.0).submitted == 2
 
 
-def test_killing_the_pools_actor_settles_everything(let_go):
-    with ActorSystem() as system:
-        pool = WorkerPool(None, 1, system=system, name="crew")
-        futures = [pool.submit(let_go.wait, 10), pool.submit(int)]
-        system.whereis("crew").kill()
-        let_go.set()
-        for future in futures:
-            with pytest.raises(TaskReturnedError):
-                future.result(timeout=10)
-        with pytest.raises(PoolStoppedError):
-            pool.submit(int)
-        facts = pool.statistics()
-        assert facts.submitted == facts.returned == 2
-        pool.close()
-
-
 def test_a_pool_lives_in_virtual_time():
     with ActorSystem(clock=VirtualClock(), entropy=Entropy(1)) as system:
         attempts = []
