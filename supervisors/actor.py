@@ -27,6 +27,8 @@ from supervisors.runtime.signals import MonitorRef
 from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from supervisors.runtime.frames import Coder
     from supervisors.runtime.ref import Reply
     from supervisors.runtime.signals import AliasMode, AliasRef
@@ -54,6 +56,10 @@ class Actor(pykka.Actor):
             `supervisors.process_actor`.
         mailbox_capacity: messages that may wait, not counting the one in hand;
             None: without a bound.
+        mailbox_capacity_bytes: bytes of messages that may wait, as `message_size` gives
+            them; None: without a bound. One that is larger than that never gets in.
+        message_size: a static method that gives the bytes of a message, from 0; it runs
+            on the sender's thread.
         mailbox_policy: what happens to one message too many. `"reject"` (default):
             an ask or `tell()` raises `MailboxFullError`. `"drop_newest"`: it is
             dropped. `"drop_oldest"`: the one that has waited longest is dropped.
@@ -76,6 +82,8 @@ class Actor(pykka.Actor):
     system_messages: ClassVar[frozenset[type]] = frozenset()
     crash_on_ask_error: ClassVar[bool] = False
     mailbox_capacity: ClassVar[int | None] = None
+    mailbox_capacity_bytes: ClassVar[int | None] = None
+    message_size: ClassVar[Callable[[Any], int] | None] = None
     mailbox_policy: ClassVar[MailboxPolicy] = "reject"
     mailbox_patience: ClassVar[float] = 5.0
     message_coders: ClassVar[tuple[Coder, ...]] = ()

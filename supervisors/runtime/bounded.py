@@ -1,19 +1,23 @@
 """Refs of actors whose mailbox has a bound.
 
-An actor class with a `mailbox_capacity` gets refs of this class; all others pay
-nothing. The messages that wait are kept here, in order, and each has a ticket in
-the mailbox proper. The owner that comes to a ticket draws the oldest message.
-So the bound is exact, dropping the oldest one moves no ticket, and signals, which
-have no ticket, are never held up (the system lane).
+An actor class with a `mailbox_capacity` or a `mailbox_capacity_bytes` gets refs of
+this class; all others pay nothing. The messages that wait are kept here, in order,
+and each has a ticket in the mailbox proper. The owner that comes to a ticket draws
+the oldest message. So the bound is exact, dropping the oldest one moves no ticket,
+and signals, which have no ticket, are never held up (the system lane).
+
+One large message may push out several small ones. Their tickets stay: they serve
+the messages that come next, or the owner that comes to one finds nothing.
 
 An ask of an idle inline actor does not wait in the mailbox, and takes the fast path.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 import pykka
 
@@ -24,13 +28,17 @@ from supervisors.runtime.futures import ScheduledFuture, refuse_cycle
 from supervisors.runtime.outcomes import ActorDeadError, MailboxFullError
 from supervisors.runtime.pykka_adapter import StopMessage
 from supervisors.runtime.ref import ActorRef, OnOwnThread, copy_outcome
-from supervisors.runtime.signals import Ask
+from supervisors.runtime.signals import NOTHING, Ask
 from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from supervisors.runtime.contract import Runtime
 
 __all__ = ["CAPACITY_MAX", "MAILBOX_BOUNDS", "BoundedPinnedRef", "BoundedRef", "MailboxPolicy", "checked_bound"]
+
+logger = logging.getLogger("supervisors.mailbox")
 
 A = TypeVar("A", bound="pykka.Actor")
 
@@ -38,30 +46,70 @@ MailboxPolicy = Literal["reject", "drop_newest", "drop_oldest", "block"]
 """What happens to one message too many; see `supervisors.actor.Actor`."""
 
 CAPACITY_MAX: Final = 1_000_000_000
+CAPACITY_BYTES_MAX: Final = 2**60
 
-MAILBOX_BOUNDS: Final = ("mailbox_capacity", "mailbox_policy", "mailbox_patience")
+MAILBOX_BOUNDS: Final = (
+    "mailbox_capacity",
+    "mailbox_capacity_bytes",
+    "mailbox_patience",
+    "mailbox_policy",
+    "message_size",
+)
 """The attributes of an actor class that say how its mailbox is bounded."""
+
+_Waiting: TypeAlias = tuple[Any, int]
+"""A message or an ask, and its bytes."""
 
 
 class BoundedRef(ActorRef[A]):
-    """Reference to an actor whose mailbox holds at most so many messages."""
+    """Reference to an actor whose mailbox holds at most so many messages, or bytes of messages."""
 
-    __slots__ = ("_capacity", "_guard", "_patience", "_policy", "_senders", "_waiting")
+    __slots__ = (
+        "_capacity",
+        "_capacity_bytes",
+        "_guard",
+        "_patience",
+        "_policy",
+        "_senders",
+        "_size_of",
+        "_tickets_left",
+        "_waiting",
+        "_waiting_bytes",
+    )
 
     def __init__(self, actor: Any, system: Runtime, number: int, dispatch: str) -> None:
         super().__init__(actor, system, number, dispatch)
         kind = type(actor)
-        self._capacity: int = kind.mailbox_capacity
+        self._capacity: int | None = kind.mailbox_capacity
+        self._capacity_bytes: int | None = kind.mailbox_capacity_bytes
+        self._size_of: Callable[[Any], int] | None = kind.message_size
         self._policy: MailboxPolicy = kind.mailbox_policy
         self._patience: float = kind.mailbox_patience
-        self._guard = threading.Lock()  # guards the two below; nothing is called while it is held
-        self._waiting: deque[Any] = deque()
-        self._senders: deque[tuple[ScheduledFuture[None], Any]] = deque()
+        self._guard = threading.Lock()  # guards all below; nothing is called while it is held
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_bytes = 0
+        self._tickets_left = 0  # tickets in the mailbox proper that no message here has
+        self._senders: deque[tuple[ScheduledFuture[None], _Waiting]] = deque()
 
     @property
-    def mailbox_capacity(self) -> int:
-        """Messages that may wait, not counting the one in hand."""
+    def mailbox_capacity(self) -> int | None:
+        """Messages that may wait, not counting the one in hand; None: any number."""
         return self._capacity
+
+    @property
+    def mailbox_capacity_bytes(self) -> int | None:
+        """Bytes of messages that may wait, not counting the one in hand; None: any number."""
+        return self._capacity_bytes
+
+    @property
+    def mailbox_length(self) -> int:
+        """Messages that wait now; a snapshot."""
+        return max(super().mailbox_length - self._tickets_left, 0)
+
+    @property
+    def mailbox_bytes(self) -> int:
+        """Bytes of the messages that wait now; 0 where they are not bounded."""
+        return self._waiting_bytes
 
     def tell(self, message: Any) -> None:
         """Send a message without waiting for a reply.
@@ -72,6 +120,8 @@ class BoundedRef(ActorRef[A]):
                 `"block"` and no room has come up in time. The message is a dead
                 letter as well.
             DeadlockError: the policy is `"block"`, and the actor waits for the sender.
+            InvalidArgumentError: `message_size` has given something else than a size.
+            Exception: what `message_size` raised.
 
         Thread: any. Blocks: at most `mailbox_patience` seconds with the policy `"block"`.
         """
@@ -80,14 +130,21 @@ class BoundedRef(ActorRef[A]):
         if not self._put(message):
             self.system.dead_letter(self, message)
             if self._policy in ("reject", "block"):
-                raise MailboxFullError(self, self._capacity)
+                raise self._full()
 
     def send(self, message: Any) -> None:
-        """Send a message; one that finds no room is a dead letter. Never raises, never blocks.
+        """Send a message; one that finds no room, or whose size cannot be told, is a dead letter.
 
-        So the policy `"block"` is `"drop_newest"` here.
+        Never raises, never blocks: the policy `"block"` is `"drop_newest"` here.
         """
-        if not self._put(message, may_block=False):
+        try:
+            got_in = self._put(message, may_block=False)
+        except Fenced:
+            raise
+        except Exception:
+            logger.exception("%s: a message has no size", self)
+            got_in = False
+        if not got_in:
             self.system.dead_letter(self, message)
 
     def forward(self, message: Any, reply_to: pykka.Future[Any]) -> None:
@@ -105,11 +162,11 @@ class BoundedRef(ActorRef[A]):
 
     def _put_ask(self, ask: Ask, *, may_block: bool = False) -> None:
         if not self._put(ask, may_block=may_block):
-            ask.reply_to.offer(error=MailboxFullError(self, self._capacity))
+            ask.reply_to.offer(error=self._full())
 
     def _put(self, item: Any, *, may_block: bool = True) -> bool:
         """Put a message or ask into the mailbox by the policy; False if it did not get in."""
-        oldest: Any = None
+        dropped: list[_Waiting] = []
         room: ScheduledFuture[None] | None = None
         current = thread_turn.turn.current
         if current is not None and current.fenced:
@@ -119,31 +176,61 @@ class BoundedRef(ActorRef[A]):
             self._outer.append(item)  # the way out is always open
             self._wake(thread_turn.turn)
             return True
+        size = 0 if self._size_of is None else _checked_size(self._size_of(message))
+        entry = (item, size)
+        if self._capacity_bytes is not None and size > self._capacity_bytes:
+            return False  # however long it waited, it would find no room
         with self._guard:
-            if len(self._waiting) < self._capacity or self._actor is None:
-                self._waiting.append(item)
+            has_ticket = False
+            if self._actor is None or (self._has_room(size) and not self._senders):
+                has_ticket = self._enter(entry)
             elif self._policy == "drop_oldest":
-                oldest = self._waiting.popleft()
-                self._waiting.append(item)
+                while not self._has_room(size):
+                    dropped.append(self._leave())
+                    self._tickets_left += 1
+                has_ticket = self._enter(entry)
             elif self._policy == "block" and may_block:
                 room = ScheduledFuture(self.system.scheduler, self)
-                self._senders.append((room, item))
+                self._senders.append((room, entry))
             else:
                 return False
         if room is not None:
-            return self._wait_for(room, item)
-        if oldest is not None:
-            # The new one has the ticket of the oldest.
+            return self._wait_for(room, entry)
+        for oldest, _ in dropped:
             if oldest.__class__ is Ask:
-                oldest.reply_to.offer(error=MailboxFullError(self, self._capacity))
+                oldest.reply_to.offer(error=self._full())
             else:
                 self.system.dead_letter(self, oldest)
-            return True
-        self._outer.append(TICKET)
-        self._wake(thread_turn.turn)
+        if not has_ticket:
+            self._outer.append(TICKET)
+            self._wake(thread_turn.turn)
         return True
 
-    def _wait_for(self, room: ScheduledFuture[None], item: Any) -> bool:
+    def _full(self) -> MailboxFullError:
+        return MailboxFullError(self, self._capacity, self._capacity_bytes)
+
+    def _has_room(self, size: int) -> bool:
+        """Tell whether a message of this size would fit; the guard is held."""
+        if self._capacity is not None and len(self._waiting) >= self._capacity:
+            return False
+        return self._capacity_bytes is None or self._waiting_bytes + size <= self._capacity_bytes
+
+    def _enter(self, entry: _Waiting) -> bool:
+        """Put a message in; return whether a ticket for it is there already. The guard is held."""
+        self._waiting.append(entry)
+        self._waiting_bytes += entry[1]
+        if not self._tickets_left:
+            return False
+        self._tickets_left -= 1
+        return True
+
+    def _leave(self) -> _Waiting:
+        """Take the oldest message out; the guard is held."""
+        entry = self._waiting.popleft()
+        self._waiting_bytes -= entry[1]
+        return entry
+
+    def _wait_for(self, room: ScheduledFuture[None], entry: _Waiting) -> bool:
         # Whoever makes room puts the item in; the sender only waits for that.
         got = False
         try:
@@ -152,23 +239,44 @@ class BoundedRef(ActorRef[A]):
             if not got:
                 with self._guard:
                     try:
-                        self._senders.remove((room, item))
+                        self._senders.remove((room, entry))
                     except ValueError:
                         got = True  # at the last moment
+                    else:
+                        entered = self._let_in()  # a smaller one may have waited behind it
+                if not got:
+                    self._tell_entered(entered)
+                    self._wake(thread_turn.turn)
         return got
 
     def draw(self) -> Any:
-        """Take the oldest waiting message; the owner has come to a ticket."""
+        """Take the oldest waiting message, or `NOTHING`; the owner has come to a ticket."""
         with self._guard:
-            item = self._waiting.popleft()
-            room = None
-            if self._senders:
-                room, late = self._senders.popleft()
-                self._waiting.append(late)
-        if room is not None:
-            self._outer.append(TICKET)
-            room.offer()
+            if not self._waiting:
+                self._tickets_left -= 1
+                return NOTHING
+            item, _ = self._leave()
+            entered = self._let_in() if self._senders else ()
+        if entered:
+            self._tell_entered(entered)
         return item
+
+    def _let_in(self) -> list[tuple[ScheduledFuture[None], bool]]:
+        """Put in what senders wait with, in order, as far as there is room; the guard is held.
+
+        Returns whom to tell, and whether a ticket for that message is there.
+        """
+        entered = []
+        while self._senders and (self._actor is None or self._has_room(self._senders[0][1][1])):
+            room, entry = self._senders.popleft()
+            entered.append((room, self._enter(entry)))
+        return entered
+
+    def _tell_entered(self, entered: Iterable[tuple[ScheduledFuture[None], bool]]) -> None:
+        for room, has_ticket in entered:
+            if not has_ticket:
+                self._outer.append(TICKET)
+            room.offer()
 
 
 class BoundedPinnedRef(OnOwnThread[A], BoundedRef[A]):
@@ -179,13 +287,24 @@ class BoundedPinnedRef(OnOwnThread[A], BoundedRef[A]):
 
 def checked_bound(actor_class: Any) -> bool:
     """Tell whether an actor class bounds its mailbox; raise what is wrong with the bound."""
-    capacity = actor_class.mailbox_capacity
-    if capacity is None:
+    bounds = {
+        "mailbox_capacity": (actor_class.mailbox_capacity, "messages", CAPACITY_MAX),
+        "mailbox_capacity_bytes": (actor_class.mailbox_capacity_bytes, "bytes", CAPACITY_BYTES_MAX),
+    }
+    for field, (capacity, unit, most) in bounds.items():
+        if capacity is None:
+            continue
+        if isinstance(capacity, bool) or not isinstance(capacity, int):
+            raise InvalidTypeError(field, capacity, f"a whole number of {unit}, or None")
+        if not 1 <= capacity <= most:
+            raise InvalidArgumentError(field, capacity, f"1 to {most} {unit}, or None")
+    size_of = actor_class.message_size
+    if actor_class.mailbox_capacity_bytes is not None and size_of is None:
+        raise InvalidArgumentError("message_size", None, "a static method that gives the bytes of a message")
+    if size_of is not None and not callable(size_of):
+        raise InvalidTypeError("message_size", size_of, "a static method that gives the bytes of a message, or None")
+    if actor_class.mailbox_capacity is None and actor_class.mailbox_capacity_bytes is None:
         return False
-    if isinstance(capacity, bool) or not isinstance(capacity, int):
-        raise InvalidTypeError("mailbox_capacity", capacity, "a whole number of messages, or None")
-    if not 1 <= capacity <= CAPACITY_MAX:
-        raise InvalidArgumentError("mailbox_capacity", capacity, f"1 to {CAPACITY_MAX}, or None")
     policy = actor_class.mailbox_policy
     if policy not in get_args(MailboxPolicy):
         raise InvalidArgumentError("mailbox_policy", policy, ", ".join(get_args(MailboxPolicy)))
@@ -195,3 +314,11 @@ def checked_bound(actor_class: Any) -> bool:
     if not 0.0 <= patience <= 86400.0:
         raise InvalidArgumentError("mailbox_patience", patience, "0 seconds to a day")
     return True
+
+
+def _checked_size(size: object) -> int:
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise InvalidTypeError("message_size", size, "to give a whole number of bytes")
+    if size < 0:
+        raise InvalidArgumentError("message_size", size, "to give 0 bytes or more")
+    return size

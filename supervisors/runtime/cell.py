@@ -303,7 +303,7 @@ class Cell:
                 inner.append(item)
 
     def draw(self) -> Any:
-        """Take the message that a ticket stands for; only bounded mailboxes have tickets."""
+        """Take the message that a ticket stands for, or `NOTHING`; only bounded mailboxes have tickets."""
         raise InternalError("a ticket lies in a mailbox without a bound", actor=str(self))
 
     def defer(self) -> Reply:
@@ -548,9 +548,11 @@ class Cell:
         """Handle one message or ask of a living actor."""
         actor = self._actor
         assert actor is not None
-        self.messages_handled += 1
         if item is TICKET:
             item = self.draw()
+            if item is NOTHING:
+                return
+        self.messages_handled += 1
         if item.__class__ is not Ask:
             self._reply_to = NOBODY
             try:
@@ -731,6 +733,8 @@ class Cell:
             del outer[:count]
             for each in batch:
                 item = self.draw() if each is TICKET else each
+                if item is NOTHING:
+                    continue
                 if isinstance(item, Ask):
                     if item.message.__class__ is StopMessage:
                         item.reply_to.offer(None)  # it did stop

@@ -85,15 +85,19 @@ class DeadlockError(SupervisorsError):
 
 
 class MailboxFullError(SupervisorsError):
-    """The mailbox is at its bound and its policy is to reject.
+    """A message finds no room in a mailbox that is at its bound.
 
     Attributes:
-        capacity: the bound, messages.
+        capacity: the bound, messages; None: any number.
+        capacity_bytes: the other bound; None: any number.
     """
 
-    def __init__(self, who: object, capacity: int) -> None:
+    def __init__(self, who: object, capacity: int | None, capacity_bytes: int | None = None) -> None:
         self.capacity = capacity
-        super().__init__(f"the mailbox of {who} holds {capacity} messages already")
+        self.capacity_bytes = capacity_bytes
+        bounds = [(capacity, "messages"), (capacity_bytes, "bytes of messages")]
+        told = " and ".join(f"{bound} {unit}" for bound, unit in bounds if bound is not None)
+        super().__init__(f"the mailbox of {who} has no room for this message; it holds at most {told}")
 
 
 class StartError(SupervisorsError):

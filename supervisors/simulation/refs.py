@@ -19,7 +19,7 @@ from supervisors.runtime.fence import refuse_fenced
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.ref import ActorRef
-from supervisors.runtime.signals import Ask, MonitorRef
+from supervisors.runtime.signals import NOTHING, Ask, MonitorRef
 from supervisors.runtime.small_set import without_item
 from supervisors.simulation.disturbances import Wrapping, is_stop
 from supervisors.simulation.faults import InjectedFaultError
@@ -93,6 +93,8 @@ class SimulatedRef(ActorRef[A]):
         scheduler = mailbox.scheduler
         if item is TICKET:
             item = self.draw()
+            if item is NOTHING:
+                return
         scheduler.note(mailbox.label, "handles " + message_in_words(item))
         for watch in scheduler.handled:
             watch(self, item)
