@@ -135,12 +135,15 @@ class Verdict:
         accepted: whether the credentials are good.
         user_id: who it is, when the authenticator knows better than the credentials.
         failure: what went wrong when it could not answer; such a verdict never accepts.
+        is_held_back: whether it accepts and may not count, because the audit log could
+            not tell of it; the credentials can be judged again.
     """
 
     question: Verify
     accepted: bool
     user_id: str | None = None
     failure: str | None = None
+    is_held_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)

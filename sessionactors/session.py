@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sessionactors.decisions.moves import end
+from sessionactors.decisions.moves import crash_reason, end, end_reason
 from sessionactors.effects import (
     Audit,
     Effect,
@@ -65,7 +66,6 @@ from sessionactors.subscribers import LimiterEvent, check_subscriber
 from sessionactors.surroundings import ISOLATION, RATE_LIMITER, REAPER, RECOVERY, RESTART
 from sessionactors.users import ANONYMOUS, TOO_MANY_SESSIONS
 from supervisors.errors import Refusal, UsageError
-from supervisors.exits import NORMAL, Crashed, describe
 from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, StopMessage, StopNow
 from supervisors.runtime.ref import ActorRef
@@ -85,7 +85,6 @@ __all__ = ["PEEK", "Reaping", "Session", "SessionEvent"]
 logger = logging.getLogger("sessionactors.session")
 
 REAPED: Final = "reaped"
-_REASON_MAX: Final = 200  # characters, which are at most 800 bytes
 
 
 class Session(FollowedSession):
@@ -161,6 +160,8 @@ class Session(FollowedSession):
         if data.state == TERMINATED:
             raise SessionTerminated(data.session_id)
         if data.state == IDLE:
+            if self._around.audit.is_failing:
+                raise AuditUnavailable(RESUME)
             self._perform(decide(data, RESUME, now), now)
         effects = decide(data, UPDATE_RESOURCES, now, (1, 0, size, size))
         if effects:
@@ -309,6 +310,8 @@ class Session(FollowedSession):
         if verdict.question is not self.data.question:
             return  # nobody waits for it any more
         asked, self._activation = self._activation, None
+        if verdict.accepted and self._around.audit.is_failing:  # it was asked for when the log could still tell
+            message = (VERDICT, replace(verdict, is_held_back=True))
         try:
             state = self.receive_ask(message)
         except Refusal as refusal:
@@ -336,10 +339,13 @@ class Session(FollowedSession):
 
         Raises:
             TooManySessions: its user has as many as may be, and nothing has changed.
+            AuditUnavailable: the audit log could not tell of it.
 
         Thread: the session's own turn.
         """
         around, data = self._around, self.data
+        if around.audit.is_failing:
+            raise AuditUnavailable(LOAD)
         previous = data.user_id
         if restored.user_id not in (previous, ANONYMOUS):
             self._enter_user(restored.user_id)
@@ -413,10 +419,9 @@ class Session(FollowedSession):
             self._prepare_return(reason, crash=crash)
         now = self._around.now()
         if crash:
-            what = type(reason.error).__name__ if isinstance(reason, Crashed) else describe(reason)[:_REASON_MAX]
-            effects = decide(self.data, CRASH, now, what)
+            effects = decide(self.data, CRASH, now, crash_reason(reason))
         else:
-            effects = decide(self.data, TERMINATE, now, _told(reason))
+            effects = decide(self.data, TERMINATE, now, end_reason(reason))
         self._perform(effects, now)
 
     def _reap(self, reaping: Reaping) -> float:
@@ -453,14 +458,6 @@ class Session(FollowedSession):
             (self._subscribe if message[0] == SUBSCRIBE else self._unsubscribe)(message[1])
             return self.data.state
         raise UnknownRequest("message", message, "(operation, argument), or the name of a query")
-
-
-def _told(reason: object) -> str:
-    """Write an exit reason as the reason of a transition, which is one printable line."""
-    if isinstance(reason, str) and reason == NORMAL:
-        return "stopped"
-    line = "".join(each if each.isprintable() else " " for each in describe(reason)[:_REASON_MAX])
-    return line or "stopped"
 
 
 def _persist(session: Session, persist: Persist) -> None:

@@ -30,6 +30,7 @@ from sessionactors.effects import (
     Verify,
 )
 from sessionactors.errors import (
+    AuditUnavailable,
     AuthBlocked,
     AuthenticationFailed,
     AuthenticationPending,
@@ -136,6 +137,9 @@ def verdict(data: SessionData, now: float, said: object) -> Effects:
     question = data.question
     if not isinstance(said, Verdict) or said.question is not question or question is None or not data.verifying:
         return NOTHING
+    if said.is_held_back:
+        data.verifying = False  # the question stays: the next `activate` asks it again
+        return (Refuse(AuditUnavailable(ACTIVATE)),)
     if said.failure is not None:
         return _rejected(data, now, said.failure, "error")
     if said.accepted is not True:

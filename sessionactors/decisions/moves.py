@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 from sessionactors.effects import NOTHING, Effects, Notify, Terminate, Transition, Wake
 from sessionactors.session_data import SessionData
 from sessionactors.states import TERMINATED, State
+from supervisors.exits import NORMAL, Crashed, describe
 
 __all__ = [
     "ABSOLUTE_TIMEOUT",
@@ -25,13 +26,17 @@ __all__ = [
     "SHUTDOWN",
     "SUSPEND_TIMEOUT",
     "Handler",
+    "crash_reason",
     "end",
+    "end_reason",
     "ignore",
     "move",
     "wake_by",
 ]
 
 Handler: TypeAlias = Callable[[SessionData, float, Any], Effects]
+
+_REASON_MAX: Final = 200  # characters, which are at most 800 bytes
 
 # Reasons of a transition. Callers of suspend and terminate may give others.
 REQUESTED: Final = "requested"
@@ -88,6 +93,19 @@ def end(data: SessionData, now: float, reason: str, before: Effects = NOTHING, a
 def ignore(_data: SessionData, _now: float, _argument: object) -> Effects:
     """Do nothing about an answer or a timer that comes too late."""
     return NOTHING
+
+
+def end_reason(reason: object) -> str:
+    """Return an exit reason as the reason of a transition, which is one printable line."""
+    if isinstance(reason, str) and reason == NORMAL:
+        return "stopped"
+    line = "".join(each if each.isprintable() else " " for each in describe(reason)[:_REASON_MAX])
+    return line or "stopped"
+
+
+def crash_reason(reason: object) -> str:
+    """Return the exit reason of a session that crashed as the reason of its last transition."""
+    return type(reason.error).__name__ if isinstance(reason, Crashed) else describe(reason)[:_REASON_MAX]
 
 
 # Made once for each reason in use: what is the same object again and again is packed for the

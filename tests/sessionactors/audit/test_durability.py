@@ -10,7 +10,8 @@ from sessionactors.audit.errors import AuditError, AuditWriteError
 from sessionactors.audit.log import AuditLog
 from sessionactors.audit.queries import AuditReader
 from sessionactors.audit.verify import verify
-from sessionactors.errors import AuditUnavailable
+from sessionactors.errors import AuditUnavailable, AuthenticationFailed
+from sessionactors.session import Session
 from tests.sessionactors.audit.conftest import some_events
 from tests.sessionactors.audit.test_service import Broken, break_log
 from tests.sessionactors.session_world import TRUSTED, entries, start_active, virtual
@@ -19,6 +20,11 @@ from tests.sessionactors.session_world import TRUSTED, entries, start_active, vi
 @pytest.fixture(autouse=True)
 def quiet(caplog):
     caplog.set_level(logging.CRITICAL, "sessionactors")
+
+
+class Echo(Session):
+    def handle_request(self, request):
+        return request
 
 
 class TestADurableEvent:
@@ -145,6 +151,58 @@ class TestALogThatCannotBeWritten:
             log = failing(system)
             operation(system)
             log.full = False
+
+    def test_holds_back_a_verdict_that_was_asked_for_before(self):
+        with virtual(authenticator=lambda _: True) as system:
+            system.start_session("a")
+            system.authenticate("a", {"password": "right"})
+            activation = system.directory.get("a").ask(("activate", None), block=False)
+            log = failing(system)
+            system.actors.advance(0.0)
+            with pytest.raises(AuditUnavailable):
+                activation.get(timeout=1.0)
+            assert system.state_of("a") == "auth"
+            log.full = False
+            system.actors.advance(2.0)
+            assert system.activate("a") == "active"  # the same attempt: nobody has failed
+            assert system.get_metrics("a").auth_attempts == 1
+
+    def test_does_not_hold_back_a_verdict_that_refuses(self):
+        with virtual(authenticator=lambda _: False) as system:
+            system.start_session("a")
+            system.authenticate("a", {"password": "wrong"})
+            activation = system.directory.get("a").ask(("activate", None), block=False)
+            log = failing(system)
+            system.actors.advance(0.0)
+            with pytest.raises(AuthenticationFailed):
+                activation.get(timeout=1.0)
+            log.full = False
+
+    def test_wakes_no_idle_session_with_a_request(self):
+        with virtual() as system:
+            system.start_session("a", session_class=Echo)
+            system.authenticate("a", TRUSTED)
+            system.activate("a")
+            system.deactivate("a")
+            log = failing(system)
+            with pytest.raises(AuditUnavailable):
+                system.request("a", "hello")
+            assert system.state_of("a") == "idle"
+            log.full = False
+
+    def test_lets_no_session_come_from_elsewhere(self):
+        with virtual(session={"migration_allowed": True}) as system:
+            start_active(system, "a")
+            snapshot = system.migrate("a", "node-2").state_data
+            with virtual() as other:
+                other.start_session("a")
+                log = failing(other)
+                with pytest.raises(AuditUnavailable):
+                    other.load("a", snapshot)
+                assert other.state_of("a") == "new"
+                log.full = False
+                other.actors.advance(2.0)
+                assert other.load("a", snapshot) == "idle"
 
     def test_lets_everything_pass_where_the_settings_say_so(self):
         with with_sessions(fail_closed=False) as system:
