@@ -314,5 +314,9 @@ class Behaviour(Actor):
         self._actor_ref.put_first(EndNow(reason))
 
     def _is_parents_exit(self, exited: Exited) -> bool:
-        """Tell whether a trapped exit message is the parent's (SRV-24)."""
-        return exited.source is not None and exited.source is self._actor_ref.parent
+        """Tell whether a trapped exit message is the parent's (SRV-24).
+
+        Who has no parent belongs to the system: when that stops, its exit signal counts.
+        """
+        parent = self._actor_ref.parent
+        return exited.source is parent and (parent is not None or self.system.is_stopped)

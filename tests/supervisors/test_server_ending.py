@@ -10,6 +10,7 @@ from supervisors import (
     KILLED,
     Actor,
     ActorDeadError,
+    ActorSystem,
     AskTimeoutError,
     ChildSpec,
     Crashed,
@@ -19,6 +20,7 @@ from supervisors import (
     InvalidTypeError,
     StartError,
     Supervisor,
+    VirtualClock,
     WrongActorError,
     start_named,
     terminate_child,
@@ -106,6 +108,13 @@ def test_srv_23_a_trapped_exit_of_another_is_information(system, log):
     ref = system.start(Log, log, trap=True)
     ref.exit("boom")
     assert [(name, message.reason) for name, message in log] == [("info", "boom")]
+
+
+def test_srv_24_a_server_without_a_parent_terminates_when_its_system_stops(log):
+    with ActorSystem(clock=VirtualClock()) as system:
+        system.start(Log, log, trap=True)
+        assert system.stop() == []
+    assert log == [("terminate", "shutdown")]
 
 
 @pytest.mark.parametrize("reason", ["normal", "shutdown", "boom"])

@@ -9,11 +9,13 @@ import pytest
 from supervisors import (
     KILLED,
     ActorDeadError,
+    ActorSystem,
     AskTimeoutError,
     Crashed,
     Down,
     Exit,
     Exited,
+    VirtualClock,
 )
 from supervisors.statem.actions import (
     postpone,
@@ -200,3 +202,11 @@ def test_stm_50_a_trapped_exit_of_another_and_a_down_are_information(system, log
     other.exit("gone")
     system.settle()
     assert [(event_type, type(content)) for event_type, content, _ in log[1:]] == [(INFO, Exited), (INFO, Down)]
+
+
+def test_stm_49_a_machine_without_a_parent_terminates_when_its_system_stops():
+    log = []
+    with ActorSystem(clock=VirtualClock()) as system:
+        system.start(Log, log, trap=True)
+        assert system.stop() == []
+    assert log[-1][:2] == ("terminate", "shutdown")
