@@ -47,7 +47,17 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
         # Behaviours: OTP's ways to write an actor.
         3: ("alarm", "behaviour", "callbacks", "quarantine", "server", "state", "statem/", "supervision/"),
         # Composition.
-        4: ("application/", "health/", "inspection/", "pools/", "process_child", "resources/", "system", "tasks/", "telemetry/"),
+        4: (
+            "application/",
+            "health/",
+            "inspection/",
+            "pools/",
+            "process_child",
+            "resources/",
+            "system",
+            "tasks/",
+            "telemetry/",
+        ),
         # Proof: nothing else imports this.
         5: ("chaos/", "pytest_plugin", "simulation/", "testing"),
     },
