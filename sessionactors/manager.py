@@ -224,8 +224,8 @@ class ManagerCalls(ServiceCalls):
         asked: list[str] = []
         for each in several(session_ids):
             try:
-                session_id = identifiers.parse(each)
-                ref = self.directory.find(session_id)
+                ref = self.directory.find(each)
+                session_id = each if type(each) is str else identifiers.parse(each)  # what was found is an id
             except SessionRefusal as refusal:
                 refused[named(each)] = refusal
                 continue

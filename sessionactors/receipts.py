@@ -18,11 +18,12 @@ __all__ = ["Receipt", "Receipts"]
 class Receipt:
     """Waits for one session of a batch to be durable."""
 
-    __slots__ = ("_batch", "session_id")
+    __slots__ = ("_batch", "is_open", "session_id")
 
     def __init__(self, batch: Receipts, session_id: str) -> None:
         self._batch = batch
         self.session_id = session_id
+        self.is_open = True  # guarded by the lock of the batch
 
     def set(self, value: object) -> None:
         """Take note that it is."""
@@ -44,31 +45,32 @@ class Receipts:
     Thread: `awaited()` and `collect()` are the caller's; receipts are settled anywhere.
     """
 
-    __slots__ = ("_done", "_is_complete", "_lock", "_open", "_refused")
+    __slots__ = ("_all", "_done", "_is_complete", "_lock", "_refused", "_settled")
 
     def __init__(self, done: ScheduledFuture[None]) -> None:
         self._done = done
+        self._all: list[Receipt] = []  # the caller's, until the batch is complete
         self._lock = threading.Lock()  # guards all below
-        self._open: set[Receipt] = set()
+        self._settled = 0
         self._refused: dict[str, SessionRefusal] = {}
         self._is_complete = False
 
     def awaited(self, session_id: str) -> Receipt:
         """Return the receipt of one more session."""
         receipt = Receipt(self, session_id)
-        with self._lock:
-            self._open.add(receipt)
+        self._all.append(receipt)
         return receipt
 
     def settle(self, receipt: Receipt, refusal: SessionRefusal | None) -> None:
         """Note what came of a session; what comes later about the same one does not count."""
         with self._lock:
-            if receipt not in self._open:
+            if not receipt.is_open:
                 return
-            self._open.discard(receipt)
+            receipt.is_open = False
+            self._settled += 1
             if refusal is not None:
                 self._refused[receipt.session_id] = refusal
-            is_last = self._is_complete and not self._open
+            is_last = self._is_complete and self._settled == len(self._all)
         if is_last:
             self._done.offer(None)
 
@@ -76,11 +78,13 @@ class Receipts:
         """Wait for all that was awaited; return why some are not durable."""
         with self._lock:
             self._is_complete = True
-            is_done = not self._open
+            is_done = self._settled == len(self._all)
         if not is_done:
             self._done.settle(timeout)
         with self._lock:
             late = PersistFailed(f"there was no answer within {timeout:g} s")
-            self._refused.update((receipt.session_id, late) for receipt in self._open)
-            self._open = set()
+            for receipt in self._all:
+                if receipt.is_open:
+                    receipt.is_open = False
+                    self._refused[receipt.session_id] = late
             return self._refused

@@ -223,24 +223,32 @@ def _recorded(
     for entry in entries:
         if not isinstance(entry, (list, tuple)) or len(entry) != 5:
             raise InvalidKind("history entry", entry, "a list of from, to, reason, name, age")
-        from_state = cast("State", bounds.choice("history from_state", entry[0], STATES))
-        to_state = cast("State", bounds.choice("history to_state", entry[1], STATES))
-        reason = bounds.text("history reason", entry[2])
-        name = bounds.text("history name", entry[3])
+        try:
+            edge = _edge(entry[0], entry[1], entry[2], entry[3])
+        except TypeError:  # what cannot be looked up is of the wrong kind, and this says so
+            edge = _edge.__wrapped__(entry[0], entry[1], entry[2], entry[3])
         age = _number("history age", entry[4])
-        if to_state not in EDGES[from_state] or previous not in (None, from_state) or not 0 <= age <= previous_age:
+        if previous not in (None, edge.from_state) or not 0 <= age <= previous_age:
             raise InvalidValue("history", len(recorded) // 2, "a chain of transitions in the order of time")
-        recorded += (_edge(from_state, to_state, reason, name), then - age)
-        previous, previous_age = to_state, age
+        recorded += (edge, then - age)
+        previous, previous_age = edge.to_state, age
     if previous not in (None, state):
         raise InvalidValue("state", state, f"{previous!r}, where the history ends")
     return recorded or None
 
 
-@lru_cache(maxsize=256)
-def _edge(from_state: State, to_state: State, reason: str, name: str) -> Transition:
-    """Share equal transitions, as sessions that were never stored do."""
-    return Transition(from_state, to_state, reason, name)
+@lru_cache(maxsize=256, typed=True)  # typed: what is equal to a text without being one would not be refused
+def _edge(from_state: object, to_state: object, reason: object, name: object) -> Transition:
+    """Check a transition, once, and share equal ones, as sessions that were never stored do."""
+    checked = Transition(
+        cast("State", bounds.choice("history from_state", from_state, STATES)),
+        cast("State", bounds.choice("history to_state", to_state, STATES)),
+        bounds.text("history reason", reason),
+        bounds.text("history name", name),
+    )
+    if checked.to_state not in EDGES[checked.from_state]:
+        raise InvalidValue("history", f"{checked.from_state} to {checked.to_state}", "transitions that there are")
+    return checked
 
 
 def _age(stored: Mapping[str, object], name: str) -> float:
@@ -251,6 +259,8 @@ def _age(stored: Mapping[str, object], name: str) -> float:
 
 
 def _number(field: str, value: object) -> float:
+    if type(value) is float and -_AGE_MAX < value < _AGE_MAX:
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidKind(field, value, "a number")
     if not -_AGE_MAX < value < _AGE_MAX:
@@ -259,4 +269,7 @@ def _number(field: str, value: object) -> float:
 
 
 def _count(stored: Mapping[str, object], name: str) -> int:
-    return bounds.count(name, stored.get(name), least=0)
+    value = stored.get(name)
+    if type(value) is int and 0 <= value <= bounds.COUNT_MAX:  # as nearly always; the rest is told what is wrong
+        return value
+    return bounds.count(name, value, least=0)
