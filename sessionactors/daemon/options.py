@@ -88,6 +88,7 @@ OWN_OPTIONS: Final[dict[str, dict[str, Option]]] = {
         "interval": Option(1.0, bounds.seconds),
         "watch_within": Option(30.0, bounds.seconds),
         "connections_max": Option(16, _count(1024)),
+        "handler_times": Option(False, _flag),
     },
     "inspection": {
         "socket": Option(None, _path),

@@ -29,6 +29,7 @@ from sessionactors.daemon.reloading import RELOADABLE, changes
 from sessionactors.errors import SessionActorsError
 from sessionactors.inspection.inspector import SessionInspector
 from sessionactors.inspection.operations import session_operations
+from sessionactors.session import Session
 from sessionactors.settings import SessionOptions
 from sessionactors.storage.errors import StoreError
 from sessionactors.surroundings import ROOT, SERVICES, SESSIONS
@@ -42,6 +43,7 @@ from supervisors.health.systemd import Notifier
 from supervisors.inspection.door import InspectionDoor
 from supervisors.supervision.reports import ErrorReport
 from supervisors.telemetry.exposition import Telemetry
+from supervisors.telemetry.handlers import HandlerTimes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -206,6 +208,11 @@ class Daemon:
         telemetry.add(SessionCollector(system))
         parts = _Parts(system, self._health(system), telemetry)
         telemetry.add(HealthCollector(parts.health))
+        times = HandlerTimes(system.actors.clock)
+        if config.get("health", "handler_times"):
+            for actor_class in {Session, *config.session_classes}:
+                times.measure(actor_class)
+            telemetry.add(times)
         gave_up = False
         with _signals(self.stop, self.reload, system):
             try:
@@ -223,6 +230,7 @@ class Daemon:
             finally:
                 self._go_down(parts, budget)
                 telemetry.close()
+                times.close()
         if self.unwritten:
             return EXIT_UNWRITTEN
         if gave_up:

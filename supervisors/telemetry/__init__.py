@@ -1,7 +1,8 @@
 """Figures of an actor system for Prometheus; nobody pays for them but who asks."""
 
 from supervisors.telemetry.exposition import Telemetry
+from supervisors.telemetry.handlers import HandlerTimes
 from supervisors.telemetry.metrics import ActorSystemCollector
 from supervisors.telemetry.tally import ChildTally
 
-__all__ = ["ActorSystemCollector", "ChildTally", "Telemetry"]
+__all__ = ["ActorSystemCollector", "ChildTally", "HandlerTimes", "Telemetry"]

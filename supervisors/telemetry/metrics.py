@@ -7,12 +7,15 @@ who does pays for one walk over the living actors.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+
+from supervisors.telemetry.ages import Ages
 
 if TYPE_CHECKING:
     from supervisors.system import ActorSystem
@@ -36,6 +39,8 @@ class ActorSystemCollector(Collector):
     def __init__(self, system: ActorSystem, tally: ChildTally | None = None) -> None:
         self._system = system
         self._tally = tally
+        self._looking = threading.Lock()  # guards _ages, because two may scrape at once
+        self._ages = Ages()
 
     def describe(self) -> Iterator[Metric]:
         """Return nothing: registering the collector reads no figure."""
@@ -70,6 +75,13 @@ class ActorSystemCollector(Collector):
             length = ref.mailbox_length
             total += length
             longest = max(longest, length)
+        with self._looking:
+            oldest = self._ages.look(filled, self._system.clock.monotonic())
+        yield GaugeMetricFamily(
+            "supervisors_mailbox_oldest_seconds",
+            "Seconds that the oldest message in a mailbox has waited at least, since the first scrape that saw it.",
+            oldest,
+        )
         yield GaugeMetricFamily("supervisors_mailbox_messages", "Messages that wait in all mailboxes.", total)
         yield GaugeMetricFamily(
             "supervisors_mailbox_longest_messages", "Messages that wait in the longest mailbox.", longest

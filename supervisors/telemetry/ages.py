@@ -1,0 +1,60 @@
+"""How long messages have waited at least, without a time in any message.
+
+A mailbox is handled in order, and the runtime counts what it has handled. So who looks
+twice knows more than the two lengths: if a mailbox had 5 messages when 100 had been
+handled, the last of these is number 105; and while fewer than 105 have been handled,
+that one still waits, since the first look at least. So looking is enough, and senders pay nothing.
+
+The age is a lower bound: a message that has come and gone between two looks is not
+seen, and one that came just after a look counts from the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final, final
+
+if TYPE_CHECKING:
+    from supervisors.runtime.ref import ActorRef
+
+__all__ = ["MARKS_MAX", "Ages"]
+
+MARKS_MAX: Final = 16
+"""Looks that are remembered of one mailbox; of the older ones every other is forgotten."""
+
+
+@final
+class Ages:
+    """Remembers what mailboxes looked like.
+
+    Thread: one at a time.
+    """
+
+    __slots__ = ("_marks",)
+
+    def __init__(self) -> None:
+        # By the number of the actor, (when, the number of the last message that waited then), oldest first.
+        self._marks: dict[int, list[tuple[float, int]]] = {}
+
+    def look(self, filled: Iterable[ActorRef[Any]], now: float) -> float:
+        """Look at all mailboxes in which something waits; return the age of the oldest message, in seconds.
+
+        Args:
+            filled: their actors; who is not among them has an empty mailbox.
+            now: monotonic seconds, not before the last look.
+        """
+        oldest = 0.0
+        marks: dict[int, list[tuple[float, int]]] = {}
+        for ref in filled:
+            handled = ref.messages_handled  # before the length: a message in between only makes it less
+            length = ref.mailbox_length
+            if not length:
+                continue
+            still = [mark for mark in self._marks.get(ref.id, ()) if mark[1] > handled]
+            still.append((now, handled + length))
+            if len(still) > MARKS_MAX:
+                still[1:-1] = still[2:-1:2]
+            marks[ref.id] = still
+            oldest = max(oldest, now - still[0][0])
+        self._marks = marks
+        return oldest
