@@ -152,7 +152,7 @@ class CountsThenPuts(BoundedRef):
         if len(self._waiting) >= self._capacity:
             return False
         with self._guard:
-            self._waiting.append(item)
+            self._enter((item, 0))
         self._outer.append(cell.TICKET)
         self._wake(thread_turn.turn)
         return True
