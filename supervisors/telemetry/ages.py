@@ -12,15 +12,25 @@ seen, and one that came just after a look counts from the next one.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, final
-
-if TYPE_CHECKING:
-    from supervisors.runtime.ref import ActorRef
+from typing import Final, Protocol, final
 
 __all__ = ["MARKS_MAX", "Ages"]
 
 MARKS_MAX: Final = 16
 """Looks that are remembered of one mailbox; of the older ones every other is forgotten."""
+
+
+class _Counted(Protocol):
+    """What is read of an `ActorRef`."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def messages_handled(self) -> int: ...
+
+    @property
+    def mailbox_length(self) -> int: ...
 
 
 @final
@@ -36,7 +46,7 @@ class Ages:
         # By the number of the actor, (when, the number of the last message that waited then), oldest first.
         self._marks: dict[int, list[tuple[float, int]]] = {}
 
-    def look(self, filled: Iterable[ActorRef[Any]], now: float) -> float:
+    def look(self, filled: Iterable[_Counted], now: float) -> float:
         """Look at all mailboxes in which something waits; return the age of the oldest message, in seconds.
 
         Args:
