@@ -5,7 +5,8 @@ submitted one by one, then all results are taken in order. For `map`, an iterabl
 instead. A kill: one task hangs past its timeout while another waits; timed is from the
 timeout's moment to the result of the waiting one, with one worker and a spare ready.
 Recovery: both workers of two are known to be up, one gets SIGKILL; timed is until tasks
-have run in two processes again, for loky with its executor made anew, as its users do.
+have run in two processes again, for loky and the standard library with the executor made
+anew, as their users do. In both, ours has its spare ready, as after any pause.
 
 Peers: `concurrent.futures` (spawn), `multiprocessing.Pool` (spawn), loky and pebble. Those that
 are not installed have empty rows.
@@ -25,7 +26,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from benchmarks.harness import Effort, Figure, benchmark, figure, rate, seconds
 from supervisors.pools import Backlog, TaskTimeoutError, WorkerPool
@@ -124,7 +125,7 @@ def _taken(results: list[Any]) -> None:
 @benchmark("pools")
 def process_tasks(effort: Effort) -> Mapping[str, Figure]:
     """Tiny tasks in processes."""
-    count = effort.size(3_000, smoke=20)
+    count = effort.size(1_500, smoke=20)
     with _process_pools() as contenders:
 
         def run(make: Callable[[int], Callable[[], None]]) -> Callable[[], float]:
@@ -156,7 +157,7 @@ def kill_and_replace(effort: Effort) -> Mapping[str, Figure]:
     with WorkerPool(None, 1, kind="process") as pool:
         pool.submit(same, 1).result()
         for _ in range(effort.size(20, smoke=1)):
-            _wait_for_spare()
+            _wait_for_spare(pool)
             begun = time.perf_counter()
             late = pool.submit(hang, timeout=limit)
             waiting = pool.submit(same, 2)
@@ -167,18 +168,33 @@ def kill_and_replace(effort: Effort) -> Mapping[str, Figure]:
     return {"pool_kill_replace_ms": figure([each * 1e3 for each in times], "ms")}
 
 
-def _wait_for_spare() -> None:
+def _wait_for_spare(pool: WorkerPool) -> None:
     """Give the pool the time that a program would between two such accidents."""
-    time.sleep(1.0)
+    deadline = time.monotonic() + 30.0
+    while not pool.statistics().spares:
+        if time.monotonic() > deadline:
+            raise AssertionError("no spare process has come up within 30 seconds")
+        time.sleep(0.01)
 
 
 @benchmark("pools")
 def recovery(effort: Effort) -> Mapping[str, Figure]:
     """From the SIGKILL of one of two workers to work in two processes again."""
     loky = _peer("loky")
-    compared = effort.interleave(
-        {"ours": _recover_ours, "futures": _recover_futures, "loky": _recover_loky if loky is not None else None}
-    )
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        WorkerPool(None, WORKERS, kind="process") as pool,
+        _Anew(lambda: concurrent.futures.ProcessPoolExecutor(WORKERS, mp_context=spawn)) as futures,
+        contextlib.ExitStack() as stack,
+    ):
+        theirs = None if loky is None else stack.enter_context(_Anew(lambda: loky.ProcessPoolExecutor(WORKERS)))
+        compared = effort.interleave(
+            {
+                "ours": lambda: _recover_ours(pool),
+                "futures": futures.recover,
+                "loky": None if theirs is None else theirs.recover,
+            }
+        )
     return {
         "pool_recover_ms": compared.figure("ours", "ms", scale=1e3),
         "futures_recover_ms": compared.figure("futures", "ms", scale=1e3),
@@ -196,40 +212,40 @@ def _full_strength(submit: Callable[..., Any]) -> set[int]:
             return pids
 
 
-def _recover_ours() -> float:
-    with WorkerPool(None, WORKERS, kind="process") as pool:
-        victim = _full_strength(pool.submit).pop()
-        _wait_for_spare()
-        begun = time.perf_counter()
-        os.kill(victim, signal.SIGKILL)
-        while True:
-            with contextlib.suppress(Exception):  # a task that the dead one had just begun
-                if victim not in _full_strength(pool.submit):
-                    return time.perf_counter() - begun
-
-
-def _recover_loky() -> float:
-    return _recover_anew(importlib.import_module("loky").ProcessPoolExecutor)
-
-
-def _recover_futures() -> float:
-    spawn = multiprocessing.get_context("spawn")
-    return _recover_anew(lambda workers: concurrent.futures.ProcessPoolExecutor(workers, mp_context=spawn))
-
-
-def _recover_anew(make: Callable[[int], Any]) -> float:
-    """Kill a worker of an executor that is broken by that; make another one."""
-    executor = make(WORKERS)
-    victim = _full_strength(executor.submit).pop()
+def _recover_ours(pool: WorkerPool) -> float:
+    victim = _full_strength(pool.submit).pop()
+    _wait_for_spare(pool)
     begun = time.perf_counter()
     os.kill(victim, signal.SIGKILL)
-    try:
-        while victim in _full_strength(executor.submit):
-            pass
-    except Exception:  # noqa: BLE001 - broken, as it says; what it raises depends on the library
-        executor.shutdown(wait=False)
-        executor = make(WORKERS)
-        _full_strength(executor.submit)
-    took = time.perf_counter() - begun
-    executor.shutdown()
-    return took
+    while True:
+        with contextlib.suppress(Exception):  # a task that the dead one had just begun
+            if victim not in _full_strength(pool.submit):
+                return time.perf_counter() - begun
+
+
+class _Anew:
+    """An executor that breaks when a worker dies, and is made anew then, for one run after the other."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._executor = make()
+
+    def recover(self) -> float:
+        """Kill a worker; return how long it takes until two are at work again."""
+        victim = _full_strength(self._executor.submit).pop()
+        begun = time.perf_counter()
+        os.kill(victim, signal.SIGKILL)
+        try:
+            while victim in _full_strength(self._executor.submit):
+                pass
+        except Exception:  # noqa: BLE001 - broken, as it says; what it raises depends on the library
+            self._executor.shutdown(wait=False)
+            self._executor = self._make()
+            _full_strength(self._executor.submit)
+        return time.perf_counter() - begun
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown()

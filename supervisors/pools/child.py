@@ -40,6 +40,7 @@ __all__ = [
     "UNREADABLE",
     "UNSENDABLE",
     "UP",
+    "WARM",
     "Handler",
     "Prepared",
     "main",
@@ -66,6 +67,7 @@ TOO_LARGE: Final = 5
 UP: Final = 6
 SETUP_FAILED: Final = 7
 RESET_FAILED: Final = 8
+WARM: Final = 9  # a spare has prepared what can be prepared
 
 READ_BYTES: Final = 1 << 16
 
@@ -230,13 +232,16 @@ class _Child:
             worker = self._load(facts["worker"])
             if facts["warm_up"]:
                 self._import(facts["modules"])
-                return True  # what can be prepared without touching anything is
+                self._answer(WARM, 0, 0.0, b"")
+                return True
             self._handler = Handler(worker)
             self._handler.setup()
         except BaseException as error:  # noqa: BLE001 - the parent is told, whatever it is
             if not facts["warm_up"]:
                 self._answer(SETUP_FAILED, 0, 0.0, _told(error))
-            return bool(facts["warm_up"])  # it will fail again when it counts, and be told then
+                return False
+            self._answer(WARM, 0, 0.0, b"")  # it will fail again when it counts, and be told then
+            return True
         self._answer(UP, 0, 0.0, b"")
         return True
 

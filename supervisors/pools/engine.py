@@ -333,6 +333,7 @@ class PoolEngine(Releasing):
             died=tally.died,
             abandoned=0,
             pool_restarts=tally.pool_restarts,
+            spares=0,
             checkouts=tally.lent,
             wait_mean=tally.waits.mean,
             wait_p50=tally.waits.quantile(0.5),

@@ -264,7 +264,11 @@ class WorkerPool(TaskFace):
                 raise PoolStoppedError("the pool has ended, and nobody has kept its figures") from None
             facts = self.door.last
         workers = self._workers
-        return replace(facts, abandoned=workers.left_alone) if isinstance(workers, ThreadWorkers) else facts
+        if isinstance(workers, ThreadWorkers):
+            return replace(facts, abandoned=workers.left_alone)
+        if isinstance(workers, ProcessWorkers):
+            return replace(facts, spares=workers.spares_up)
+        return facts
 
     def quarantined(self) -> list[Payload]:
         """Return the work of tasks that have killed too many workers, the last hundred."""

@@ -109,6 +109,11 @@ class ProcessWorkers:
         self._thread = threading.Thread(target=self._loop, name=f"{name}-processes", daemon=True)
         self._thread.start()
 
+    @property
+    def spares_up(self) -> int:
+        """Spares that are ready. Any thread."""
+        return sum(1 for spare in tuple(self._spares) if spare.is_warm)
+
     # -- what the performer calls ------------------------------------------------
 
     def note_module(self, module: str) -> None:
@@ -258,6 +263,7 @@ class ProcessWorkers:
 
     def _warm_spares(self) -> None:
         for spare in self._spares:
+            spare.is_warm = False
             self._send_setup(spare, warm_up=True)
 
     def _spawn(self) -> WorkerProcess:
@@ -318,6 +324,8 @@ class ProcessWorkers:
             self._spare_deaths = 0
             if worker is not None:
                 self._events.append(Up(worker))
+        elif kind == child.WARM:
+            process.is_warm = True
         elif kind == child.SETUP_FAILED:
             if worker is not None:
                 self._forget(process)

@@ -188,6 +188,7 @@ class PoolStatistics:
         died: workers that ended by themselves.
         abandoned: threads of killed workers that are still at what they did.
         pool_restarts: times that the pool's actor was started anew.
+        spares: processes that are ready to take the place of a worker.
         checkouts: workers lent.
         wait_mean: seconds that tasks waited before each run, on average.
         wait_p50: half of them waited no longer, seconds; within a factor of two.
@@ -231,6 +232,7 @@ class PoolStatistics:
     died: int
     abandoned: int
     pool_restarts: int
+    spares: int
     checkouts: int
     wait_mean: float
     wait_p50: float

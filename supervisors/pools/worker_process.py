@@ -39,6 +39,7 @@ class WorkerProcess:
         "is_gone",
         "is_revoked",
         "is_up",
+        "is_warm",
         "lock",
         "mark",
         "memory",
@@ -60,6 +61,7 @@ class WorkerProcess:
         self.pidfd = -1
         self.worker: int | None = None  # None: it is a spare, or nobody wants to hear of it any more
         self.is_up = False
+        self.is_warm = False  # of a spare: it has imported what it was told to last
         self.is_asked_to_stop = False
         self.reason: object = None  # said before it ended
         self.in_flight: dict[int, Task] = {}

@@ -311,6 +311,14 @@ def test_what_runs_when_the_time_is_up_is_ended_and_given_back(tmp_path):
     assert not children_of_pools()
 
 
+def test_a_spare_that_is_ready_is_counted():
+    with WorkerPool(None, 1, kind="process", warm_spares=1) as pool:
+        until(lambda: pool.statistics().spares == 1)
+    with WorkerPool(None, 1, kind="process", warm_spares=0) as pool:
+        pool.submit(jobs.pid).result(timeout=30)
+        assert pool.statistics().spares == 0
+
+
 def test_a_pool_leaves_no_file_open():
     before = psutil.Process().num_fds()
     for _ in range(2):
