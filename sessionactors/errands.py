@@ -50,6 +50,11 @@ class Errand(ABC):
     def run(self, session: Any) -> object:
         """Do it."""
 
+    def look(self, sleeper: Any) -> object:
+        """Do it without waking the session, which sleeps; `NotImplemented` wakes it."""
+        del sleeper
+        return NotImplemented
+
 
 @final
 class Measure(Errand):
@@ -70,11 +75,11 @@ class Measure(Errand):
         for name, value in session.__dict__.items():
             if name not in _OUR_OWN:
                 size += size_of(value)
-        self.tell(session.data.session_id, session.actor_ref, size)
+        self._to.send((MEASURED, session.data.session_id, session.actor_ref, size))
 
-    def tell(self, session_id: str, ref: ActorRef[Any], size: int) -> None:
-        """Send isolation the figure of a session."""
-        self._to.send((MEASURED, session_id, ref, size))
+    def look(self, sleeper: Any) -> None:
+        """Send the figure of a session that sleeps."""
+        self._to.send((MEASURED, sleeper.session_id, sleeper.actor_ref, sleeper.footprint))
 
 
 @final
@@ -149,6 +154,11 @@ class TellOptions(Errand):
     def run(self, session: Any) -> SessionOptions:
         """Return the options."""
         options: SessionOptions = session.data.options
+        return options
+
+    def look(self, sleeper: Any) -> SessionOptions:
+        """Return the options; a sleeper has them at hand."""
+        options: SessionOptions = sleeper.options
         return options
 
 

@@ -21,6 +21,7 @@ from supervisors.runtime.ref import ActorRef
 
 if TYPE_CHECKING:
     from sessionactors.effects import Notify
+    from sessionactors.sleeping import Connections, SleepingSession
     from supervisors.runtime.signals import Down
 
 __all__ = ["AddConnection", "FollowedSession", "RemoveConnection", "TellConnections"]
@@ -98,9 +99,10 @@ class FollowedSession(RestingSession):
         data.connections = max(0, data.connections - 1)
         return True
 
-    def connections(self) -> Mapping[str, ActorRef[Any] | None]:
-        """Return who holds which connection, in order of their opening."""
-        return {each: ref for each, (ref, _) in (self._connections or {}).items()}
+    @property
+    def connections(self) -> Connections:
+        """The connections in order of their opening; None when there is none."""
+        return self._connections
 
     def _lost(self, down: Down) -> None:
         """Drop the subscriber or the connection that has ended."""
@@ -161,7 +163,11 @@ class TellConnections(Errand):
     def run(self, session: FollowedSession) -> Mapping[str, ActorRef[Any] | None]:
         """Return them."""
         _check_live(session)
-        return session.connections()
+        return self.look(session)
+
+    def look(self, sleeper: FollowedSession | SleepingSession) -> Mapping[str, ActorRef[Any] | None]:
+        """Return them; whether it sleeps makes no difference."""
+        return {each: ref for each, (ref, _) in (sleeper.connections or {}).items()}
 
 
 def _check_live(session: FollowedSession) -> None:

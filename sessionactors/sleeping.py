@@ -21,7 +21,7 @@ from sys import getsizeof
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
 from sessionactors.effects import Wake
-from sessionactors.errands import ACTOR_BYTES, Errand, Measure
+from sessionactors.errands import ACTOR_BYTES, Errand
 from sessionactors.footprint import data_size, size_of
 from sessionactors.metadata import check_metadata
 from sessionactors.packing import pack, unpack
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from sessionactors.session_options import SessionOptions
     from sessionactors.surroundings import Surroundings
     from supervisors.actor import Actor
-    from supervisors.runtime.cell import Reply
     from supervisors.runtime.ref import ActorRef
+    from supervisors.runtime.cell import Reply
     from supervisors.runtime.signals import MonitorRef
     from supervisors.timers.service import Timer
 
@@ -83,6 +83,10 @@ class FallAsleep(Errand):
         if self.is_due:
             session.stay_awake()
         return False
+
+    def look(self, sleeper: SleepingSession) -> bool:
+        """Return whether it has been idle for long enough: it sleeps already."""
+        return sleeper.idle_time() >= self.idle
 
 
 class RestingSession(StoredSession):
@@ -210,9 +214,34 @@ class SleepingSession(Sleeper):
         return unpack(self._packed, self.session_id, self._options, self._around.wall_offset)[0]
 
     @property
+    def actor_ref(self) -> ActorRef[Any]:
+        """The session's ref."""
+        return self._ref
+
+    @property
+    def options(self) -> SessionOptions:
+        """The session's options."""
+        return self._options
+
+    @property
     def weight(self) -> int:
-        """Bytes that it takes."""
+        """Bytes that it takes, without what the session has awake as well."""
         return getsizeof(self) + getsizeof(self._packed)
+
+    @property
+    def footprint(self) -> int:
+        """Bytes that it takes, with its ref and its entries in the tables of the system."""
+        return ACTOR_BYTES - _OBJECT_BYTES + self.weight
+
+    @property
+    def connections(self) -> Connections:
+        """What the session knows of its connections."""
+        rest = cast("_Rest | None", self._rest)
+        return None if rest is None else rest[2]
+
+    def idle_time(self) -> float:
+        """Return the seconds since the last activity."""
+        return self._around.now() - self.data.last_activity
 
     def receive_ask(self, message: Any) -> Any:
         """Answer a question from the bytes; wake for anything else."""
@@ -225,15 +254,15 @@ class SleepingSession(Sleeper):
                 moment = message.spares(self.data, self._around.now())
                 if moment is not None:
                     return moment  # only who has to go wakes, to end as itself
-            elif message.__class__ is FallAsleep:
-                return self._around.now() - self.data.last_activity >= message.idle
+            elif isinstance(message, Errand):
+                seen = message.look(self)
+                if seen is not NotImplemented:
+                    return seen
         return self.wake().receive_ask(message)
 
     def receive_tell(self, message: Any) -> None:
-        """Tell isolation what it weighs; wake for anything else."""
-        if message.__class__ is Measure and self._packed is not None:
-            message.tell(self.session_id, self._ref, ACTOR_BYTES - _OBJECT_BYTES + self.weight)
-        elif message.__class__ is not FallAsleep:
+        """Do an errand that needs no more than what is here; wake for anything else."""
+        if self._packed is None or not isinstance(message, Errand) or message.look(self) is NotImplemented:
             self.wake().receive_tell(message)
 
     def remake(self, *, killed: bool) -> Actor:

@@ -13,6 +13,7 @@ from sessionactors.audit.verify import verify
 from sessionactors.errors import SessionRefusal
 from sessionactors.session import Session
 from sessionactors.settings import MIB
+from sessionactors.sleeping import SleepingSession
 from supervisors.clock import VirtualClock
 from tests.sessionactors.session_world import TRUSTED, ends, entries, imbalance, kill
 
@@ -45,9 +46,9 @@ class Sessions(RuleBasedStateMachine):
         except SessionRefusal:
             return None
 
-    @rule(name=NAMES, is_heard=st.booleans())
-    def start(self, name, is_heard):
-        started = self.attempt(self.system.start_session, name)
+    @rule(name=NAMES, is_heard=st.booleans(), hibernate_after=st.none() | st.just(3.0))
+    def start(self, name, is_heard, hibernate_after):
+        started = self.attempt(self.system.start_session, name, {"hibernate_after": hibernate_after})
         if started and is_heard:
             self.heard[self.system.directory.get(name)] = heard = []
             self.system.subscribe(name, heard.append)
@@ -66,6 +67,14 @@ class Sessions(RuleBasedStateMachine):
             self.attempt(call, name)
             self.attempt(self.system.authenticate, name, TRUSTED)
         self.attempt(self.system.activate, name)
+
+    @rule(name=NAMES)
+    def hibernate(self, name):
+        self.attempt(self.system.hibernate, name)
+
+    @rule(name=NAMES, connection=st.sampled_from(["one", "two"]), opens=st.booleans())
+    def connect(self, name, connection, opens):
+        self.attempt(self.system.add_connection if opens else self.system.remove_connection, name, connection)
 
     @rule(name=NAMES, memory=st.integers(0, 20), messages=st.integers(0, 3))
     def use(self, name, memory, messages):
@@ -116,6 +125,20 @@ class Sessions(RuleBasedStateMachine):
             events = [each.event for each in heard]
             assert events.count("session_terminated") == (not ref.is_alive())
             assert "session_terminated" not in events[:-1]
+
+    @invariant()
+    def who_sleeps_is_counted(self):
+        inside = [ref._actor for ref in self.system.directory.refs()]
+        asleep = [each for each in inside if isinstance(each, SleepingSession)]
+        counted = self.system.hibernation_statistics()
+        assert counted.asleep == counted.hibernated - counted.woken == len(asleep)
+        assert counted.bytes_after == sum(each.weight for each in asleep)
+
+    @invariant()
+    def connections_are_within_what_is_used(self):
+        for name in self.system.live_sessions():
+            used = self.system.get_info(name).resources_used.connections
+            assert used == len(self.system.get_connections(name))
 
     @invariant()
     def services_know_only_the_living(self):

@@ -160,7 +160,7 @@ def test_connections_outlast_hibernation(system):
     system.add_connection("a", "one", holder)
     assert system.hibernate("a")
     assert system.get_connections("a") == {"one": holder}
-    system.hibernate("a")
+    assert system.hibernation_statistics().asleep == 1
     holder.stop()
     system.actors.settle()
     assert system.get_connections("a") == {}
