@@ -3,8 +3,9 @@
 There are two tiers. *In process*, it accounts and acts between turns. What it cannot
 do there, because Python offers no way, is to stop a turn that is running: a session
 that spins or hangs inside one turn is dealt with when that turn ends. With
-`isolated="process"` the session's own code runs in a process (`sessionactors.sandbox`),
-whose memory is limited, whose CPU use is held, and which is killed at a deadline.
+`isolated="process"` a handler beside the session runs in a process (`sessionactors.sandbox`),
+whose memory is limited, whose CPU use is held, and which is killed at a deadline; and
+`isolate_session(process=True)` moves a live session's own code into one (`sessionactors.tiers`).
 
 ============  ==================================================================
 messages      those that the session has handled, and those that are reported
@@ -37,17 +38,14 @@ The accounts live in an `IsolationLedger`, which outlives the actor.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from sessionactors import bounds, identifiers
+from sessionactors import identifiers
 from sessionactors.errands import MEASURED, Measure, Meter, SetMeter
 from sessionactors.errors import (
     CapacityExceeded,
     CollectionFailed,
-    InvalidKind,
-    InvalidOption,
     NoProcess,
     NotFound,
     RecordExists,
@@ -58,7 +56,6 @@ from sessionactors.isolation_ledger import (
     CONNECTIONS,
     CPU,
     MEMORY,
-    MEMORY_METHOD,
     MESSAGES,
     RESOURCES,
     SINGULAR,
@@ -66,9 +63,9 @@ from sessionactors.isolation_ledger import (
     IsolationInfo,
     IsolationLedger,
     LimitCheck,
-    Usage,
     UsageReport,
 )
+from sessionactors.isolation_reports import checked_usage, limit_check, session_info, usage_report
 from sessionactors.judging import Judge
 from sessionactors.limits.cpu_average import CpuAverage
 from supervisors.actor import Actor
@@ -256,14 +253,24 @@ class Isolation(Actor):
     def _attach_sandbox(self, session_id: str, sandbox: Sandbox) -> None:
         """Take the process that runs a session's code into its account."""
         account = self._record(session_id)
+        if account.sandbox is not None:
+            raise RecordExists(session_id)
         account.sandbox = sandbox
         account.outside_average = CpuAverage(self._settings.cpu_window, self._around.now())
         if sandbox.reason is not None:
             self._sandbox_ended(session_id, sandbox, sandbox.reason)
 
+    def _detach_sandbox(self, session_id: str, sandbox: Sandbox) -> None:
+        """Let go of a process that the session's code has left, or has not entered."""
+        account = self._records.get(session_id)
+        if account is not None and account.sandbox is sandbox:
+            account.sandbox = None
+            account.outside[:] = [0, 0.0]
+            self._judge.judge(session_id, account)
+
     def _find_sandbox(self, session_id: str) -> Sandbox:
         account = self._record(session_id)
-        if account.sandbox is None:
+        if account.sandbox is None or account.sandbox.hosts_session:
             raise NoProcess(session_id)
         account.reported[MESSAGES] += 1  # each request is a message
         account.last_activity = self._around.now()
@@ -285,6 +292,8 @@ class Isolation(Actor):
             return
         account.sandbox = None
         account.outside[:] = [0, 0.0]
+        if not sandbox.is_owner:
+            return  # the session's code was never there, or has left
         facts = {"reason": reason, "enforced": account.isolated}
         self._judge.tell(session_id, "process_ended", facts)
         self._judge.audit(session_id, "security", "process_ended", "warning", facts)
@@ -316,27 +325,11 @@ class Isolation(Actor):
     def _record_usage(self, session_id: str, usage: Mapping[str, float]) -> LimitCheck:
         """Report usage: memory and CPU as they are now, messages and connections as what is added."""
         account = self._record(session_id)
-        if not isinstance(usage, Mapping):
-            raise InvalidKind("usage", usage, "a mapping of resources to amounts")
-        checked: list[tuple[int, float]] = []
-        for resource, amount in usage.items():
-            if resource not in RESOURCES:
-                raise InvalidOption("resource", resource, "one of " + ", ".join(RESOURCES))
-            place = RESOURCES.index(resource)
-            if place == MEMORY:
-                checked.append((place, bounds.count(resource, amount, least=0)))
-            elif place == CPU:
-                is_nothing = type(amount) in (int, float) and amount == 0
-                share = 0.0 if is_nothing else bounds.number(resource, amount, most=102_400.0, unit=" percent")
-                checked.append((place, share))
-            else:
-                added = bounds.count(resource, amount, least=-bounds.COUNT_MAX)
-                checked.append((place, min(bounds.COUNT_MAX, max(0, account.reported[place] + added))))
-        for place, value in checked:
+        for place, value in checked_usage(account, usage):
             account.reported[place] = value
         account.last_activity = self._around.now()
         self._judge.judge(session_id, account)
-        return self._check(account)
+        return limit_check(account)
 
     def _try_acquire_connection(self, session_id: str) -> bool:
         """Admit one more connection; False at the limit of the session or of all."""
@@ -359,44 +352,17 @@ class Isolation(Actor):
     def _get_resource_usage(self, session_id: str) -> UsageReport:
         account = self._record(session_id)
         self._ledger.refresh(account)
-        memory, cpu, messages, connections = (
-            Usage(used, limit, _percent(used, limit)) for used, limit in zip(account.used, account.limits, strict=True)
-        )
-        return UsageReport(
-            memory,
-            cpu,
-            messages,
-            connections,
-            account.last_activity,
-            self._around.now() - account.created_at,
-            MEMORY_METHOD,
-            account.meter is not None,
-        )
+        return usage_report(account, self._around.now())
 
     def _check_resource_limits(self, session_id: str) -> LimitCheck:
         account = self._record(session_id)
         self._judge.judge(session_id, account)
-        return self._check(account)
+        return limit_check(account)
 
     def _get_session_info(self, session_id: str) -> IsolationInfo:
         account = self._record(session_id)
         self._ledger.refresh(account)
-        return IsolationInfo(
-            session_id=session_id,
-            ref=account.ref,
-            isolated=account.isolated,
-            memory_limit=account.limits[MEMORY],
-            memory_used=account.used[MEMORY],
-            cpu_limit=account.limits[CPU],
-            cpu_used=account.used[CPU],
-            message_limit=account.limits[MESSAGES],
-            message_count=account.used[MESSAGES],
-            connection_limit=account.limits[CONNECTIONS],
-            connection_count=account.used[CONNECTIONS],
-            created_at=account.created_at,
-            last_activity=account.last_activity,
-            age=self._around.now() - account.created_at,
-        )
+        return session_info(session_id, account, self._around.now())
 
     # -- sampling ----------------------------------------------------------------
 
@@ -479,13 +445,6 @@ class Isolation(Actor):
         self._record(session_id)
         self._ledger.subscriptions.discard(session_id, who)
 
-    def _check(self, account: Account) -> LimitCheck:
-        violations = {
-            f"{resource}_exceeded": limit is not None and used > limit
-            for resource, used, limit in zip(RESOURCES, account.used, account.limits, strict=True)
-        }
-        return LimitCheck(not any(violations.values()), violations)
-
     def _record(self, session_id: str) -> Account:
         session_id = identifiers.parse(session_id)
         account = self._records.get(session_id)
@@ -502,6 +461,7 @@ _VERBS: Final[Mapping[str, Callable[..., object]]] = {
     "list_sessions": Isolation._list_sessions,  # noqa: SLF001
     "find_for_collection": Isolation._find_for_collection,  # noqa: SLF001
     "attach_sandbox": Isolation._attach_sandbox,  # noqa: SLF001
+    "detach_sandbox": Isolation._detach_sandbox,  # noqa: SLF001
     "find_sandbox": Isolation._find_sandbox,  # noqa: SLF001
     "sandbox_used": Isolation._sandbox_used,  # noqa: SLF001
     "sandbox_ended": Isolation._sandbox_ended,  # noqa: SLF001
@@ -521,9 +481,3 @@ _VERBS: Final[Mapping[str, Callable[..., object]]] = {
     "unsubscribe": Isolation._unsubscribe,  # noqa: SLF001
     MEASURED: Isolation._measured,  # noqa: SLF001
 }
-
-
-def _percent(used: float, limit: float | None) -> float:
-    if limit is None:
-        return math.inf
-    return 100.0 * used / limit if limit > 0 else 0.0

@@ -56,6 +56,9 @@ logger = logging.getLogger("sessionactors.session")
 _OBJECT_BYTES: Final = 128
 """The object that goes, with its attributes; ref and tables stay. Measured."""
 
+_MADE_OVER: Final = frozenset({"handle_request", "receive_ask"})
+"""What only one object has: a meter, or its code in a process of its own."""
+
 _MADE_AGAIN: Final = frozenset(
     {"_activation", "_actor_ref", "_around", "_connections", "_is_stored", "_subscribers", "_timer", "data", "requests"}
 )
@@ -165,7 +168,7 @@ class RestingSession(StoredSession):
         cls = type(self)
         if cls.snapshot is SessionCode.snapshot:
             return (self if self._own_names() else None), None
-        if cls.on_start is not SessionCode.on_start or "receive_ask" in self.__dict__:
+        if cls.on_start is not SessionCode.on_start or not _MADE_OVER.isdisjoint(self.__dict__):
             return self, None
         try:
             own_state = self.snapshot()

@@ -62,6 +62,8 @@ class Sandbox:
     Attributes:
         pid: of the process.
         reason: why it has ended; None while it lives.
+        is_owner: whether its end is the end of its session.
+        hosts_session: whether the session's own code is in it, which only the session asks.
 
     Thread: `call` and `kill` are safe anywhere; requests are handled one by one.
     """
@@ -79,6 +81,8 @@ class Sandbox:
         "_reported_at",
         "_watched",
         "deadline",
+        "hosts_session",
+        "is_owner",
         "limits",
         "on_end",
         "on_use",
@@ -102,6 +106,8 @@ class Sandbox:
         self.limits = SandboxLimits()
         self.deadline = inf  # monotonic seconds, of the request in hand
         self.reason: str | None = None
+        self.is_owner = True
+        self.hosts_session = False
         self.on_end: Callable[[str], object] | None = None
         self.on_use: Callable[[int, float], object] | None = None
 
