@@ -18,7 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from supervisors.actor import Actor
 from supervisors.errors import Exit
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from supervisors.pools.inputs import Input
     from supervisors.pools.records import Task
     from supervisors.pools.tally import PoolStatistics
+    from supervisors.runtime.forks import Forkable
     from supervisors.runtime.ref import ActorRef
 
 __all__ = ["ASK_SECONDS", "Courier", "Door", "Here", "at_work", "here"]
@@ -120,6 +121,11 @@ class Door:
             doors.pop()
             if self.outbox:
                 self.deliver()
+
+    def is_forked(self) -> bool:
+        """Tell whether this process was forked from the one that the pool lives in."""
+        ref = self.ref
+        return ref is not None and cast("Forkable", ref.system).forked
 
     def is_open(self) -> bool:
         """Tell whether this thread will look into the outbox by itself."""

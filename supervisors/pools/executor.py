@@ -64,6 +64,8 @@ class PoolExecutor(Executor):
     ) -> None:
         if initializer is not None and not callable(initializer):
             raise InvalidTypeError("initializer", initializer, "a function, or None")
+        if not isinstance(initargs, tuple):
+            raise InvalidTypeError("initargs", initargs, "a tuple")
         cores = os.cpu_count() or 1
         if max_workers is None:
             max_workers = cores if kind == "process" else min(WORKERS_MAX, cores + 4)

@@ -22,8 +22,9 @@ from supervisors.pools.door import Door, at_work, here
 from supervisors.pools.errors import TaskReturnedError
 from supervisors.pools.inputs import Cancel, Resumes, Waits
 from supervisors.pools.records import RUNNING, SETTLED, Task
+from supervisors.runtime.forks import FORKED
 from supervisors.runtime.futures import ScheduledFuture
-from supervisors.runtime.outcomes import ActorDeadError, DeadlockError
+from supervisors.runtime.outcomes import ActorDeadError, DeadlockError, ForkedError
 
 __all__ = ["PoolFuture"]
 
@@ -55,6 +56,7 @@ class PoolFuture(Future[T], Generic[T]):
         """Make the condition, and what is only used under it, when it is first wanted."""
         if name != "_condition":
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self._refuse_forked()  # another thread of the parent may have had the lock
         with self._door.futures_lock:
             facts = self.__dict__
             condition = facts.get("_condition")
@@ -94,7 +96,8 @@ class PoolFuture(Future[T], Generic[T]):
         Raises:
             CancelledError: it was cancelled.
             TimeoutError: no outcome so far.
-            DeadlockError: the outcome can never come: the task that waits is
+            ForkedError: the outcome can never come: this process was forked from the pool's.
+            DeadlockError: it can never come: the task that waits is
                 before it in the line of their common key, or too many wait.
             Exception: what the function raised, or a `TaskError`.
         """
@@ -102,6 +105,7 @@ class PoolFuture(Future[T], Generic[T]):
             if self._exception is None:
                 return self._result  # type: ignore[return-value]  # what was set
             return super().result(timeout)  # it knows how to raise without keeping itself alive
+        self._refuse_forked()
         if here.door is None and at_work.get() is None:
             return super().result(timeout)
         self._refuse_in_loop()
@@ -114,6 +118,7 @@ class PoolFuture(Future[T], Generic[T]):
         """Return the exception or None, waiting for the outcome if need be; otherwise as `result()`."""
         if self._state is FINISHED:
             return self._exception
+        self._refuse_forked()
         self._refuse_in_loop()
         if here.door is self._door and not self.done():
             error: BaseException | None = self._as_worker(super().exception, timeout)
@@ -135,6 +140,7 @@ class PoolFuture(Future[T], Generic[T]):
         if self.done():
             super().add_done_callback(fn)
         else:
+            self._refuse_forked()
             super().add_done_callback(lambda future: self._door.call_elsewhere(functools.partial(fn, future)))
 
     def __await__(self) -> Generator[Any, None, T]:
@@ -194,6 +200,11 @@ class PoolFuture(Future[T], Generic[T]):
         self.set_exception(TaskReturnedError(begun=begun))
 
     # -- inside --------------------------------------------------------------------
+
+    def _refuse_forked(self) -> None:
+        """Raise in a process forked from the pool's, where nobody is left to set an outcome."""
+        if self._door.is_forked() and not self.done():
+            raise ForkedError(FORKED)
 
     def _refuse_in_loop(self) -> None:
         mine = at_work.get()

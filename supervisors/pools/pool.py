@@ -238,6 +238,8 @@ class WorkerPool(TaskFace):
         Returns:
             What the function returns; what it raises is raised.
         """
+        if not callable(function):
+            raise InvalidTypeError("function", function, "a function of a Lease")
         with self.checkout(timeout) as lease:
             return function(lease)
 
@@ -298,6 +300,8 @@ class WorkerPool(TaskFace):
         Returns:
             A function that ends the subscription.
         """
+        if not callable(listener):
+            raise InvalidTypeError("listener", listener, "a function of a name and facts")
         self._listeners = (*self._listeners, listener)
 
         def end() -> None:

@@ -287,6 +287,9 @@ class TaskFace(ABC):
         if (function is None) is self._brings_functions:
             allowed = "a function" if self._brings_functions else "None: the pool has a worker of its own"
             raise InvalidTypeError("function", function, allowed)
+        for name, flag in (("return_exceptions", return_exceptions), ("progress", progress)):
+            if not isinstance(flag, bool):
+                raise InvalidTypeError(name, flag, "True or False")
         given = {"priority": 0, "key": None, "timeout": None, "deadline": None, "retry": None, "size_bytes": 0}
         for name in options:
             if name not in given:

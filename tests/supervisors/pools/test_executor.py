@@ -149,3 +149,8 @@ def test_a_task_that_cannot_travel_is_told_by_its_future():
         future = executor.submit(jobs.same, threading.Lock())
         with pytest.raises(TypeError, match="pickle"):
             future.result(timeout=20)
+
+
+def test_arguments_of_an_initializer_that_are_no_tuple_are_refused():
+    with pytest.raises(InvalidTypeError, match="initargs"):
+        PoolExecutor(1, initializer=print, initargs=3)

@@ -552,3 +552,45 @@ def test_after_a_fork_the_pool_of_the_parent_says_so():
         assert os.read(reader, 100) == b"told"
         os.close(reader)
         assert pool.submit().result(timeout=10) == 0
+
+
+@pytest.mark.parametrize("ask", ["result", "exception", "callback", "cancel"])
+def test_after_a_fork_nobody_waits_for_an_outcome_that_cannot_come(let_go, ask):
+    with WorkerPool(None, 1) as pool:
+        done, pending = pool.submit(int), pool.submit(let_go.wait, 10)
+        assert done.result(timeout=10) == 0
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            threading.Timer(10.0, os._exit, (1,)).start()
+            verbs = {
+                "result": pending.result,
+                "exception": pending.exception,
+                "callback": lambda: pending.add_done_callback(print),
+                "cancel": pending.cancel,
+            }
+            try:
+                verbs[ask]()
+            except ForkedError:
+                os.write(writer, b"told, and %d" % done.result())
+            os._exit(0)
+        os.close(writer)
+        os.waitpid(child, 0)
+        assert os.read(reader, 100) == b"told, and 0"
+        os.close(reader)
+        let_go.set()
+        assert pending.result(timeout=10) is True
+
+
+@pytest.mark.parametrize(
+    ("field", "verb"),
+    [
+        ("function", lambda pool: pool.transaction(3)),
+        ("listener", lambda pool: pool.on_event(3)),
+        ("progress", lambda pool: pool.map([1], progress=3)),
+        ("return_exceptions", lambda pool: pool.map([1], return_exceptions="yes")),
+    ],
+)
+def test_what_a_verb_cannot_use_names_its_field(field, verb):
+    with WorkerPool(int, 1, kind="inline") as pool, pytest.raises(InvalidTypeError, match=field):
+        verb(pool)
