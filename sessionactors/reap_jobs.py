@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from sessionactors.expiry import ReapPolicy
     from sessionactors.reaper_ledger import ReaperLedger
     from sessionactors.surroundings import Surroundings
-    from supervisors.runtime.cell import Reply
     from supervisors.runtime.futures import ScheduledFuture
     from supervisors.runtime.ref import ActorRef
+    from supervisors.runtime.replies import Reply
     from supervisors.timers.service import Timer
 
 __all__ = ["ANSWERED", "CONTINUE", "LATE", "Candidates", "Job", "ReapJobs"]

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sessionactors.surroundings import Surroundings
     from sessionactors.templates import Templates
     from supervisors.clock import Clock
-    from supervisors.runtime.cell import Reply
+    from supervisors.runtime.replies import Reply
 
 __all__ = ["DONE", "Recovery", "RecoveryLedger", "RecoveryReport", "RefusedSession"]
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from sessionactors.session import Session
-    from supervisors.runtime.cell import Reply
+    from supervisors.runtime.replies import Reply
 
 __all__ = ["WAITING_MAX", "RequestLine", "UserRequest"]
 

@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from sessionactors.requests import RequestLine
     from sessionactors.settings import SessionOptions
     from sessionactors.surroundings import Surroundings
-    from supervisors.runtime.cell import Reply
+    from supervisors.runtime.replies import Reply
     from supervisors.runtime.signals import MonitorRef
     from supervisors.timers.service import Timer
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from sessionactors.surroundings import Surroundings
     from supervisors.actor import Actor
     from supervisors.runtime.ref import ActorRef
-    from supervisors.runtime.cell import Reply
+    from supervisors.runtime.replies import Reply
     from supervisors.runtime.signals import MonitorRef
     from supervisors.timers.service import Timer
 

@@ -21,8 +21,8 @@ from sessionactors.limits.waiting_line import Request, Waiting, WaitingLine
 if TYPE_CHECKING:
     from sessionactors.limiter_table import LimiterTable
     from sessionactors.surroundings import Surroundings
-    from supervisors.runtime.cell import Reply
     from supervisors.runtime.ref import ActorRef
+    from supervisors.runtime.replies import Reply
     from supervisors.timers.service import Timer
 
 __all__ = ["WaitingRoom", "after", "refused"]

@@ -22,7 +22,6 @@ from supervisors.errors import (
     UsageError,
 )
 from supervisors.exits import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Crashed, Shutdown, is_abnormal
-from supervisors.runtime.cell import Reply as OwedReply
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import (
     ActorDeadError,
@@ -32,6 +31,7 @@ from supervisors.runtime.outcomes import (
     StartError,
 )
 from supervisors.runtime.ref import ASK_TIMEOUT, ActorRef
+from supervisors.runtime.replies import Reply as OwedReply
 from supervisors.runtime.signals import AliasRef, Down, Exited, MonitorRef
 from supervisors.server import (
     HIBERNATE,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 import pykka
 
 from supervisors.aliases import make_alias, unalias
-from supervisors.errors import NoActorError, UsageError
+from supervisors.errors import InvalidTypeError, NoActorError, UsageError
 from supervisors.exits import Crashed
 from supervisors.links import link, unlink
 from supervisors.monitors import demonitor, monitor
@@ -27,10 +27,8 @@ from supervisors.runtime.signals import MonitorRef
 from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from supervisors.runtime.frames import Coder
-    from supervisors.runtime.ref import Reply
+    from supervisors.runtime.replies import Reply
     from supervisors.runtime.signals import AliasMode, AliasRef
     from supervisors.system import ActorSystem
     from supervisors.timers.service import Timer
@@ -56,10 +54,8 @@ class Actor(pykka.Actor):
             `supervisors.process_actor`.
         mailbox_capacity: messages that may wait, not counting the one in hand;
             None: without a bound.
-        mailbox_capacity_bytes: bytes of messages that may wait, as `message_size` gives
+        mailbox_capacity_bytes: bytes of messages that may wait, as `message_size()` gives
             them; None: without a bound. One that is larger than that never gets in.
-        message_size: a static method that gives the bytes of a message, from 0; it runs
-            on the sender's thread.
         mailbox_policy: what happens to one message too many. `"reject"` (default):
             an ask or `tell()` raises `MailboxFullError`. `"drop_newest"`: it is
             dropped. `"drop_oldest"`: the one that has waited longest is dropped.
@@ -83,7 +79,6 @@ class Actor(pykka.Actor):
     crash_on_ask_error: ClassVar[bool] = False
     mailbox_capacity: ClassVar[int | None] = None
     mailbox_capacity_bytes: ClassVar[int | None] = None
-    message_size: ClassVar[Callable[[Any], int] | None] = None
     mailbox_policy: ClassVar[MailboxPolicy] = "reject"
     mailbox_patience: ClassVar[float] = 5.0
     message_coders: ClassVar[tuple[Coder, ...]] = ()
@@ -104,6 +99,19 @@ class Actor(pykka.Actor):
             raise UsageError(f"{type(self).__name__}() makes no actor; use ActorSystem.start({type(self).__name__})")
         thread_turn.birth = None
         self._actor_ref = cast("ActorRef[Any]", birth(self))
+
+    @staticmethod
+    def message_size(message: Any) -> int:
+        """Return the bytes of a message, for `mailbox_capacity_bytes`; override it for messages that are not bytes.
+
+        Returns:
+            A whole number from 0.
+
+        Thread: the sender's, before the message is put in.
+        """
+        if isinstance(message, (bytes, bytearray, memoryview)):
+            return memoryview(message).nbytes
+        raise InvalidTypeError("message", message, "bytes, or a class that overrides message_size()")
 
     # -- starting ----------------------------------------------------------
 

@@ -19,11 +19,11 @@ from supervisors.addressee import Addressee, check_kind, find, ref_of
 from supervisors.callbacks import UndefinedCallbackError
 from supervisors.errors import Exit, InvalidTypeError
 from supervisors.exits import NORMAL, Crashed, describe, is_abnormal
-from supervisors.runtime.cell import Reply
 from supervisors.runtime.futures import checked_timeout
 from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, StopMessage, perform
 from supervisors.runtime.ref import ASK_TIMEOUT, ActorRef
+from supervisors.runtime.replies import Reply
 from supervisors.runtime.signals import ControlMessage, Exited
 from supervisors.state import StateRequest
 from supervisors.typed import Request

@@ -63,7 +63,7 @@ from supervisors.state import StateRequest, attributes_of, change_attributes, ge
 from supervisors.timers.service import SECONDS_MAX
 
 if TYPE_CHECKING:
-    from supervisors.runtime.cell import Reply as OwedReply
+    from supervisors.runtime.replies import Reply as OwedReply
 
 __all__ = [
     "HIBERNATE",

@@ -22,7 +22,7 @@ from supervisors.timers.service import checked_delay
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from supervisors.runtime.cell import Reply
+    from supervisors.runtime.replies import Reply
     from supervisors.system import ActorSystem
 
 __all__ = ["ANYTHING", "Probe"]

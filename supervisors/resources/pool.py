@@ -25,8 +25,8 @@ from supervisors.server import NoReply, Result, Server, Stop
 from supervisors.timers.service import checked_delay
 
 if TYPE_CHECKING:
-    from supervisors.runtime.cell import Reply as OwedReply
     from supervisors.runtime.ref import ActorRef
+    from supervisors.runtime.replies import Reply as OwedReply
 
 __all__ = ["ResourcePool"]
 

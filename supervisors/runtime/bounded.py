@@ -82,7 +82,7 @@ class BoundedRef(ActorRef[A]):
         kind = type(actor)
         self._capacity: int | None = kind.mailbox_capacity
         self._capacity_bytes: int | None = kind.mailbox_capacity_bytes
-        self._size_of: Callable[[Any], int] | None = kind.message_size
+        self._size_of: Callable[[Any], int] = kind.message_size
         self._policy: MailboxPolicy = kind.mailbox_policy
         self._patience: float = kind.mailbox_patience
         self._guard = threading.Lock()  # guards all below; nothing is called while it is held
@@ -176,7 +176,7 @@ class BoundedRef(ActorRef[A]):
             self._outer.append(item)  # the way out is always open
             self._wake(thread_turn.turn)
             return True
-        size = 0 if self._size_of is None else _checked_size(self._size_of(message))
+        size = 0 if self._capacity_bytes is None else _checked_size(self._size_of(message))
         entry = (item, size)
         if self._capacity_bytes is not None and size > self._capacity_bytes:
             return False  # however long it waited, it would find no room
@@ -298,11 +298,8 @@ def checked_bound(actor_class: Any) -> bool:
             raise InvalidTypeError(field, capacity, f"a whole number of {unit}, or None")
         if not 1 <= capacity <= most:
             raise InvalidArgumentError(field, capacity, f"1 to {most} {unit}, or None")
-    size_of = actor_class.message_size
-    if actor_class.mailbox_capacity_bytes is not None and size_of is None:
-        raise InvalidArgumentError("message_size", None, "a static method that gives the bytes of a message")
-    if size_of is not None and not callable(size_of):
-        raise InvalidTypeError("message_size", size_of, "a static method that gives the bytes of a message, or None")
+    if not callable(actor_class.message_size):
+        raise InvalidTypeError("message_size", actor_class.message_size, "a static method: the bytes of a message")
     if actor_class.mailbox_capacity is None and actor_class.mailbox_capacity_bytes is None:
         return False
     policy = actor_class.mailbox_policy

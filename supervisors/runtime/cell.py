@@ -45,25 +45,18 @@ from __future__ import annotations
 
 import logging
 import sys
+from abc import abstractmethod
 from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, final
 
-from supervisors.errors import Exit, IgnoreStart, InternalError, Refusal, UsageError
-from supervisors.exits import KILLED, NORMAL, Crashed
-from supervisors.runtime.fence import Fence, Fenced, refuse_fenced
+from supervisors.errors import InternalError
+from supervisors.runtime.fence import Fence, Fenced
 from supervisors.runtime.futures import ScheduledFuture
-from supervisors.runtime.outcomes import ActorDeadError, StartError
-from supervisors.runtime.pykka_adapter import StopMessage, StopNow
 from supervisors.runtime.signals import (
     NOTHING,
     Ask,
-    Demonitored,
-    Down,
-    DownSignal,
     Exited,
-    LinkExit,
-    MonitorRef,
     Signal,
 )
 from supervisors.runtime.turn import DRAIN_MAX, NESTING_MAX, QUANTUM_MESSAGES, Turn, thread_turn
@@ -74,7 +67,7 @@ if TYPE_CHECKING:
     from supervisors.runtime.contract import Runner, Runtime
     from supervisors.runtime.small_set import SmallSet
 
-__all__ = ["CLOSED", "INLINE", "PINNED", "SHARED", "TICKET", "TOKEN", "Cell", "Reply", "drain", "hand_over"]
+__all__ = ["CLOSED", "INLINE", "PINNED", "SHARED", "TICKET", "TOKEN", "Cell", "Doom", "drain", "hand_over"]
 
 logger = logging.getLogger("supervisors.cell")
 
@@ -98,9 +91,6 @@ CLOSED: Final[deque[object]] = deque()
 
 TICKET: Final = object()
 """Stands in the mailbox for a message that `BoundedRef` keeps."""
-
-NOBODY: Final = object()
-"""What `_reply_to` is while a message is handled that nobody waits for."""
 
 
 class Cell:
@@ -277,7 +267,7 @@ class Cell:
     def doom(self, reason: object) -> None:
         """Note that the actor must end; the first reason counts."""
         if self._doom is None:
-            self._doom = _Doom(reason)
+            self._doom = Doom(reason)
 
     def take(self) -> None:
         """Take in what has arrived: apply signals, keep messages in order."""
@@ -306,31 +296,6 @@ class Cell:
         """Take the message that a ticket stands for, or `NOTHING`; only bounded mailboxes have tickets."""
         raise InternalError("a ticket lies in a mailbox without a bound", actor=str(self))
 
-    def defer(self) -> Reply:
-        """Leave the ask in hand unanswered for now (SRV-8)."""
-        future = self._reply_to
-        if future is NOBODY:
-            raise UsageError("nobody waits for a reply to this message")
-        if self._deferred is not None:
-            raise UsageError("the reply to this ask has been deferred already")
-        if future is None:
-            future = ScheduledFuture(self.system.scheduler, self)
-        assert isinstance(future, ScheduledFuture)
-        self._deferred = future
-        reply = Reply(self, future)
-        pending = self._pending
-        if pending is None:
-            pending = self._pending = {}
-        assert isinstance(pending, dict)
-        pending[reply] = None
-        return reply
-
-    def settle_reply(self, reply: Reply) -> None:
-        """Forget a deferred reply that has been given."""
-        pending = self._pending
-        if isinstance(pending, dict):
-            pending.pop(reply, None)
-
     def put_first(self, message: Any) -> None:
         """Make a message the next one to be handled; for the actor's own turn (SRV-15).
 
@@ -349,78 +314,6 @@ class Cell:
                 del self._inner[position]  # type: ignore[union-attr]  # it was iterated
                 return item
         return None
-
-    def prepare(self) -> ScheduledFuture[None]:
-        """Have the next turn start the actor; the caller owns the new mailbox.
-
-        Returns:
-            A future of None, or of the `StartError` or `IgnoreStart` of the start.
-        """
-        started: ScheduledFuture[None] = ScheduledFuture(self.system.scheduler, self)
-        self._starting = started
-        return started
-
-    def come_up(self, started: ScheduledFuture[None], *, wait: bool, timeout: float | None = None) -> None:
-        """Start the actor: an inline one on this thread, any other on a worker.
-
-        Args:
-            started: set when it is up, or will not be.
-            wait: return only then, or when the time is up.
-            timeout: seconds to wait; None waits without end.
-        """
-        turn = thread_turn.turn
-        if not self._inline or turn.depth >= NESTING_MAX:
-            self._hand_over()
-            if wait:
-                started.settle(timeout)
-            return
-        caller = turn.current
-        if caller is not None:
-            caller.waits_for = self
-        try:
-            self._run(turn, until=started)
-        finally:
-            if caller is not None:
-                caller.waits_for = None
-            if turn.ready and not turn.depth:
-                drain(turn)
-
-    def abandon(self, reason: object) -> None:
-        """End an actor that was constructed and never came up; the caller owns it.
-
-        None of its code runs. Whoever has its ref already gets an answer.
-        """
-        self._end(reason, by_signal=True, silent=True)
-        self._gate += TOKEN
-        self.look_again()
-
-    def _first_turn(self, started: ScheduledFuture[Any]) -> None:
-        self._starting = None
-        self._reply_to = started  # so that a killer finds it
-        actor = self._actor
-        assert actor is not None
-        try:
-            actor.starting()
-        except Fenced:
-            raise
-        except IgnoreStart as ignored:
-            self._end(NORMAL, by_signal=True, last=(started, ignored))
-        except StartError as error:
-            self._end(error.reason, by_signal=True, last=(started, error))
-        except Exit as ended:
-            self._end(ended.reason, by_signal=True, last=(started, StartError(ended.reason, self)))
-        except BaseException as error:
-            reason = Crashed(error)
-            refused = StartError(reason, self)
-            refused.__cause__ = error
-            self._end(reason, crash=True, last=(started, refused))
-            if _goes_on(error):
-                raise
-        else:
-            if self._inner is CLOSED or not (self._inner or self.suspended):
-                self._inner = None
-            self._reply_to = None
-            started.offer()
 
     def _run(self, turn: Turn, until: ScheduledFuture[Any] | None = None, *, owned: bool = False) -> None:
         """Handle a quantum of messages, then give ownership back or on.
@@ -544,257 +437,31 @@ class Cell:
         inner.appendleft(item)
         return True
 
+    @abstractmethod
+    def _first_turn(self, started: ScheduledFuture[Any]) -> None:
+        """Start the actor, and say how that went."""
+
+    @abstractmethod
     def _handle(self, item: Any) -> None:
         """Handle one message or ask of a living actor."""
-        actor = self._actor
-        assert actor is not None
-        if item is TICKET:
-            item = self.draw()
-            if item is NOTHING:
-                return
-        self.messages_handled += 1
-        if item.__class__ is not Ask:
-            self._reply_to = NOBODY
-            try:
-                actor.receive_tell(item)
-            except Fenced:
-                raise
-            except BaseException as error:  # noqa: BLE001 - sorted out there
-                self._tell_raised(error)
-            finally:
-                self._reply_to = None
-            return
-        future = self._reply_to = item.reply_to
-        try:
-            reply = actor.receive_ask(item.message)
-        except Fenced:
-            raise
-        except BaseException as error:  # noqa: BLE001 - sorted out there
-            # The reply is still to be found: a killer may come during the cleanup.
-            self._ask_raised(error, future)
-            self._reply_to = None
-            return
-        self._reply_to = None
-        if self._deferred is not None:
-            self._deferred = None
-        elif not future.offer(reply):
-            self.system.dead_letter(self, reply)
 
-    def _ask_raised(self, error: BaseException, future: ScheduledFuture[Any] | None = None) -> None:
-        """Decide what an exception in an ask does to the actor; tell the asker."""
-        deferred, self._deferred = self._deferred, None
-        if deferred is not None:
-            self._drop_deferred(deferred)
-        actor = self._actor
-        if isinstance(error, StopNow) and future is not None:
-            self._end(NORMAL)
-            future.offer(None)
-            return
-        if isinstance(error, Exit):
-            if future is None:
-                self._end(error.reason)
-                raise ActorDeadError.of(self, error.reason) from None
-            self._end(error.reason, last=(future, ActorDeadError.of(self, error.reason)))
-            return
-        is_refusal = isinstance(error, Refusal) or actor is None
-        if is_refusal or (isinstance(error, Exception) and not actor.crash_on_ask_error):
-            if not is_refusal:
-                actor.ask_failed(error)
-            if future is not None and not future.offer(error=error):
-                self.system.dead_letter(self, error)  # the asker has given up, as for a late reply
-            return
-        # The asker gets the error after the actor is gone: whoever asks again
-        # must not find a half-dead actor.
-        self._end(Crashed(error), crash=True, last=(future, error) if future is not None else None)
-        if future is not None and _goes_on(error):
-            raise error  # Ctrl-C is for this thread, whoever has asked
-
-    def _drop_deferred(self, future: ScheduledFuture[Any]) -> None:
-        # The ask that was deferred has got an exception instead.
-        pending = self._pending
-        if isinstance(pending, dict):
-            for reply in [each for each in pending if isinstance(each, Reply) and each.future is future]:
-                pending.pop(reply, None)
-
-    def _tell_raised(self, error: BaseException) -> None:
-        """Decide what an exception in a message handler does to the actor."""
-        if isinstance(error, Exit):
-            self._end(error.reason)
-        elif not isinstance(error, Refusal):
-            self._end(Crashed(error), crash=True)
-            if _goes_on(error):
-                raise error
-
+    @abstractmethod
     def _end_doomed(self) -> None:
-        doom = self._doom
-        assert isinstance(doom, _Doom)
-        self._end(doom.reason, by_signal=True)
+        """End the actor for the reason that `doom()` has noted."""
 
-    def _end(
-        self,
-        reason: object,
-        *,
-        crash: bool = False,
-        by_signal: bool = False,
-        silent: bool = False,
-        last: tuple[ScheduledFuture[Any], BaseException] | None = None,
-    ) -> None:
-        """End the actor: cleanup, then name, then monitors and links (EXIT-10).
-
-        Whatever the cleanup raises, the actor is dead afterwards; what is no
-        `Exception` goes on from here once everybody has been told.
-        """
-        actor = self._actor
-        if actor is None:
-            return
-        failure: BaseException | None = None
-        self.ending = True
-        if not silent and not (by_signal and isinstance(reason, str) and reason == KILLED):
-            reason, failure = self._clean_up(reason, crash=crash, by_signal=by_signal)
-        self.exit_reason = reason
-        self._actor = None
-        if self._inner is None:
-            self._inner = CLOSED
-        elif self._inner is not CLOSED:
-            self._inner, rest = CLOSED, self._inner
-            self._outer[:0] = rest  # asks get their answer below, in order
-        if failure is not None:
-            logger.error("Unhandled exception in %s:", actor, exc_info=failure)
-        if not silent:
-            try:
-                actor.ended()
-            except Exception:
-                logger.exception("%s.ended() raised", self)
-        if crash:
-            self.system.crashed(self, reason)
-        self.system.ended(self, reason)
-        if last is not None:
-            last[0].offer(error=last[1])
-        pending, self._pending = self._pending, None
-        for reply in pending or ():
-            assert isinstance(reply, Reply)
-            reply.future.offer(error=ActorDeadError.of(self, reason))
-        self._announce(reason)
-        self._bury()
-        if failure is not None and _goes_on(failure):
-            raise failure
-
-    def _clean_up(self, reason: object, *, crash: bool, by_signal: bool) -> tuple[object, BaseException | None]:
-        """Run the actor's cleanup; return the final reason, and what was raised if anything was."""
-        if crash and isinstance(reason, Crashed) and not isinstance(reason.error, Exception):
-            self.system.interrupted(self, reason.error)
-        try:
-            return self._actor.ending(reason, crash=crash, by_signal=by_signal), None
-        except Fenced:
-            raise
-        except BaseException as error:  # noqa: BLE001 - what it is decides the caller
-            return Crashed(error), error
-
-    def _announce(self, reason: object) -> None:
-        """Fire monitors and links; their receivers find the actor dead."""
-        watchers, self.watchers = self.watchers, None
-        for watcher in watchers or ():
-            if isinstance(watcher, MonitorRef):
-                if watcher.owner is not None:
-                    watcher.owner.signal(DownSignal(watcher, reason))
-            elif isinstance(watcher, ScheduledFuture):
-                watcher.offer(reason)
-        links, self.links = self.links, None
-        for linked in links or ():
-            assert isinstance(linked, Cell)
-            linked.signal(LinkExit(self, reason))
-        for monitor in self.monitors or ():
-            assert isinstance(monitor, MonitorRef)
-            if monitor.target is not None:
-                monitor.target.signal(Demonitored(monitor))
-        self.monitors = None
-
+    @abstractmethod
     def _bury(self) -> None:
         """Answer everything in a dead mailbox (step 3)."""
-        turn = thread_turn.turn
-        if not self.fenced or turn.current is not self:
-            self._answer_rest()
-            return
-        # The turn that was fenced may not send any more; what the dead owe is not its doing.
-        # With a depth, whoever gets something is run later, as from a turn.
-        turn.current = None
-        turn.depth += 1
-        try:
-            self._answer_rest()
-        finally:
-            turn.depth -= 1
-            turn.current = self
-
-    def _answer_rest(self) -> None:
-        outer = self._outer
-        while outer:
-            count = len(outer)
-            batch = outer[:count]
-            del outer[:count]
-            for each in batch:
-                item = self.draw() if each is TICKET else each
-                if item is NOTHING:
-                    continue
-                if isinstance(item, Ask):
-                    if item.message.__class__ is StopMessage:
-                        item.reply_to.offer(None)  # it did stop
-                    else:
-                        item.reply_to.offer(error=ActorDeadError.not_found(self, self.exit_reason))
-                elif isinstance(item, Signal):
-                    item.bounce(self)
-                elif not isinstance(item, (Down, Exited)):
-                    # News of other ends concern nobody any more: no sender waits for an effect.
-                    self.system.dead_letter(self, item)
 
 
 @final
-class _Doom:
+class Doom:
     """Wraps a reason, so that None can be one."""
 
     __slots__ = ("reason",)
 
     def __init__(self, reason: object) -> None:
         self.reason = reason
-
-
-@final
-class Reply:
-    """A reply that is still owed (OTP's `From`): give it once, from anywhere."""
-
-    __slots__ = ("future", "ref")
-
-    def __init__(self, ref: Any, future: ScheduledFuture[Any]) -> None:
-        self.ref = ref
-        self.future = future
-
-    def set(self, value: Any = None) -> bool:
-        """Answer with a value; False when there was an outcome already."""
-        return self._settle(value, None)
-
-    def refuse(self, error: BaseException) -> bool:
-        """Answer with an exception; False when there was an outcome already."""
-        return self._settle(None, error)
-
-    def _settle(self, value: Any, error: BaseException | None) -> bool:
-        refuse_fenced()
-        # dict.pop of one key is atomic, so any thread may do this.
-        self.ref.settle_reply(self)
-        if self.future.offer(value, error):
-            return True
-        self.ref.system.dead_letter(self.ref, value if error is None else error)
-        return False
-
-    def __repr__(self) -> str:
-        return f"<Reply owed by {self.ref}>"
-
-
-def _goes_on(error: BaseException) -> bool:
-    """Tell whether what has ended an actor concerns the thread that ran it, too: Ctrl-C does.
-
-    A worker has nobody to hand it on to, and ``sys.exit()`` in one actor is no
-    reason for others to end.
-    """
-    return not isinstance(error, (Exception, SystemExit)) and thread_turn.turn.worker is None
 
 
 def drain(turn: Turn) -> None:

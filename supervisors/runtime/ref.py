@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, final, ove
 import pykka
 
 from supervisors.exits import KILLED, NORMAL
-from supervisors.runtime.cell import CLOSED, NOBODY, PINNED, TOKEN, Cell, Reply, drain, hand_over
+from supervisors.runtime.cell import CLOSED, PINNED, TOKEN, drain, hand_over
 from supervisors.runtime.fence import Fence, Fenced
 from supervisors.runtime.futures import ScheduledFuture, checked_timeout, refuse_cycle
+from supervisors.runtime.life import LivingCell
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
 from supervisors.runtime.pinned import PinnedThread
 from supervisors.runtime.pykka_adapter import StopMessage, StopNow
+from supervisors.runtime.replies import NOBODY
 from supervisors.runtime.signals import Ask, ExitSignal, Resumed, Suspended, Unwatched, Watched
 from supervisors.runtime.turn import NESTING_MAX, Turn, thread_turn
 from supervisors.typed import Request
@@ -26,7 +28,7 @@ from supervisors.typed import Request
 if TYPE_CHECKING:
     from supervisors.runtime.contract import Runner
 
-__all__ = ["ASK_TIMEOUT", "ActorRef", "Inbox", "OnOwnThread", "PinnedRef", "Reply", "Stopped", "copy_outcome"]
+__all__ = ["ASK_TIMEOUT", "ActorRef", "Inbox", "OnOwnThread", "PinnedRef", "Stopped", "copy_outcome"]
 
 A = TypeVar("A", bound="pykka.Actor")
 R = TypeVar("R")
@@ -46,7 +48,7 @@ ASK_TIMEOUT: Final = _Default()
 """Stands for the system's `ask_timeout`, 5 seconds unless set otherwise (SRV-1)."""
 
 
-class ActorRef(Cell, pykka.ActorRef[A]):
+class ActorRef(LivingCell, pykka.ActorRef[A]):
     """Reference to an actor: send to it, ask it, stop it, from any thread.
 
     Refs compare by identity and stay valid as names after the actor's death.

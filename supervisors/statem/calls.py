@@ -10,7 +10,7 @@ from supervisors.typed import Request
 
 if TYPE_CHECKING:
     from supervisors.addressee import Addressee
-    from supervisors.runtime.cell import Reply as OwedReply
+    from supervisors.runtime.replies import Reply as OwedReply
     from supervisors.system import ActorSystem
 
 __all__ = ["ANSWERED", "Answered", "Caller", "call", "get_state", "replace_state"]

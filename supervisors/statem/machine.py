@@ -47,7 +47,7 @@ from supervisors.statem.events import CALL, CAST, INFO, AnyEventType, TimeoutKin
 from supervisors.statem.results import InitialState, Result, Stop
 
 if TYPE_CHECKING:
-    from supervisors.runtime.cell import Reply as OwedReply
+    from supervisors.runtime.replies import Reply as OwedReply
     from supervisors.statem.transition import Event
 
 __all__ = ["IGNORE", "StateMachine", "call", "cast", "get_state", "replace_state", "stop"]

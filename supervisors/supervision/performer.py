@@ -58,7 +58,7 @@ from supervisors.supervision.requests import Request
 from supervisors.supervision.starting import call_start
 
 if TYPE_CHECKING:
-    from supervisors.runtime.cell import Reply as OwedReply
+    from supervisors.runtime.replies import Reply as OwedReply
     from supervisors.timers.service import Timer
 
 __all__ = ["SupervisorActor"]

@@ -149,7 +149,7 @@ class CountsThenPuts(BoundedRef):
     __slots__ = ()
 
     def _put(self, item, *, may_block=True):
-        if len(self._waiting) >= self._capacity:
+        if not self._has_room(0):
             return False
         with self._guard:
             self._enter((item, 0))

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from supervisors import DeadlockError, InvalidArgumentError, MailboxFullError
+from supervisors import DeadlockError, InvalidArgumentError, InvalidTypeError, MailboxFullError
 from tests.supervisors.actors import Doer, SharedDoer
 
 
@@ -152,7 +152,12 @@ def test_those_behind_one_that_gives_up_get_in_if_there_is_room_for_them(real):
         mailbox_patience = 0.05
 
     ref, gate, entered = real.start(Impatient), threading.Event(), threading.Event()
-    held = ref.ask(lambda _: entered.set() or gate.wait(30), block=False)
+
+    def hold(_):
+        entered.set()
+        return gate.wait(30)
+
+    held = ref.ask(hold, block=False)
     assert entered.wait(30)
     ref.tell("aaaaaaaa")
     outcomes = []
@@ -233,6 +238,23 @@ def test_a_size_that_is_none_is_told_to_the_sender(system, letters):
     ref.send("a lie")
     assert letters == ["a lie"]
     assert seen(ref) == []
+
+
+class Plain(Doer):
+    mailbox_capacity_bytes = 10
+
+
+def test_bytes_need_no_size_of_ones_own(system):
+    ref = filled(system, Plain, b"aaaa", bytearray(2), memoryview(b"four"))
+    assert ref.mailbox_bytes == 10
+    with pytest.raises(MailboxFullError):
+        ref.tell(b"b")
+
+
+def test_what_is_no_bytes_wants_a_size_of_ones_own(system):
+    ref = system.start(Plain)
+    with pytest.raises(InvalidTypeError, match="overrides message_size"):
+        ref.tell({"a": 1})
 
 
 def test_a_turn_that_blocks_on_its_own_full_mailbox_is_a_deadlock_error(system):

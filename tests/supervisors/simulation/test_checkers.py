@@ -6,7 +6,7 @@ import pytest
 
 from supervisors import Actor, ActorSystem, Exited
 from supervisors.registry import Registry
-from supervisors.runtime.cell import Cell
+from supervisors.runtime.life import LivingCell
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.signals import NOTHING, Ask, DownSignal, LinkExit, MonitorRef
 from supervisors.runtime.small_set import without_item
@@ -32,8 +32,8 @@ def test_asks_that_a_dead_mailbox_forgets_are_found(monkeypatch):
             self._outer.remove(item)
         proper(self)
 
-    proper = Cell._bury
-    monkeypatch.setattr(Cell, "_bury", bury)
+    proper = LivingCell._bury
+    monkeypatch.setattr(LivingCell, "_bury", bury)
     assert seeds_until("EveryAskEndsOnce") <= 20
 
 
@@ -56,8 +56,8 @@ def test_a_monitor_that_is_forgotten_when_there_are_links_is_found(monkeypatch):
                 self.watchers = without_item(self.watchers, monitor)
         proper(self, reason)
 
-    proper = Cell._announce
-    monkeypatch.setattr(Cell, "_announce", announce)
+    proper = LivingCell._announce
+    monkeypatch.setattr(LivingCell, "_announce", announce)
     assert seeds_until("MonitorsExact") <= 20
 
 
@@ -68,8 +68,8 @@ def test_a_monitor_that_fires_twice_is_found(monkeypatch):
                 monitor.owner.signal(DownSignal(monitor, reason))
         proper(self, reason)
 
-    proper = Cell._announce
-    monkeypatch.setattr(Cell, "_announce", announce)
+    proper = LivingCell._announce
+    monkeypatch.setattr(LivingCell, "_announce", announce)
     assert seeds_until("MonitorsExact") <= 20
 
 
@@ -155,8 +155,8 @@ def test_a_turn_that_waits_for_ever_is_found(monkeypatch):
         self._pending = None
         proper(self, reason, **how)
 
-    proper = Cell._end
-    monkeypatch.setattr(Cell, "_end", end)
+    proper = LivingCell._end
+    monkeypatch.setattr(LivingCell, "_end", end)
     with Simulation(1, checkers=[NothingLeft]) as simulation:
         outcome = simulation.run(workload)
     assert (outcome.verdict, outcome.by) == ("leak", "NothingLeft")
