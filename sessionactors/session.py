@@ -108,7 +108,6 @@ class Session(FollowedSession):
     _restored: SessionData | None = None
     _restored_state: object = None
     _undone: Effects = ()
-    _subscribers: dict[object, MonitorRef | None] | None = None
     _activation: Reply | None = None
     _connections: dict[str, tuple[ActorRef[Any] | None, MonitorRef | None]] | None = None
 
@@ -132,6 +131,7 @@ class Session(FollowedSession):
             self.data.user_id = restored.user_id
         self._around = around
         self._timer: Timer | None = None
+        self._subscribers: dict[object, MonitorRef | None] | None = None  # looked at with every change of state
         if options.persistent and self._can_be_stored():
             self._is_stored = True
 
