@@ -320,9 +320,7 @@ class Engine:
                 self._check_reply(action)
                 effects.append(action)
             elif kind in _CHANGES_MODULE:  # STM-39
-                if is_enter:  # STM-22
-                    raise BadEnterActionError(action, "an enter call cannot change the callback module")
-                self._change_module(action)
+                self._change_module(action, is_enter=is_enter)
             else:
                 transition.note(action, is_enter=is_enter)
 
@@ -332,11 +330,15 @@ class Engine:
         if action.to is None and self.caller is None:
             raise BadActionError(action, "no call is in hand; name the caller with to=")
 
-    def _change_module(self, action: ChangeCallbackModule | PushCallbackModule | PopCallbackModule) -> None:
+    def _change_module(
+        self, action: ChangeCallbackModule | PushCallbackModule | PopCallbackModule, *, is_enter: bool
+    ) -> None:
         """Change the callback module, for the enter call already (STM-39)."""
+        if type(action) is PopCallbackModule and not self._modules_below:  # STM-40, in an enter call as well
+            raise BadActionError(action, "there is no callback module below this one")
+        if is_enter:  # STM-22
+            raise BadEnterActionError(action, "an enter call cannot change the callback module")
         if type(action) is PopCallbackModule:
-            if not self._modules_below:  # STM-40
-                raise BadActionError(action, "there is no callback module below this one")
             below, module = self._modules_below[:-1], self._modules_below[-1]
         elif type(action) is PushCallbackModule:
             below, module = (*self._modules_below, self.module), action.module

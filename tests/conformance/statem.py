@@ -19,9 +19,15 @@ from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.statem.actions import (
     BadActionError,
     BadEnterActionError,
+    CancelTimeout,
+    ChangeCallbackModule,
+    Hibernate,
     NextEvent,
     PopCallbackModule,
     Postpone,
+    PushCallbackModule,
+    StartTimeout,
+    UpdateTimeout,
     cancel_timeout,
     change_callback_module,
     event_timeout,
@@ -354,18 +360,38 @@ def exit_term(reason: Any) -> Any:
 
 
 def _result_term(result: Any) -> Any:
-    return {"t": ["next_state", result.state, result.data]} if isinstance(result, NextState) else repr(result)
+    if not isinstance(result, NextState):
+        return repr(result)
+    actions = [[_action_term(action) for action in result.actions]] if result.actions else []
+    return {"t": ["next_state", result.state, result.data, *actions]}
+
+
+def _kind_term(kind: Any) -> Any:
+    return {"t": ["timeout", kind.name]} if isinstance(kind, Named) else type_term(kind)
 
 
 def _action_term(action: Any) -> Any:
     match action:
         case PopCallbackModule():
             return "pop_callback_module"
+        case PushCallbackModule(module=module):
+            return {"t": ["push_callback_module", module.name]}
+        case ChangeCallbackModule(module=module):
+            return {"t": ["change_callback_module", module.name]}
         case Postpone(None):
             return "postpone"
         case Postpone(flag):
             return {"t": ["postpone", flag]}
+        case Hibernate(flag):
+            return "hibernate" if flag else {"t": ["hibernate", False]}
         case NextEvent(event_type=kind, content=content):
-            return {"t": ["next_event", type_term(kind), content]}
+            return {"t": ["next_event", _kind_term(kind), content]}
+        case CancelTimeout(kind=kind):
+            return {"t": [_kind_term(kind), "cancel"]}
+        case UpdateTimeout(kind=kind, content=content):
+            return {"t": [_kind_term(kind), "update", content]}
+        case StartTimeout(kind=kind, seconds=seconds, content=content):
+            time = "infinity" if seconds == math.inf else round(seconds * 1000)
+            return {"t": [_kind_term(kind), time, content]}
         case _:
             return repr(action)

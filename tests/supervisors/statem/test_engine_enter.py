@@ -117,13 +117,17 @@ def test_stm_22_an_enter_call_may_not_change_the_state():
         next_event(INTERNAL),
         push_callback_module(None),
         change_callback_module(None),
-        pop_callback_module(),
     ],
 )
 def test_stm_22_an_enter_call_may_not_ask_for_what_only_an_event_may(action):
     end = ends(entering(lambda data: keep_state(action, data=5)).cast("go"))
     assert isinstance(end.reason.error, BadEnterActionError)
     assert end.reason.error.action == action
+
+
+def test_stm_40_popping_the_only_module_is_any_bad_action_in_an_enter_call_too():
+    end = ends(entering(lambda data: keep_state(pop_callback_module())).cast("go"))
+    assert type(end.reason.error) is BadActionError
 
 
 def test_stm_22_postpone_true_is_refused_as_any_bad_action():
