@@ -6,8 +6,8 @@ import pytest
 
 from supervisors import Actor, ActorSystem, Exited
 from supervisors.registry import Registry
-from supervisors.runtime.life import LivingCell
 from supervisors.runtime.futures import ScheduledFuture
+from supervisors.runtime.life import LivingCell
 from supervisors.runtime.signals import NOTHING, Ask, DownSignal, LinkExit, MonitorRef
 from supervisors.runtime.small_set import without_item
 from supervisors.simulation import Simulation, SimulationFailedError, simulate
