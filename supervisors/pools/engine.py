@@ -238,7 +238,7 @@ class PoolEngine(Releasing):
                 self._leave(worker)
         self._begin_all()
         for task in sorted(moved, key=lambda task: task.order):
-            self._put(task, self._line_of(task), first=False)
+            self._put(task, self._line_of(task))
         self._grow()
         self._recycle_next()
 

@@ -55,7 +55,7 @@ class Queueing(Lending):
             line.tasks.append(task)
             if line.tasks[0] is not task:
                 return  # its turn comes when those before it are settled
-        self._put(task, self._line_of(task), first=False)
+        self._put(task, self._line_of(task))
 
     def _count_in(self, task: Task) -> None:
         task.state = QUEUED
@@ -64,20 +64,30 @@ class Queueing(Lending):
         self.room.enter(task)
 
     def _requeue(self, task: Task) -> None:
-        """Queue a task again, before those that came after it."""
-        if task.begun_at is not None:  # we thought so, and were wrong
-            task.begun_at = None
-            task.attempts -= 1
-            self._call_off(task.run_due)
-            task.run_due = None
-        if task.ticket is not None:
-            self._settle_failed(task, LeaseOverError("the worker has died before it began"))
-            return
-        if self._gives_up:
-            self._give_back_task(task, begun=False)
-            return
-        self._count_in(task)
-        self._put(task, self._line_of(task), first=True)
+        self._requeue_all([task])
+
+    def _requeue_all(self, tasks: list[Task]) -> None:
+        """Queue tasks again, before those that came after them; all are in line before anybody takes one."""
+        places: dict[int | None, None] = {}
+        for task in reversed(tasks):
+            if task.begun_at is not None:  # we thought so, and were wrong
+                task.begun_at = None
+                task.attempts -= 1
+                self._call_off(task.run_due)
+                task.run_due = None
+            if task.ticket is not None:
+                self._settle_failed(task, LeaseOverError("the worker has died before it began"))
+                continue
+            if self._gives_up:
+                self._give_back_task(task, begun=False)
+                continue
+            self._count_in(task)
+            place = self._line_of(task)
+            line = self.shared if place is None else self.local[place]
+            line.push_first(task)
+            places[place] = None
+        for place in places:
+            self._serve(place)
 
     def _line_of(self, task: Task) -> int | None:
         """Return the place whose line a task belongs into; None: the shared one."""
@@ -98,12 +108,13 @@ class Queueing(Lending):
         ]
         return least_loaded(loads, self._round % self.size)
 
-    def _put(self, task: Task, place: int | None, *, first: bool) -> None:
+    def _put(self, task: Task, place: int | None) -> None:
         line = self.shared if place is None else self.local[place]
-        if first:
-            line.push_first(task)
-        else:
-            line.push(task)
+        line.push(task)
+        self._serve(place)
+
+    def _serve(self, place: int | None) -> None:
+        """Have whoever can take something from a line that has got longer."""
         if place is not None:
             worker = self.places[place]
             if worker is not None and worker.state is UP:
@@ -111,9 +122,12 @@ class Queueing(Lending):
                     self._hand_place_over(worker)
                 else:
                     self._feed(worker)
-        elif self.free:
+            return
+        while self.free and self.shared.count:
             self._feed(self._pick_free())
-        elif not self._prefetches or not self._feed_ahead():
+        while self._prefetches and self.shared.count and self._feed_ahead():
+            pass
+        if self.shared.count:
             self._grow()
 
     def _feed_ahead(self) -> bool:
@@ -148,7 +162,7 @@ class Queueing(Lending):
         if first is None:
             del self._keys[key]
         elif first.state is QUEUED and first.line is None:
-            self._put(first, self._line_of(first), first=False)
+            self._put(first, self._line_of(first))
 
     def _clear_backlog(self) -> list[Task]:
         """Take out everything that waits; return it in order of submission."""

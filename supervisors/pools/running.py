@@ -127,9 +127,7 @@ class Running(Queueing):
         mine = [task for task in event.tasks if task in worker.in_flight]
         for task in mine:
             worker.in_flight.remove(task)
-        for task in reversed(mine):
-            if task.state is RUNNING and task.worker is worker:
-                self._requeue(task)
+        self._requeue_all([task for task in mine if task.state is RUNNING and task.worker is worker])
         if worker.state is UP:
             self._feed(worker)
 

@@ -79,8 +79,8 @@ class Staffing(ABC):
         """Give a worker what it can take, or note that it is free."""
 
     @abstractmethod
-    def _requeue(self, task: Task) -> None:
-        """Queue a task again that its worker never began."""
+    def _requeue_all(self, tasks: list[Task]) -> None:
+        """Queue tasks again that their worker never began, in their order."""
 
     @abstractmethod
     def _lost(self, task: Task, reason: object) -> None:
@@ -254,9 +254,7 @@ class Staffing(ABC):
                 self._fill(place)
         elif place is not None:
             self._fill(place)
-        for task in reversed(held):
-            if task is not event.begun:
-                self._requeue(task)
+        self._requeue_all([task for task in held if task is not event.begun])
         for task in held:
             if task is event.begun:
                 self._lost(task, event.reason)

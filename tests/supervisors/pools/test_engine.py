@@ -13,7 +13,7 @@ from supervisors.pools.errors import (
     TaskTimeoutError,
     WorkerDiedError,
 )
-from supervisors.pools.inputs import Finished
+from supervisors.pools.inputs import Finished, HandedBack
 from supervisors.pools.options import Backlog, Recycle, Retry
 from supervisors.supervision.backoff import Backoff
 from tests.supervisors.pools.pool_world import World
@@ -282,6 +282,34 @@ def test_tasks_given_ahead_of_time_are_taken_back_from_behind_one_that_takes_lon
     assert world.held == {slow: [first], other: [third]}
     assert third.attempts == 1
     world.check()
+
+
+def test_tasks_that_are_taken_back_run_in_their_order():
+    world = World(size=1, prefetch_max=4)
+    world.finish(world.submit(), seconds=0.00001)
+    tasks = world.submit_many(3)
+    worker = world.holder(tasks[0])
+    # Its process had not even begun the first one when it was looked at.
+    world.held[worker].clear()
+    world.begun_order.clear()
+    world.tell(HandedBack(worker, tuple(tasks)))
+    while world.running:
+        world.finish(world.running[0])
+    assert world.begun_order == tasks
+
+
+def test_what_a_dead_worker_had_not_begun_runs_in_its_order():
+    world = World(size=2, prefetch_max=4)
+    for each in world.submit_many(2):
+        world.finish(each, seconds=0.00001)
+    tasks = world.submit_many(6)
+    mine = [each for each in tasks if world.holder(each) == world.holder(tasks[0])]
+    assert len(mine) == 3
+    world.begun_order.clear()
+    world.die(world.holder(mine[0]), begun=False)
+    while world.running:
+        world.finish(world.running[0])
+    assert world.begun_order == mine
 
 
 def test_what_a_dead_worker_had_not_begun_is_done_by_the_next_one():
