@@ -151,6 +151,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "manager",
             "replay/",
             "session_calls",
+            "session_tracing",
             "system",
             "testing",
             "tree",
