@@ -32,8 +32,9 @@ from supervisors.runtime.fence import refuse_fenced
 from supervisors.runtime.forks import FORKED, poison_in_children
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import ForkedError, StartError
+from supervisors.runtime.pinned_ref import PinnedRef
 from supervisors.runtime.pykka_adapter import show_to_registry
-from supervisors.runtime.ref import ActorRef, PinnedRef
+from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.scheduler import ManualScheduler, ThreadScheduler
 from supervisors.runtime.turn import thread_turn
 from supervisors.runtime.watchdog import SlowTurn, Watchdog

@@ -26,8 +26,10 @@ from supervisors.runtime.cell import TICKET
 from supervisors.runtime.fence import Fenced
 from supervisors.runtime.futures import ScheduledFuture, refuse_cycle
 from supervisors.runtime.outcomes import ActorDeadError, MailboxFullError
+from supervisors.runtime.pinned_ref import OnOwnThread
 from supervisors.runtime.pykka_adapter import StopMessage
-from supervisors.runtime.ref import ActorRef, OnOwnThread, copy_outcome
+from supervisors.runtime.pykka_views import copy_outcome
+from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.signals import NOTHING, Ask
 from supervisors.runtime.turn import thread_turn
 

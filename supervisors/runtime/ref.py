@@ -8,27 +8,24 @@ thread switch. See `cell.py` for the protocol and for why this is safe.
 from __future__ import annotations
 
 from threading import TIMEOUT_MAX
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, final, overload
+from typing import Any, Final, Literal, TypeVar, cast, final, overload
 
 import pykka
 
 from supervisors.exits import KILLED, NORMAL
-from supervisors.runtime.cell import CLOSED, PINNED, TOKEN, drain, hand_over
+from supervisors.runtime.cell import CLOSED, TOKEN, drain, hand_over
 from supervisors.runtime.fence import Fence, Fenced
 from supervisors.runtime.futures import ScheduledFuture, checked_timeout, refuse_cycle
 from supervisors.runtime.life import LivingCell
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
-from supervisors.runtime.pinned import PinnedThread
 from supervisors.runtime.pykka_adapter import StopMessage, StopNow
+from supervisors.runtime.pykka_views import Inbox, Stopped, copy_outcome
 from supervisors.runtime.replies import NOBODY
 from supervisors.runtime.signals import Ask, ExitSignal, Resumed, Suspended, Unwatched, Watched
 from supervisors.runtime.turn import NESTING_MAX, Turn, thread_turn
 from supervisors.typed import Request
 
-if TYPE_CHECKING:
-    from supervisors.runtime.contract import Runner
-
-__all__ = ["ASK_TIMEOUT", "ActorRef", "Inbox", "OnOwnThread", "PinnedRef", "Stopped", "copy_outcome"]
+__all__ = ["ASK_TIMEOUT", "ActorRef"]
 
 A = TypeVar("A", bound="pykka.Actor")
 R = TypeVar("R")
@@ -459,80 +456,3 @@ class ActorRef(LivingCell, pykka.ActorRef[A]):
         future.when_done(lambda: copy_outcome(future, reply_to))
         self._outer.append(Ask(message, future))
         self._wake(thread_turn.turn)
-
-
-class OnOwnThread(ActorRef[A]):
-    """What a ref does differently when its actor has a thread of its own; subclasses have the slot `_thread`."""
-
-    __slots__ = ()
-
-    _thread: PinnedThread
-
-    def __init__(self, actor: Any, system: Any, number: int, dispatch: str) -> None:
-        super().__init__(actor, system, number, dispatch)
-        self._thread = PinnedThread(self, f"supervisors-pinned-{number}", system.scheduler.submit)
-
-    @property
-    def runner(self) -> Runner:
-        return self._thread
-
-    @property
-    def dispatch(self) -> str:
-        return PINNED
-
-    def _end_fenced(self, fence: Fence) -> None:
-        self._thread.close()
-        super()._end_fenced(fence)
-
-
-class PinnedRef(OnOwnThread[A]):
-    """Reference to an actor that has a thread of its own."""
-
-    __slots__ = ("_thread",)
-
-
-class Inbox:
-    """Pykka's view of a mailbox: `put` works, reading is the runtime's."""
-
-    __slots__ = ("_ref",)
-
-    def __init__(self, ref: ActorRef[Any]) -> None:
-        self._ref = ref
-
-    def put(self, envelope: Any, /) -> None:
-        """Put a Pykka envelope: an ask if it wants a reply, else a message."""
-        if envelope.reply_to is None:
-            self._ref.send(envelope.message)
-        else:
-            self._ref.forward(envelope.message, envelope.reply_to)
-
-    def empty(self) -> bool:
-        """Tell whether nothing waits."""
-        return self._ref.mailbox_length == 0
-
-
-class Stopped:
-    """Looks like the `threading.Event` that Pykka keeps for each actor."""
-
-    __slots__ = ("_ref",)
-
-    def __init__(self, ref: ActorRef[Any]) -> None:
-        self._ref = ref
-
-    def is_set(self) -> bool:
-        """Tell whether the actor is dead."""
-        return not self._ref.is_alive()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the actor's end, at most so many seconds."""
-        return self._ref.when_ended().wait_blocking(timeout)
-
-
-def copy_outcome(done: ScheduledFuture[Any], other: pykka.Future[Any]) -> None:
-    """Hand the outcome of a future on to one of another kind."""
-    try:
-        value = done.get()
-    except BaseException as error:  # noqa: BLE001 - handed on as it is
-        other.set_exception((type(error), error, error.__traceback__))
-    else:
-        other.set(value)
