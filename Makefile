@@ -86,7 +86,7 @@ pykka-suite: $(READY) ## Run Pykka's own test suite with our actor and future
 	$(BIN)/python tests/contracts/pykka_suite.py
 
 properties: $(READY) ## Run the property tests with many more examples
-	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -q tests/properties
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -q tests/properties -o faulthandler_timeout=3600
 
 verify-outside: $(READY) ## Have programs by others (Go, OpenSSL, PyPI) verify our audit logs
 	$(BIN)/python -m tests.outside.verify_outside

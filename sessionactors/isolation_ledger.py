@@ -71,6 +71,11 @@ class Usage:
     limit: float | None
     percentage: float
 
+    @property
+    def count(self) -> float:
+        """The same as `used`, which of messages and connections is a number of them."""
+        return self.used
+
 
 @dataclass(frozen=True, slots=True)
 class UsageReport:

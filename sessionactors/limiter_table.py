@@ -51,6 +51,8 @@ class LimiterStatistics:
         global_quota: whether the bucket for all is in force.
         dropped: refusals by the throttle `drop`, which count as refused as well.
         waiting: requests that wait for their turn now.
+        window_start: monotonic seconds since when `admitted`, `refused` and `dropped` are
+            counted, which is the start of the system.
     """
 
     total_sessions: int
@@ -60,6 +62,7 @@ class LimiterStatistics:
     global_quota: bool
     dropped: int = 0
     waiting: int = 0
+    window_start: float = 0.0
 
 
 @final
@@ -79,6 +82,7 @@ class LimiterTable:
         refused_until: by session, when the wait of its last refusal has passed.
         pressed: `(session, type)` of the lines that back-pressure was signalled for.
         subscriptions: who is told about which session.
+        started_at: monotonic seconds.
         file: where debts and guards are written down for another process, or None.
         admitted: checks and waits that ended well, since the start of the system.
         refused: those that did not.
@@ -99,6 +103,7 @@ class LimiterTable:
         "refused_until",
         "settings",
         "size",
+        "started_at",
         "subscriptions",
         "violations",
         "window",
@@ -106,6 +111,7 @@ class LimiterTable:
 
     def __init__(self, settings: LimiterSettings, now: float) -> None:
         self.settings = settings
+        self.started_at = now
         self.default = BucketLimits(settings.capacity, settings.rate)
         self.window = WindowLimits(settings.window, settings.window_limit)
         self.violations = WindowLimits(settings.abuse_window, settings.abuse_violations)

@@ -352,6 +352,7 @@ class RateLimiter(Actor):
             global_quota=table.settings.global_quota_enabled,
             dropped=table.dropped,
             waiting=self._room.waiting(),
+            window_start=table.started_at,
         )
 
     # -- subscribers -----------------------------------------------------------

@@ -126,6 +126,13 @@ def test_memory_and_cpu_are_set_and_messages_and_connections_are_added(system):
     assert system.get_resource_usage("a").connections.used == 0
 
 
+def test_messages_and_connections_are_counts(system):
+    system.isolate("a")
+    system.record_usage("a", connections=3)
+    found = system.get_resource_usage("a")
+    assert (found.connections.count, found.connections.limit, found.connections.percentage) == (3, 10, 30.0)
+
+
 def test_reaching_a_limit_is_not_exceeding_it(system):
     system.isolate("a", memory_limit=10)
     assert system.record_usage("a", memory=10).within

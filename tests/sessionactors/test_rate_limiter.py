@@ -124,6 +124,15 @@ def test_the_statistics_count_sessions_and_decisions(system):
     assert (found.total_sessions, found.throttled_sessions, found.admitted, found.refused) == (2, 1, 2, 1)
 
 
+def test_the_statistics_say_since_when_they_count(system):
+    begun = system.limiter_statistics().window_start
+    assert begun == system.actors.clock.monotonic()
+    system.actors.advance(7.0)
+    kill(system, "rate_limiter")
+    system.actors.settle()
+    assert system.limiter_statistics().window_start == begun
+
+
 def test_an_ended_session_is_forgotten_and_not_known_again(system):
     start_active(system, "a")
     drain(system)
