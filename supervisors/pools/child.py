@@ -176,6 +176,7 @@ class _Child:
         self._handler: Handler | None = None
         self._result_bytes_max = 1 << 31
         self._main_path: dict[str, Any] = {}
+        self._authkey = b""  # until it is needed
         self._main_is_ready = False  # only once tasks or the worker come from it
 
     def serve(self) -> None:
@@ -227,6 +228,7 @@ class _Child:
         sys.path[:] = facts["path"]
         sys.argv[:] = facts["argv"]
         self._main_path = facts["main"]
+        self._authkey = facts["authkey"]
         self._result_bytes_max = facts["result_bytes_max"]
         try:
             worker = self._load(facts["worker"])
@@ -301,6 +303,11 @@ class _Child:
     def _load(self, body: bytes) -> Any:
         if b"__main__" in body:
             self._prepare_main()
+        if self._authkey and b"multiprocessing" in body:
+            # So that what a manager of our parent shares can be reached from here.
+            from multiprocessing import process  # noqa: PLC0415 - most tasks have nothing to do with it
+
+            process.current_process().authkey, self._authkey = self._authkey, b""
         return pickle.loads(body)  # noqa: S301 - from our own parent
 
 

@@ -20,6 +20,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from multiprocessing.process import current_process
 from typing import Any, Final, final
 
 from supervisors.clock import Clock
@@ -85,6 +86,7 @@ class ProcessWorkers:
             "path": list(sys.path),
             "argv": list(sys.argv),
             "main": main_facts(),
+            "authkey": bytes(current_process().authkey),
             "worker": pack_worker(worker),
             "result_bytes_max": options.result_bytes_max,
         }

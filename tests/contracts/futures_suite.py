@@ -16,7 +16,7 @@ import unittest
 from functools import partial
 from typing import Any
 
-from supervisors.pools import PoolExecutor
+from supervisors.pools import PoolExecutor, TaskError
 
 PACKAGE = "test.test_concurrent_futures"
 
@@ -29,10 +29,26 @@ DIFFERENT = {
     "test_hang_gh94440": "replaces the standard library's call queue",
     "test_cancel_futures": "looks at private attributes",
     "test_hang_gh83386": "starts a program with the standard library's executor",
+    # Threads.
+    "test_default_workers": "looks at private attributes",
+    "test_saturation": "looks at private attributes",
+    "test_idle_thread_reuse": "looks at private attributes",
+    "test_hang_global_shutdown_lock": "is about the standard library's executors alone",
     # Processes.
     "test_map_chunksize": "tasks are given to processes in batches by themselves; a chunk size changes nothing",
     "test_traceback": "the traceback of the process is a note of the exception, not its cause",
     "test_killed_child": "a dead process costs its own task; the pool goes on, as it should",
+    "test_error_during_result_pickle_on_worker": "a TransportError, which tells that it was the result, and why",
+    "test_exit_during_result_pickle_on_worker": "a TransportError, which tells that it was the result, and why",
+    "test_max_workers_too_large": "is about Windows",
+    "test_idle_process_reuse_one": "looks at private attributes",
+    "test_idle_process_reuse_multiple": "looks at private attributes",
+    "test_max_tasks_per_child": "looks at private attributes; here it is recycle=Recycle(tasks=...)",
+    "test_max_tasks_per_child_defaults_to_spawn_context": "looks at private attributes",
+    "test_max_tasks_early_shutdown": "an argument that is not offered: recycle=Recycle(tasks=...)",
+    "test_python_finalization_error": "replaces what the standard library's executor calls",
+    "test_shutdown_deadlock_pickle": "looks at private attributes",
+    "test_gh105829_should_not_deadlock_if_wakeup_pipe_full": "replaces a part of the standard library's executor",
 }
 
 
@@ -43,22 +59,33 @@ def main(arguments: list[str]) -> int:
         waiting = importlib.import_module(f"{PACKAGE}.test_wait")
         completed = importlib.import_module(f"{PACKAGE}.test_as_completed")
         shutdown = importlib.import_module(f"{PACKAGE}.test_shutdown")
+        initializing = importlib.import_module(f"{PACKAGE}.test_init")
+        threads = importlib.import_module(f"{PACKAGE}.test_thread_pool")
+        processes = importlib.import_module(f"{PACKAGE}.test_process_pool")
+        deadlock = importlib.import_module(f"{PACKAGE}.test_deadlock")
         util = importlib.import_module(f"{PACKAGE}.util")
     except ModuleNotFoundError:
         print(f"this Python {sys.version.split()[0]} has no package {PACKAGE}", file=sys.stderr)  # noqa: T201
         return 2
+    # A dead process costs its own task here, so a task's error stands where the pool's does there.
+    deadlock.BrokenProcessPool = TaskError
+    both = (
+        shared.ExecutorTest,
+        waiting.WaitTests,
+        completed.AsCompletedTests,
+        shutdown.ExecutorShutdownTest,
+        initializing.InitializerMixin,
+    )
     suite = unittest.TestSuite()
-    for kind in ("thread", "process"):
-        executor: Any = staticmethod(partial(_make, kind))
-        mixin = type(f"{kind.title()}Mixin", (util.ExecutorMixin,), {"executor_type": executor})
-        for cases in (
-            shared.ExecutorTest,
-            waiting.WaitTests,
-            completed.AsCompletedTests,
-            shutdown.ExecutorShutdownTest,
-        ):
+    for kind, own in (
+        ("thread", (_own_tests(threads.ThreadPoolExecutorTest),)),
+        ("process", (_own_tests(processes.ProcessPoolExecutorTest), deadlock.ExecutorDeadlockTest)),
+    ):
+        facts: dict[str, Any] = {"executor_type": staticmethod(partial(_make, kind)), "ctx": "spawn"}
+        mixin = type(f"{kind.title()}Mixin", (util.ExecutorMixin,), facts)
+        for cases in (*both, *own):
             name = f"{kind.title()}{cases.__name__}"
-            case = type(name, (mixin, cases, util.BaseTestCase), {"__module__": __name__})
+            case = type(name, (mixin, cases, util.BaseTestCase), {"__module__": __name__, **facts})
             for test in unittest.defaultTestLoader.getTestCaseNames(case):
                 if test not in DIFFERENT:
                     suite.addTest(case(test))
@@ -69,7 +96,13 @@ def main(arguments: list[str]) -> int:
     return 0 if result.wasSuccessful() and result.testsRun else 1
 
 
-def _make(kind: Any, max_workers: int, **options: Any) -> PoolExecutor:
+def _own_tests(case: Any) -> type:
+    """Return the tests that a case has of its own, without those that it inherits."""
+    return type(case.__name__, (), {name: value for name, value in vars(case).items() if name.startswith("test")})
+
+
+def _make(kind: Any, max_workers: int | None = None, mp_context: object = None, **options: Any) -> PoolExecutor:
+    del mp_context  # processes are always started anew
     return PoolExecutor(max_workers, kind=kind, **options)
 
 

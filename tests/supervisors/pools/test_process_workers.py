@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -78,6 +79,13 @@ def test_tasks_for_a_process_that_has_just_died_go_to_the_next_one(pool):
         # It is dead, or will be in a moment: whichever it is, this is done, or fails with the reason.
         error = pool.submit(jobs.same, 1).exception(timeout=20)
         assert error is None or isinstance(error, WorkerDiedError)
+
+
+def test_what_a_manager_of_the_parent_shares_can_be_reached(pool):
+    with multiprocessing.get_context("spawn").Manager() as manager:
+        shared = manager.dict()
+        pool.submit(jobs.note_in, shared, "mine").result(timeout=30)
+        assert shared["mine"] != os.getpid()
 
 
 def test_an_exception_comes_back_with_its_type_and_where_it_was_raised(pool):
