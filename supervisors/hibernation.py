@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from supervisors.errors import UsageError
-from supervisors.runtime.fence import Fence
+from supervisors.runtime.fence import Fence, refuse_fenced
 from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
@@ -107,6 +107,9 @@ def rebuilt(ref: ActorRef[Any], actor_class: type[Actor], *args: Any, only: type
         actor_class: its class.
         args: for the constructor.
         only: the class whose constructor runs, a base of `actor_class`; None is `actor_class` itself.
+
+    Raises:
+        Fenced: it was killed while its constructor ran; somebody else has seen to its end.
     """
     before, thread_turn.birth = thread_turn.birth, lambda _actor: ref
     try:
@@ -114,6 +117,7 @@ def rebuilt(ref: ActorRef[Any], actor_class: type[Actor], *args: Any, only: type
         (only or actor_class).__init__(actor, *args)
     finally:
         thread_turn.birth = before
+    refuse_fenced()
     return actor
 
 

@@ -13,6 +13,7 @@ from sessionactors.lifecycle import UPDATE_CONFIG
 from sessionactors.session import Session
 from sessionactors.sleeping import SleepingSession
 from supervisors.runtime.fence import Fence
+from supervisors.runtime.outcomes import ActorDeadError
 from tests.sessionactors.session_world import TRUSTED, ends, entries, names, start_active, virtual
 
 
@@ -376,6 +377,32 @@ def test_an_object_that_cannot_be_made_again_after_all_is_a_crash_of_that_sessio
         system.touch("a")
     assert system.state_of("a") == "terminated"
     assert "session_crashed" in names(system, "a")
+    assert system.hibernation_statistics() == HibernationStatistics(0, 1, 1, 0, 0)
+
+
+def test_one_that_is_killed_while_it_wakes_has_woken_once():
+    arrived, go_on = threading.Event(), threading.Event()
+
+    class Hangs(Remembers):
+        def __init__(self, *given):
+            super().__init__(*given)
+            if type(self).made > 1:
+                arrived.set()
+                go_on.wait(10.0)
+
+    Hangs.made = 0
+    with SessionSystem(session={"auth_required": False}) as system:
+        system.start_session("a", session_class=Hangs)
+        system.activate("a")
+        assert system.hibernate("a") is True
+        ref = system.directory.get("a")
+        asked = ref.ask("get_connections", block=False)
+        assert arrived.wait(10.0)
+        ref.kill()
+        with pytest.raises(ActorDeadError):
+            asked.get(timeout=10.0)
+        go_on.set()
+        assert system.state_of("a") == "terminated"
     assert system.hibernation_statistics() == HibernationStatistics(0, 1, 1, 0, 0)
 
 
