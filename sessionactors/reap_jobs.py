@@ -231,10 +231,11 @@ class ReapJobs:
     # -- one batch -----------------------------------------------------------------
 
     def _look_at(self, batch: Candidates, job: Job) -> None:
-        policy = job.policy or self._ledger.policy
+        ledger = self._ledger
+        policy = job.policy or ledger.policy
         live = self._around.directory.get
         message = PEEK if policy.name == "custom" else Reaping(policy)
-        patience = self._ledger.settings.termination_timeout
+        patience = ledger.settings.termination_timeout
         for session_id, ref in batch:
             if live(session_id) is not ref:
                 continue  # it has ended
@@ -242,7 +243,12 @@ class ReapJobs:
                 if policy.name == "orphaned" and ref.is_alive():
                     self._spare(session_id, ref, self._around.now(), job)
                 elif ref.dispatch == INLINE:
-                    self._judge(ref.ask(message, timeout=patience), session_id, ref, policy, job)
+                    answer = ref.ask(message, timeout=patience)
+                    if answer is None:  # as for most of them
+                        ledger.count_end()
+                        job.ended += 1
+                    else:
+                        self._judge(answer, session_id, ref, policy, job)
                 else:
                     self._send(message, session_id, ref, policy, job)
             except Exception as error:  # noqa: BLE001 - whatever it is, the other sessions have their turn

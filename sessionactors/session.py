@@ -440,10 +440,10 @@ class Session(FollowedSession):
         raise StopNow
 
     def _other(self, message: Any) -> Any:
-        if message.__class__ in PYKKA_MESSAGES:
-            return super().receive_ask(message)
         if message.__class__ is Reaping:
             return self._reap(message)
+        if message.__class__ in PYKKA_MESSAGES:
+            return super().receive_ask(message)
         if isinstance(message, Errand):
             return message.run(self)
         if message.__class__ is LimiterEvent:
