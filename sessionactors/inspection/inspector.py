@@ -18,6 +18,7 @@ from sessionactors.audit.queries import AuditReader
 from sessionactors.errors import InvalidKind, InvalidValue, NotFound, SessionRefusal
 from sessionactors.lifecycle import FORCE_RESUME, FORCE_SUSPEND, FORCE_TERMINATE
 from sessionactors.operations import Override
+from sessionactors.session_data import SessionData
 from sessionactors.states import LIVE_STATES
 from sessionactors.surroundings import ISOLATION, RATE_LIMITER
 from supervisors.errors import SupervisorsError
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sessionactors.audit.record import AuditRecord
-    from sessionactors.session_data import SessionData
     from sessionactors.system import SessionSystem
     from supervisors.runtime.ref import ActorRef
 
@@ -41,6 +41,7 @@ ROWS_MAX: Final = 1_000
 TAIL_MAX: Final = 1_000
 """Entries in one answer of `audit_tail()`."""
 
+_NOT_SHOWN: Final = frozenset({"options", "question", "recorded"})  # the second one has the credentials
 _ACTIONS: Final = {"suspend": FORCE_SUSPEND, "resume": FORCE_RESUME, "terminate": FORCE_TERMINATE}
 
 
@@ -177,6 +178,25 @@ class SessionInspector:
         for name in ("info", "metrics", "history"):
             told[name] = plain(self.actors.ask(ref, f"get_{name}", timeout=timeout))
         return told
+
+    def state(self, reference: ActorRef[Any] | str | int, *, timeout: float = STATE_TIMEOUT) -> Any:
+        """Return the state of an actor as plain data; that of a session without asking it, as it is at this moment.
+
+        Of a session: its `record`, without credentials, and its `own` attributes, those of its class.
+        Of any other actor: see `supervisors.inspection.Inspector.state()`, which raises the same.
+        """
+        found = self.find(reference)
+        inside = inside_of(found)
+        data = getattr(inside, "data", None)
+        if not isinstance(data, SessionData):
+            return self.actors.state(found, timeout=timeout)
+        record = {name: getattr(data, name, None) for name in SessionData.__slots__ if name not in _NOT_SHOWN}
+        own = {
+            name: value
+            for name, value in dict(getattr(inside, "__dict__", {})).items()
+            if not name.startswith("_") and name != "data"
+        }
+        return plain({"record": record, "own": own})
 
     def act(self, action: str, session_id: str, *, admin: str, reason: str = "", timeout: float = STATE_TIMEOUT) -> str:
         """Suspend, resume or terminate a session as an administrator; audited as `security` under the name.

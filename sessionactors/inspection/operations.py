@@ -57,6 +57,9 @@ def session_operations(inspector: SessionInspector) -> dict[str, Operation]:
         return _entries(inspector, caller, first, follow=follow, after=after)
 
     operations |= {
+        "state": Operation(
+            lambda _caller, ref, timeout=STATE_TIMEOUT: inspector.state(ref, timeout=timeout), ("ref",), ("timeout",)
+        ),
         "hello": Operation(lambda _caller: {"v": VERSION, "pid": os.getpid(), "operations": sorted(operations)}),
         "sessions": Operation(sessions, (), ("limit", "after", "state", "match")),
         "session": Operation(

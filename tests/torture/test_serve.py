@@ -164,7 +164,7 @@ def test_under_load_it_can_be_watched_and_ends_in_order_with_everything_on_disk(
         scrapes.stop()
         scrapes.read()
         assert re.search(
-            rf"sessionactors_sessions_started_total {re.escape(repr(float(SESSIONS)))}$", scrapes.last, re.M
+            rf"sessionactors_sessions_started_total {re.escape(repr(float(SESSIONS)))}$", scrapes.last, re.MULTILINE
         )
         code, seconds = daemon.end()
         done, _ = load.communicate(timeout=60)

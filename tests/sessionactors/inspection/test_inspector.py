@@ -161,3 +161,32 @@ def test_a_log_in_memory_has_a_tail_as_well():
     with SessionSystem() as system, SessionInspector(system) as inspector:
         system.log_event(None, "security", {"number": 1}, durable=True)
         assert inspector.audit_tail(1)[0]["data"]["number"] == 1
+
+
+def test_the_state_of_a_session_is_shown_without_asking_it(inspector, hung):
+    found = inspector.state(hung)
+    assert found["record"]["session_id"] == "slow"
+    assert found["record"]["user_id"] == "anonymous"
+
+
+def test_credentials_are_shown_nowhere():
+    with SessionSystem(authenticator=lambda context: False) as system, SessionInspector(system) as inspector:
+        system.start_session("alice")
+        system.authenticate("alice", {"password": "hunter2", "pin": "hunter2", "x": "hunter2"})
+        shown = [inspector.state("alice"), inspector.session("alice"), inspector.actors.info("rate_limiter")]
+        assert shown[0]["record"]["state"] == "auth"
+        assert "hunter2" not in str(shown)
+
+
+def test_the_own_attributes_of_a_session_are_shown(system, inspector):
+    class Chat(Session):
+        def on_start(self):
+            self.messages = ["hello"]
+            self._private = 1
+
+    system.start_session("alice", session_class=Chat)
+    assert inspector.state("alice")["own"] == {"messages": ["hello"]}
+
+
+def test_the_state_of_a_service_is_that_of_its_actor(inspector):
+    assert inspector.state("reaper") == inspector.actors.state("reaper")
