@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, final
 
 from supervisors.clock import process_seconds
@@ -131,6 +132,14 @@ class Live:
                 "restarts": lambda ref: restarts.get(ref.id, 0),
             }
             most = tables[sort]
+            if sort in ("busy", "mailbox", "restarts"):
+                # Nearly all have nothing of it, and comparing them would take most of the time.
+                some: dict[str, set[int]] = {
+                    "busy": {ref.id for ref in busy},
+                    "mailbox": set(lengths),
+                    "restarts": set(restarts),
+                }
+                wanted = _with_something(wanted, some[sort], limit)
             # Among equals those that are at work, then the oldest, as nlargest() leaves them.
             found = heapq.nlargest(limit, wanted, key=lambda ref: (most(ref), busy.get(ref, 0.0)))
             in_hand = self._inspector.in_hand()
@@ -159,3 +168,11 @@ class Live:
         there = {ref.id for ref in living}
         kept = heapq.nlargest(_HEAVIEST_MAX, self._heaviest.items(), key=lambda each: each[1])
         self._heaviest = {number: size for number, size in kept if number in there}
+
+
+def _with_something(refs: list[ActorRef[Any]], ids: set[int], least: int) -> list[ActorRef[Any]]:
+    """Return those with these numbers, and as many others as it takes to have enough, the oldest ones."""
+    found = [ref for ref in refs if ref.id in ids]
+    if len(found) < least:
+        found += islice((ref for ref in refs if ref.id not in ids), least - len(found))
+    return found
