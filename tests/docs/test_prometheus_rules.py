@@ -11,7 +11,7 @@ import pytest
 
 from sessionactors import SessionSystem
 from sessionactors.daemon.metrics import SessionCollector
-from supervisors import ActorSystem, VirtualClock
+from supervisors import Actor, ActorSystem, VirtualClock
 from supervisors.health import Health, HealthCollector
 from supervisors.telemetry import Telemetry
 
@@ -119,6 +119,45 @@ tests:
         exp_alerts: []
       - eval_time: 26m
         alertname: SupervisorGaveUp{fires}
+"""
+    )
+    assert "SUCCESS" in promtool("test", "rules", case)
+
+
+def test_a_message_that_nobody_comes_to_makes_the_alert_fire(promtool, tmp_path):
+    with ActorSystem(clock=VirtualClock()) as system:
+        telemetry = Telemetry(system, with_process=False)
+        ref = system.start(Actor)
+        ref.suspend()
+        ref.tell("waits")
+        scraped = []
+        for _ in range(5):  # a scrape a minute; the first does not know since when it waits
+            scraped.append(telemetry.registry.get_sample_value("supervisors_mailbox_oldest_seconds"))
+            system.clock.move_to(system.clock.monotonic() + 60.0)
+        ref.resume()
+        system.settle()
+    assert scraped == [0.0, 60.0, 120.0, 180.0, 240.0]
+    case = tmp_path / "case.yml"
+    case.write_text(
+        f"""
+rule_files: [{RULES}]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - series: supervisors_mailbox_oldest_seconds{{instance="here"}}
+        values: {" ".join(f"{value:.0f}" for value in scraped)}
+    alert_rule_test:
+      - eval_time: 2m
+        alertname: OldMessages
+        exp_alerts: []
+      - eval_time: 3m
+        alertname: OldMessages
+        exp_alerts:
+          - exp_labels: {{severity: warning, instance: here}}
+            exp_annotations:
+              summary: A message of here has waited for 3m 0s at least
+              description: An actor does not come to it; `sessionactors ps --sort mailbox` shows which.
 """
     )
     assert "SUCCESS" in promtool("test", "rules", case)
