@@ -4,7 +4,8 @@ Installed with the package; pytest finds it by itself.
 
 **Fixtures.** `virtual_clock` and `actor_system` (a system on that clock, ended after
 the test), `probe` (a `supervisors.testing.Probe` in it), and `simulation`: a test with this
-one is a workload, run once for each of its seeds.
+one is a workload, run once for each of its seeds. `chaos` makes experiments on an
+`actor_system` in real time.
 
 **Markers.** ``@pytest.mark.seeds(...)`` gives a simulated test its seeds,
 ``@pytest.mark.simulation(...)`` the arguments of `SimulationOptions`, and
@@ -15,6 +16,7 @@ one is a workload, run once for each of its seeds.
 
 from __future__ import annotations
 
+import functools
 import gc
 import inspect
 import shlex
@@ -35,10 +37,12 @@ from supervisors.testing import Probe
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
+    from supervisors.chaos import Chaos
     from supervisors.simulation.simulation import Simulation
 
 __all__ = [
     "actor_system",
+    "chaos",
     "no_actor_left_behind",
     "probe",
     "pytest_addoption",
@@ -114,6 +118,18 @@ def actor_system(request: pytest.FixtureRequest) -> Iterator[ActorSystem]:
 def probe(actor_system: ActorSystem) -> Probe:
     """An actor of `actor_system` in the hands of the test."""
     return Probe(actor_system)
+
+
+@pytest.fixture
+def chaos(actor_system: ActorSystem) -> Callable[..., Chaos]:
+    """A function that makes an experiment on `actor_system`, which needs real time.
+
+    It takes the plan and the options of `supervisors.chaos.Chaos`; the experiment is for a
+    ``with`` block, or for its `run()`.
+    """
+    from supervisors.chaos import Chaos  # noqa: PLC0415 - few tests need it, and every test run imports this
+
+    return functools.partial(Chaos, actor_system)
 
 
 @pytest.fixture

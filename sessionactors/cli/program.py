@@ -40,6 +40,7 @@ EXIT_INTERRUPTED: Final = 130
 
 _COMMANDS: Final = {
     "audit": "Verify, prove, read and export audit logs.",
+    "chaos": "Let faults loose on a live system, and see whether it stays well.",
     "dump": "Show what a daemon does: who is busy, with stacks, and full mailboxes.",
     "info": "Show one actor of a daemon closely.",
     "limits": "Show the limits of a daemon, or of one session, and how far they are used.",

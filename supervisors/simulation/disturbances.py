@@ -8,8 +8,7 @@ taken back, so that what is recorded has happened.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from supervisors.clock import VirtualClock
 from supervisors.runtime.cell import TICKET
@@ -20,24 +19,25 @@ from supervisors.runtime.signals import Ask, Signal
 from supervisors.runtime.turn import thread_turn
 from supervisors.simulation.faults import DELAY_MAX, InjectedFaultError
 from supervisors.simulation.transcript import label_of, message_in_words
+from supervisors.simulation.wrapping import nothing
 from supervisors.supervision.performer import SupervisorActor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from supervisors.runtime.cell import Cell
     from supervisors.runtime.ref import ActorRef
     from supervisors.simulation.faults import FaultPlan
     from supervisors.simulation.refs import Mailbox
     from supervisors.simulation.scheduler import SimulatedScheduler
+    from supervisors.simulation.wrapping import Wrapping
     from supervisors.system import ActorSystem
 
-__all__ = ["Disturbances", "Poison", "Wrapping", "is_stop"]
+__all__ = ["Disturbances", "Poison", "is_stop"]
 
 HANG_SECONDS: Final = 3600.0
 JUMP_MAX: Final = 3600.0
 STORM_MAX: Final = 8
-
-Wrapping: TypeAlias = tuple[Callable[[], None], Callable[[], None]]
-"""What is done before and after a part of an actor's code."""
 
 
 @final
@@ -232,7 +232,7 @@ class Disturbances:
                 self._scheduler.note(label, "crashes in a restart_storm")
                 raise InjectedFaultError("restart_storm")
 
-        return before, _nothing
+        return before, nothing
 
     def of_turn(self, ref: ActorRef[Any]) -> Wrapping | None:
         """Throw the dice of a turn; None: it goes as usual."""
@@ -434,7 +434,3 @@ def _side(sides: int, number: int) -> int:
 def is_stop(item: Any) -> bool:
     """Tell whether a message is the order to stop, which nothing may hold up."""
     return item.__class__ is Ask and item.message.__class__ is StopMessage
-
-
-def _nothing() -> None:
-    """Do nothing."""

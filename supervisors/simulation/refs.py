@@ -6,7 +6,6 @@ is one run, and what goes in, is handled and ends passes by the simulator first.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, final
 
@@ -19,15 +18,13 @@ from supervisors.runtime.fence import refuse_fenced
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.ref import ActorRef
-from supervisors.runtime.signals import NOTHING, Ask, MonitorRef
-from supervisors.runtime.small_set import without_item
-from supervisors.simulation.disturbances import Wrapping, is_stop
+from supervisors.runtime.signals import NOTHING, Ask
+from supervisors.simulation.disturbances import is_stop
 from supervisors.simulation.faults import InjectedFaultError
 from supervisors.simulation.transcript import label_of, message_in_words, reason_in_words
+from supervisors.simulation.wrapping import around, disconnect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from supervisors.simulation.scheduler import SimulatedScheduler
 
 __all__ = ["Mailbox", "SimulatedBoundedRef", "SimulatedRef"]
@@ -95,6 +92,8 @@ class SimulatedRef(ActorRef[A]):
             item = self.draw()
             if item is NOTHING:
                 return
+            if item is NOTHING:
+                return
         scheduler.note(mailbox.label, "handles " + message_in_words(item))
         for watch in scheduler.handled:
             watch(self, item)
@@ -104,7 +103,7 @@ class SimulatedRef(ActorRef[A]):
                 item = Ask(item.message, ScheduledFuture())
             wrapping = disturbances.of_turn(self)
             if wrapping is not None:
-                with self._around(("receive_ask", "receive_tell"), wrapping):
+                with around(self._actor_weakref(), ("receive_ask", "receive_tell"), wrapping):
                     super()._handle(item)
                 return
         super()._handle(item)
@@ -113,19 +112,9 @@ class SimulatedRef(ActorRef[A]):
         scheduler = cast("Mailbox", self._outer).scheduler
         if scheduler.faults.active and scheduler.disturbances.of_init(self):
             # As if the constructor had raised: nobody has been linked, nobody watches.
-            self._disconnect()
+            disconnect(self)
             raise StartError(Crashed(InjectedFaultError("crash_in_init")), self.actor_class.__name__)
         return super().prepare()
-
-    def _disconnect(self) -> None:
-        parent = self.parent
-        if parent is not None:
-            parent.links = without_item(parent.links, self)
-            self.links = None
-        for monitor in self.watchers or ():
-            if isinstance(monitor, MonitorRef) and monitor.owner is not None:
-                monitor.owner.monitors = without_item(monitor.owner.monitors, monitor)
-        self.watchers = None
 
     def _first_turn(self, started: ScheduledFuture[Any]) -> None:
         mailbox = cast("Mailbox", self._outer)
@@ -133,7 +122,7 @@ class SimulatedRef(ActorRef[A]):
         scheduler.note(mailbox.label, "starts")
         wrapping = scheduler.disturbances.of_start(self) if scheduler.faults.active else None
         if wrapping is not None:
-            with self._around(("starting",), wrapping):
+            with around(self._actor_weakref(), ("starting",), wrapping):
                 super()._first_turn(started)
             return
         super()._first_turn(started)
@@ -142,7 +131,7 @@ class SimulatedRef(ActorRef[A]):
         scheduler = cast("Mailbox", self._outer).scheduler
         wrapping = scheduler.disturbances.of_cleanup(self) if scheduler.faults.active else None
         if wrapping is not None:
-            with self._around(("ending",), wrapping):
+            with around(self._actor_weakref(), ("ending",), wrapping):
                 return super()._clean_up(reason, crash=crash, by_signal=by_signal)
         return super()._clean_up(reason, crash=crash, by_signal=by_signal)
 
@@ -152,31 +141,6 @@ class SimulatedRef(ActorRef[A]):
         for watch in mailbox.scheduler.ended:
             watch(self, reason)
         super()._announce(reason)
-
-    @contextmanager
-    def _around(self, names: tuple[str, ...], wrapping: Wrapping) -> Iterator[None]:
-        """Have the actor's own methods do something before and after, for as long as this lasts."""
-        before, after = wrapping
-        actor: Any = self._actor_weakref()
-
-        def wrapped(name: str) -> Callable[..., Any]:
-            method = getattr(type(actor), name)
-
-            def call(*args: Any, **kwargs: Any) -> Any:
-                before()
-                answer = method(actor, *args, **kwargs)
-                after()
-                return answer
-
-            return call
-
-        for name in names:
-            setattr(actor, name, wrapped(name))
-        try:
-            yield
-        finally:
-            for name in names:
-                delattr(actor, name)
 
 
 class SimulatedBoundedRef(SimulatedRef[A], BoundedRef[A]):

@@ -318,3 +318,25 @@ def test_bad_usage_is_named(run, source, arguments, said):
 def test_the_markers_are_known(run):
     text = run("", "--markers").stdout.str()
     assert {"seeds", "simulation", "actor_system", "leaves_actors"} <= set(re.findall(r"@pytest\.mark\.(\w+)", text))
+
+
+def test_a_test_makes_an_experiment_on_its_system(run):
+    result = run(
+        """
+        import pytest
+        from supervisors import Actor, ChildSpec, Supervisor
+        from supervisors.errors import UsageError
+
+        @pytest.mark.actor_system(real_time=True)
+        def test_stands(actor_system, chaos):
+            actor_system.start(Supervisor, [ChildSpec("one", Actor)])
+            with chaos({"method": [{"kind": "kill", "at": [0.0]}]}, seed=3) as experiment:
+                experiment.wait()
+            assert experiment.report.struck == (("kill", 1),)
+
+        def test_virtual_time(chaos):
+            with pytest.raises(UsageError):
+                chaos({"method": [{"kind": "kill", "at": [0.0]}]})
+        """
+    )
+    result.assert_outcomes(passed=2)
