@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final, final
 
+from supervisors.errors import UsageError
 from supervisors.inspection.errors import ActorEndedError, ActorHangsError, InspectionRefused
 from supervisors.runtime.cell import hand_over
 from supervisors.runtime.futures import ScheduledFuture
@@ -54,9 +55,12 @@ class Asking:
             ActorEndedError: it is dead, or ends before it answers.
             ActorHangsError: it has not answered in time, or has not answered the last question yet.
             InspectionRefused: too many others have not answered.
+            UsageError: an actor's turn calls this.
             Exception: what the actor answers with.
         """
         system = ref.system
+        if thread_turn.turn.current is not None:
+            raise UsageError("an actor's turn must not wait like this; an actor asks with ref.ask()")
         if not system.scheduler.is_threaded:
             return self._ask_here(ref, message, timeout)
         with self._lock:

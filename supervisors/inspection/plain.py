@@ -167,7 +167,9 @@ def _attributes(value: object, names: list[str]) -> list[tuple[str, object]]:
 def _scalar(value: str | bytes | bytearray | float) -> Plain:
     # By the methods of the built-in class: a subclass may have its own.
     if isinstance(value, str):
-        return str.__str__(value) if len(value) <= _TEXT_MAX else str.__getitem__(value, slice(_TEXT_MAX)) + "..."
+        return (
+            str.__str__(value) if str.__len__(value) <= _TEXT_MAX else str.__getitem__(value, slice(_TEXT_MAX)) + "..."
+        )
     if isinstance(value, (bytes, bytearray)):
         return f"{len(value)} bytes"
     if isinstance(value, int):

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from supervisors import ActorSystem, VirtualClock
-from supervisors.errors import InvalidArgumentError, InvalidTypeError
+from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
 from supervisors.inspection import (
     ActorEndedError,
     ActorHangsError,
@@ -14,7 +14,9 @@ from supervisors.inspection import (
     NoSuchActorError,
     StateUnknownError,
 )
+from supervisors.inspection import asking as asking_module
 from supervisors.inspection import inspector as inspector_module
+from supervisors.inspection.errors import InspectionRefused
 from supervisors.runtime.outcomes import ActorDeadError
 from tests.supervisors.inspection.watched import Counter, HeldServer, Quick
 
@@ -232,3 +234,38 @@ def test_one_at_a_time_walks_over_all_of_them(system, inspector, monkeypatch):
 def test_a_dump_shows_who_is_busy(inspector, hold):
     hold()
     assert "let_go.wait" in inspector.dump()
+
+
+def test_an_actor_s_turn_is_refused_what_would_make_it_wait(system, inspector):
+    other = system.start(Counter)
+
+    class Curious(Quick):
+        dispatch = "shared"
+
+        def on_receive(self, message):
+            return inspector.state(other)
+
+    with pytest.raises(UsageError, match="turn"):
+        system.start(Curious).ask("look")
+
+
+def test_not_more_questions_wait_than_may_be(system, inspector, let_go, monkeypatch):
+    monkeypatch.setattr(asking_module, "UNANSWERED_MAX", 1)
+    entered = threading.Event()
+    hung = system.start(HeldServer, entered, let_go)
+    sending = threading.Thread(target=hung.tell, args=("stay",))
+    sending.start()
+    assert entered.wait(10.0)
+    with pytest.raises(ActorHangsError):
+        inspector.state(hung, timeout=0.01)
+    other = system.start(Counter, 1)
+    with pytest.raises(InspectionRefused, match="nobody else is asked"):
+        inspector.state(other)
+    let_go.set()
+    sending.join(10.0)
+    while True:
+        try:
+            assert inspector.state(other)["count"] == 1
+        except InspectionRefused:
+            continue  # the answer of the first one is on its way
+        break
