@@ -2,7 +2,8 @@
 
 A second for each kind in the normal suite; TORTURE_SECONDS says for how long otherwise.
 Tasks work, raise, hang, run out of memory and kill their process, while workers are
-killed, stopped and resized from outside and futures are cancelled. The seed is drawn anew
+killed, stopped and resized from outside, futures are cancelled, and the pool's own actor
+is killed now and then. The seed is drawn anew
 for each long run, and told.
 """
 
@@ -25,6 +26,9 @@ from tests.torture import pool_jobs
 
 SECONDS = float(os.environ.get("TORTURE_SECONDS", "1.0"))
 SEED = random.SystemRandom().randrange(1 << 32) if "TORTURE_SECONDS" in os.environ else 7
+
+KILL_SECONDS = max(2.5, SECONDS / 10)
+"""How often the pool's actor is killed; more than three times in five seconds would be the end of the pool."""
 
 RETRIES = [Retry(), Retry(times=2, on=("died", "timeout"), backoff=Backoff(min_seconds=0.001, max_seconds=0.01))]
 
@@ -63,8 +67,12 @@ def test_every_task_is_accounted_for_whatever_happens(kind):
     options = {"kind": "thread"} if kind == "plain" else {"kind": kind, "max_overflow": 1, "timeout": 0.4}
     pool = WorkerPool(worker, 2, backlog=Backlog(count_max=300), stop_timeout=2.0, **options)
     futures, refused = [], 0
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
+    begun = time.monotonic()
+    kills = 0
+    while (passed := time.monotonic() - begun) < SECONDS:
+        if passed > (kills + 0.2) * KILL_SECONDS:
+            kills += 1
+            pool.ref.kill()
         dice = numbers.random()
         if dice < 0.9:
             try:
@@ -86,6 +94,7 @@ def test_every_task_is_accounted_for_whatever_happens(kind):
     assert report.submitted == len(futures)
     assert report.submitted == report.done + report.failed + len(report.returned)
     assert facts.pending == 0
+    assert facts.pool_restarts == kills
     assert kinds["TaskReturnedError"] == len(report.returned)
     assert kinds["done"] == report.done
     assert kinds["wrong"] == 0
