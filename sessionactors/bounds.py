@@ -10,6 +10,7 @@ what is allowed. A bool is never a number here, and neither is NaN.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from sessionactors.errors import InvalidKind, InvalidValue
@@ -21,6 +22,7 @@ __all__ = [
     "count",
     "count_or_none",
     "flag",
+    "names",
     "number",
     "seconds",
     "seconds_or_none",
@@ -108,6 +110,15 @@ def text(field: str, value: object, *, most_bytes: int = TEXT_MAX_BYTES) -> str:
 
 def _text_allowed(most_bytes: int) -> str:
     return f"1 to {most_bytes} bytes of printable UTF-8 text"
+
+
+def names(field: str, value: object, *, most: int = 256) -> tuple[str, ...]:
+    """Check a list of names, which may be empty, and return it as a tuple."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise InvalidKind(field, value, "a list of names")
+    if len(value) > most:
+        raise InvalidValue(field, len(value), f"at most {most} names")
+    return tuple(text(f"{field}[{number}]", name) for number, name in enumerate(value))
 
 
 def text_or_none(field: str, value: object) -> str | None:

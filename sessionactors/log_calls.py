@@ -84,7 +84,9 @@ class LogCalls(ServiceCalls):
             NotFound: the system has been stopped.
         """
         known = None if session_id is None else identifiers.parse(session_id)
-        if not self._intake.put((self._around.now(), known, logged(event_type, severity, data), "program")):
+        if not self._intake.put(
+            (self._around.now(), known, logged(event_type, severity, data, self._ledger.pack_facts), "program")
+        ):
             if self._is_stopped:
                 raise NotFound(AUDIT, "running service")
             raise CapacityExceeded("the audit queue", self._intake.queue_max)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sessionactors import bounds
+from sessionactors.audit.plain_values import PERSONAL_FIELDS
 from sessionactors.errors import InvalidAction, InvalidLimit, InvalidValue
 from sessionactors.option_table import Settings
 from sessionactors.session_options import MIB, Quota, SessionOptions
@@ -223,6 +224,14 @@ class AuditSettings(Settings):
             read again and compared with what was written; None never reads them.
         idle_head_interval: seconds after which a head is signed although nothing
             happened, over an entry that says so; None signs no silence.
+        redact_ids: whether sessions appear under a keyed hash (HMAC) of their ids. Once
+            on, it stays on for that log.
+        ids_key_file: the key of that hash; None for `ids.key` in the log's directory,
+            made with the first log.
+        personal_fields: names of data that are personal, so that they stand in a log on
+            disk as commitments and can be erased; case and punctuation do not matter.
+        forbidden_keys: parts of names of data that never enter the log, beside those
+            that never do.
         queue_max: events that may wait to become durable.
         batch_max: events that become durable together.
         batch_delay: seconds that an event may wait for company.
@@ -235,13 +244,22 @@ class AuditSettings(Settings):
     sweep_interval: float = 3600.0
     verify_interval: float | None = 300.0
     idle_head_interval: float | None = 300.0
+    redact_ids: bool = False
+    ids_key_file: str | None = None
+    personal_fields: tuple[str, ...] = PERSONAL_FIELDS
+    forbidden_keys: tuple[str, ...] = ()
     queue_max: int = 100_000
     batch_max: int = 10_000
     batch_delay: float = 0.05
 
     def __post_init__(self) -> None:
         bounds.choice("durability", self.durability, DURABILITIES)
-        bounds.flag("fail_closed", self.fail_closed)
+        for name in ("fail_closed", "redact_ids"):
+            bounds.flag(name, getattr(self, name))
+        if self.ids_key_file is not None:
+            self._keep("ids_key_file", bounds.text("ids_key_file", self.ids_key_file))
+        for name in ("personal_fields", "forbidden_keys"):
+            self._keep(name, bounds.names(name, getattr(self, name)))
         if self.retention_days is not None:
             bounds.count("retention_days", self.retention_days, most=36_500)
         if self.max_events is not None:

@@ -181,7 +181,7 @@ class SessionSystem(SessionCalls, LogCalls):
                 # Its owner is whoever owns the store beside it.
                 None if path is None else LimitsFile(f"{path}.limits", synchronous=store_settings.durability != "os"),
             )
-            log = open_log(audit_dir, audit_settings.durability)
+            log = open_log(audit_dir, audit_settings)
         except BaseException:
             self._stop_actors()
             raise

@@ -25,7 +25,7 @@ from sessionactors.audit.files import LogPaths, sync_directory
 
 __all__ = ["is_archive", "pack", "to_be_packed", "unpacked"]
 
-_MEMBERS: Final = ("audit.db", "audit.pub", "checkpoints", "handovers", "hashes")
+_MEMBERS: Final = ("audit.db", "audit.pub", "checkpoints", "handovers", "hashes", "ids.pub")
 _CHUNK: Final = 1 << 20
 _BLOCK: Final = 512
 _LEVEL: Final = 6

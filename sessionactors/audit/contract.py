@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 from sessionactors.audit.record import AuditRecord, EventType, Severity
 
 if TYPE_CHECKING:
+    from sessionactors.audit.openings import Erasure
+    from sessionactors.audit.personal import DataRules
     from sessionactors.audit.sealing import Sealed
 
 __all__ = ["AuditHead", "AuditStatistics", "AuditStore"]
@@ -65,6 +67,9 @@ class AuditStore(Protocol):
     Thread: one at a time; the owner's. Nothing here takes a lock.
     """
 
+    rules: DataRules
+    """How it writes data."""
+
     @property
     def size(self) -> int:
         """How many entries are committed."""
@@ -99,6 +104,24 @@ class AuditStore(Protocol):
 
     def reopen(self) -> None:
         """Go on after a seal that could not be completed; else do nothing.
+
+        Raises:
+            AuditError: it still cannot be done.
+        """
+        ...
+
+    def erase(
+        self, subject: str, wall_time: float, monotonic_time: float, *, actor: str, reason: str
+    ) -> Erasure | None:
+        """Erase the personal data of somebody, or return None if there are none (see `AuditLog`).
+
+        Raises:
+            AuditError: it could not be done.
+        """
+        ...
+
+    def finish_erasures(self) -> None:
+        """Go on with erasures that could not be completed; usually there are none.
 
         Raises:
             AuditError: it still cannot be done.

@@ -43,6 +43,7 @@ __all__ = [
     "schema_fault",
     "set_patience",
     "transaction",
+    "translated",
     "unpack_counts",
 ]
 
@@ -185,7 +186,7 @@ def reported(path: Path) -> Iterator[None]:
     try:
         yield
     except FAULTS as error:
-        raise _translated(error, path) from error
+        raise translated(error, path) from error
 
 
 @contextlib.contextmanager
@@ -233,12 +234,13 @@ def unpack_counts(packed: bytes) -> Counter[int]:
     return Counter(counts)
 
 
-def _translated(error: BaseException, path: Path) -> AuditError:
+def translated(error: BaseException, path: Path, role: str = ROLE) -> AuditError:
+    """Return the error of the audit log for one of SQLite's."""
     fault = fault_of(error)
     problem = PROBLEMS[fault]
     if fault in ("damaged", "unexpected"):
-        return AuditDamagedError(ROLE, f"{problem} ({error})", _ADVICE["damaged"], path)
-    return _ERRORS[fault](ROLE, problem, _ADVICE[fault], path)
+        return AuditDamagedError(role, f"{problem} ({error})", _ADVICE["damaged"], path)
+    return _ERRORS[fault](role, problem, _ADVICE[fault], path)
 
 
 _ERRORS: Final[dict[Fault, type[AuditError]]] = {

@@ -6,6 +6,9 @@
 `checkpoints`   the signed heads again, one after the other, as text
 `audit.pub`     the public key, as text
 `audit.key`     the private key, unless it is kept elsewhere
+`personal.db`   what opens the commitments in entries, see `sessionactors.audit.openings`
+`ids.key`       the key of the hash under which sessions appear, unless it is kept elsewhere
+`ids.pub`       the numbers of the keys that were ever used for that, if any was
 `handovers`     how the logs before this one passed on to it, if there were any
 `archive`       those logs, see `sessionactors.audit.archives`
 `next`          a log that is to follow this one, while that is being sealed
@@ -41,20 +44,22 @@ class LogPaths:
     Attributes:
         directory: the log.
         overlay: a directory whose files count in place of those in the log, or None.
+        elsewhere: what `home` is, where the directory does not show it.
     """
 
     directory: Path
     overlay: Path | None = None
+    elsewhere: Path | None = None
 
     @classmethod
-    def for_reading(cls, directory: Path) -> LogPaths:
+    def for_reading(cls, directory: Path, home: Path | None = None) -> LogPaths:
         """Return where the parts are for somebody who may change nothing.
 
         Where a seal was interrupted, the next log is complete, but some of its
         files are still in the directory in which it was made.
         """
         paths = cls(directory)
-        return cls(directory, paths.draft) if paths.sealing.exists() else paths
+        return cls(directory, paths.draft if paths.sealing.exists() else None, home)
 
     def part(self, name: str) -> Path:
         """Return where a file of the log is."""
@@ -91,6 +96,25 @@ class LogPaths:
     @property
     def private_key(self) -> Path:
         return self.part("audit.key")
+
+    @property
+    def home(self) -> Path:
+        """The directory of the row of logs that this one belongs to: a sealed one lies in its archive."""
+        if self.elsewhere is not None:
+            return self.elsewhere
+        return self.directory.parent.parent if self.directory.parent.name == "archive" else self.directory
+
+    @property
+    def personal(self) -> Path:
+        return self.home / "personal.db"
+
+    @property
+    def ids_key(self) -> Path:
+        return self.home / "ids.key"
+
+    @property
+    def ids_public(self) -> Path:
+        return self.part("ids.pub")
 
     @property
     def handovers(self) -> Path:

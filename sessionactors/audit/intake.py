@@ -23,10 +23,10 @@ from supervisors.errors import SupervisorsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sessionactors.audit.record import PackedData
+    from sessionactors.audit.record import PackedData, PersonalData
     from supervisors.runtime.ref import ActorRef
 
-__all__ = ["COMMIT", "FULL", "WAITING", "Intake", "Logged", "Waiting"]
+__all__ = ["COMMIT", "FULL", "WAITING", "Erase", "Intake", "Logged", "Waiting"]
 
 
 @final
@@ -41,7 +41,7 @@ class Logged(NamedTuple):
 
     type: str
     kind: int
-    data: PackedData
+    data: PackedData | PersonalData
 
 
 Waiting: TypeAlias = "tuple[float, str | None, Transition | Audit | Logged, str]"
@@ -55,6 +55,22 @@ again and again when the log cannot be written."""
 COMMIT: Final = "commit"
 """Ask of the audit actor: write everything that waits, and answer when it is durable,
 with the head of the log, or with the `AuditError` that kept it from that."""
+
+
+class Erase(NamedTuple):
+    """Ask of the audit actor: erase the personal data of somebody.
+
+    The answer is an `Erasure`, None where there was nothing, or an `AuditError`.
+
+    Attributes:
+        subject: a person or a session.
+        actor: who wants it.
+        reason: why.
+    """
+
+    subject: str
+    actor: str
+    reason: str
 
 
 @final

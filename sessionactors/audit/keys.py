@@ -18,7 +18,15 @@ from sessionactors.audit.errors import AuditKeyError
 from sessionactors.audit.handover import base_name
 from supervisors.errors import InvalidArgumentError, SupervisorsError
 
-__all__ = ["create_key", "load_key", "load_public_key", "store_public_key"]
+__all__ = [
+    "create_key",
+    "load_key",
+    "load_public_key",
+    "load_secret",
+    "new_secret",
+    "store_public_key",
+    "store_secret",
+]
 
 _PRIVATE: Final = "audit key"
 _PUBLIC: Final = "audit public key"
@@ -40,19 +48,40 @@ def create_key(path: Path, origin: str | None = None) -> Signer:
     """
     if origin is not None and is_origin(origin) and base_name(origin) != origin:
         raise InvalidArgumentError("origin", origin, "a name that does not end in /segment- and a number")
-    seed = secrets.token_bytes(SEED_SIZE)
+    seed = new_secret(SEED_SIZE)
     signer = Signer(origin or "unnamed", seed)
     if origin is None:
         signer = Signer(f"sessionactors-audit/{hashlib.sha256(signer.verifier.public).hexdigest()[:16]}", seed)
-    try:
-        _write_new(path, f"{signer.secret_text()}\n".encode(), 0o600)
-    except FileExistsError as error:
-        raise AuditKeyError(
-            _PRIVATE, "the file exists", "keys are never overwritten; choose another file", path
-        ) from error
-    except OSError as error:
-        raise _unusable(_PRIVATE, path, error) from error
+    store_secret(path, _PRIVATE, f"{signer.secret_text()}\n")
     return signer
+
+
+def new_secret(size: int) -> bytes:
+    """Return so many bytes that nobody can guess: a key, or a salt."""
+    return secrets.token_bytes(size)
+
+
+def store_secret(path: Path, role: str, text: str) -> None:
+    """Write a secret where nothing is yet; only its owner may read and write it (0600).
+
+    Raises:
+        AuditKeyError: the file exists or cannot be written.
+    """
+    try:
+        _write_new(path, text.encode(), 0o600)
+    except FileExistsError as error:
+        raise AuditKeyError(role, "the file exists", "keys are never overwritten; choose another file", path) from error
+    except OSError as error:
+        raise _unusable(role, path, error) from error
+
+
+def load_secret(path: Path, role: str) -> str:
+    """Return the text in a file that only its owner may read.
+
+    Raises:
+        AuditKeyError: there is none, it cannot be read, or others can read it.
+    """
+    return _read(path, role, is_secret=True)
 
 
 def load_key(path: Path) -> Signer:
@@ -62,7 +91,7 @@ def load_key(path: Path) -> Signer:
         AuditKeyError: there is none, it cannot be read, others can read it, or
             what it holds is no key.
     """
-    text = _read(path, _PRIVATE, is_secret=True)
+    text = load_secret(path, _PRIVATE)
     try:
         return Signer.parse(text)
     except SupervisorsError as error:

@@ -13,8 +13,12 @@ from itertools import islice
 from typing import Final, final
 
 from sessionactors.audit.contract import AuditHead, AuditStatistics
+from sessionactors.audit.errors import AuditWriteError
 from sessionactors.audit.merkle import Frontier, leaf_hashes
+from sessionactors.audit.openings import Erasure
+from sessionactors.audit.personal import DataRules
 from sessionactors.audit.plain_values import FORBIDDEN_KEYS
+from sessionactors.audit.pseudonyms import Pseudonyms
 from sessionactors.audit.queries import is_wanted, wanted_kinds
 from sessionactors.audit.record import (
     KINDS,
@@ -40,14 +44,24 @@ class MemoryAuditLog:
         recent_max: how many of the last entries can still be read; the tree and
             the counters know all of them.
         forbidden: names of data that are left out, as for `AuditLog`.
+        pseudonyms: what sessions are called, or None for their ids.
+
+    Attributes:
+        rules: how it writes data. What is personal stands in it as it is: it is gone with the process.
 
     Thread: one at a time.
     """
 
-    __slots__ = ("_commits", "_counts", "_forbidden", "_frontier", "_kinds", "_leaves", "_recent")
+    __slots__ = ("_commits", "_counts", "_frontier", "_kinds", "_leaves", "_recent", "rules")
 
-    def __init__(self, *, recent_max: int = RECENT_MAX, forbidden: frozenset[str] = FORBIDDEN_KEYS) -> None:
-        self._forbidden = forbidden
+    def __init__(
+        self,
+        *,
+        recent_max: int = RECENT_MAX,
+        forbidden: frozenset[str] = FORBIDDEN_KEYS,
+        pseudonyms: Pseudonyms | None = None,
+    ) -> None:
+        self.rules = DataRules(forbidden, (), pseudonyms)
         self._leaves: list[bytes] = []
         self._kinds: list[int] = []
         self._recent: deque[bytes] = deque(maxlen=recent_max)
@@ -86,10 +100,26 @@ class MemoryAuditLog:
     def reopen(self) -> None:
         """Do nothing: it is open."""
 
+    def erase(
+        self, subject: str, wall_time: float, monotonic_time: float, *, actor: str, reason: str
+    ) -> Erasure | None:
+        """Refuse.
+
+        Raises:
+            AuditWriteError: what is in memory is there until it is pushed out, or the process ends.
+        """
+        raise AuditWriteError(
+            "audit log", "nobody can be erased from a log in memory", "keep the log on disk, or end the process"
+        )
+
+    def finish_erasures(self) -> None:
+        """Do nothing: there are none."""
+
     def append_many(self, events: Iterable[tuple[float, float, str | None, int, str, object]]) -> range:
         """Add events in order; they become entries with the next commit (see `AuditStore`)."""
         first = self._frontier.size + len(self._leaves)
-        leaves, _, kinds = encode_keyed(first, events, self._forbidden)
+        names = self.rules.pseudonyms
+        leaves, _, kinds, _ = encode_keyed(first, events, self.rules.pack, None if names is None else names.of)
         self._leaves += leaves
         self._kinds += kinds
         return range(first, first + len(leaves))
@@ -129,8 +159,11 @@ class MemoryAuditLog:
         first = self.size - len(self._recent)
         # A copy, because the log may grow while the caller looks at what it got.
         leaves = list(islice(self._recent, max(0, start - first), None if stop is None else max(0, stop - first)))
-        name = None if session is None else stored_name(session)
-        return (decode(leaf) for leaf in leaves if is_wanted(leaf, name, wanted))
+        names = None if session is None else (stored_name(session), *self._pseudonym(session))
+        return (decode(leaf) for leaf in leaves if is_wanted(leaf, names, wanted))
+
+    def _pseudonym(self, session: str) -> tuple[str, ...]:
+        return () if self.rules.pseudonyms is None else (self.rules.pseudonyms.of(session),)
 
     def statistics(self) -> AuditStatistics:
         """Return the counters as they are now."""

@@ -27,7 +27,16 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final, TypeAlias, cast
 
-__all__ = ["FORBIDDEN_KEYS", "REDACTED", "TEXT_SHOWN_MAX", "Plain", "forbidden_names", "is_forbidden", "plain"]
+__all__ = [
+    "FORBIDDEN_KEYS",
+    "PERSONAL_FIELDS",
+    "REDACTED",
+    "TEXT_SHOWN_MAX",
+    "Plain",
+    "forbidden_names",
+    "is_forbidden",
+    "plain",
+]
 
 Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
 
@@ -53,6 +62,29 @@ FORBIDDEN_KEYS: Final = frozenset(
     }
 )
 """Names of things that never enter the log. See `is_forbidden()` for what they match."""
+
+PERSONAL_FIELDS: Final = (
+    "address",
+    "birth_date",
+    "client_ip",
+    "email",
+    "first_name",
+    "full_name",
+    "ip",
+    "ip_address",
+    "last_name",
+    "mail",
+    "phone",
+    "phone_number",
+    "remote_addr",
+    "remote_ip",
+    "subject",
+    "user",
+    "user_agent",
+    "user_id",
+    "username",
+)
+"""What counts as personal if nothing else is said. Case and punctuation do not matter; the whole name has to match."""
 
 DEPTH_MAX: Final = 12
 """How many containers may stand inside each other."""

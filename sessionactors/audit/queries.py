@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, final
@@ -18,6 +18,9 @@ from sessionactors.audit.contract import AuditHead, AuditStatistics
 from sessionactors.audit.errors import AuditDamagedError, AuditReadError
 from sessionactors.audit.files import LogPaths
 from sessionactors.audit.merkle import HASH_SIZE, Frontier, consistency_proof, inclusion_proof, leaf_hashes
+from sessionactors.audit.openings import Erasure
+from sessionactors.audit.personal_reader import MARK, PersonalReader
+from sessionactors.audit.pseudonyms import Pseudonyms, names_of_session
 from sessionactors.audit.record import (
     EVENT_TYPES,
     KINDS,
@@ -65,6 +68,12 @@ class AuditReader:
 
     Args:
         directory: where the log is.
+        pseudonyms: the key under which sessions appear, where they do; None looks for
+            it beside the log.
+        home: the directory with that key and with the personal data; None for the one
+            that the log belongs to.
+        is_personal: whether personal data are put back in their places, as far as they
+            are there. If not, commitments stand there.
 
     Raises:
         AuditReadError: there is no log.
@@ -73,10 +82,19 @@ class AuditReader:
     Thread: one at a time.
     """
 
-    __slots__ = ("_connection", "_paths")
+    __slots__ = ("_connection", "_paths", "_personal", "_pseudonyms")
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self._paths = LogPaths.for_reading(Path(directory))
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        pseudonyms: Pseudonyms | None = None,
+        home: Path | None = None,
+        is_personal: bool = True,
+    ) -> None:
+        self._paths = LogPaths.for_reading(Path(directory), home)
+        self._pseudonyms = pseudonyms
+        self._personal = PersonalReader(self._paths) if is_personal and self._paths.personal.exists() else None
         self._connection: sqlite3.Connection | None = database.open_for_reading(self._paths.database)
         try:
             self._check_tables(self._connection)
@@ -136,13 +154,24 @@ class AuditReader:
         Raises:
             InvalidArgumentError: there is no such type or severity, or a
                 position is negative.
+            AuditKeyError: a session is wanted of a log that does not tell ids, and its key is not here.
         """
         wanted = wanted_kinds(event_type, severity, start, stop)
         size = self.size
         stop = size if stop is None else min(stop, size)
-        name = None if session is None else stored_name(session)
-        keys = _keys_for(name, event_type, wanted)
-        return (decode(leaf) for leaf in self._leaves(keys, start, stop) if is_wanted(leaf, name, wanted))
+        names = None if session is None else names_of_session(self._paths, session, self._pseudonyms)
+        keys = _keys_for(names, event_type, wanted)
+        return self._records(leaf for leaf in self._leaves(keys, start, stop) if is_wanted(leaf, names, wanted))
+
+    def _records(self, leaves: Iterable[bytes]) -> Iterator[AuditRecord]:
+        personal = self._personal
+        if personal is None:
+            return map(decode, leaves)
+        return (personal.record_of(leaf) if MARK in leaf else decode(leaf) for leaf in leaves)
+
+    def erasures_of(self, subject: str) -> list[Erasure]:
+        """Return the erasures of somebody that the file of personal data knows of; none where that is not at hand."""
+        return [] if self._personal is None else self._personal.erasures_of(stored_name(subject))
 
     def hashes(self, start: int, stop: int) -> list[bytes]:
         """Return leaf hashes from a position up to, not including, another.
@@ -178,6 +207,8 @@ class AuditReader:
 
     def close(self) -> None:
         """Let go of the database; a second call does nothing."""
+        if self._personal is not None:
+            self._personal.close()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -271,18 +302,20 @@ def wanted_kinds(
     return frozenset(kind_of(one, grade) for one in types for grade in SEVERITIES[least:])
 
 
-def is_wanted(leaf: bytes, name: str | None, wanted: frozenset[int] | None) -> bool:
-    """Tell whether an entry is of a session and of certain kinds; None stands for any."""
+def is_wanted(leaf: bytes, names: tuple[str, ...] | None, wanted: frozenset[int] | None) -> bool:
+    """Tell whether an entry is of a session, by one of its names, and of certain kinds; None stands for any."""
     if wanted is not None and leaf[_TYPE_AT] << 3 | leaf[_SEVERITY_AT] not in wanted:
         return False
     # The name stands in the entry as it is, so most of the others need no decoding.
-    return name is None or (name.encode() in leaf and decode(leaf).session == name)
+    return names is None or (any(name.encode() in leaf for name in names) and decode(leaf).session in names)
 
 
-def _keys_for(name: str | None, event_type: EventType | None, wanted: frozenset[int] | None) -> list[int] | None:
+def _keys_for(
+    names: tuple[str, ...] | None, event_type: EventType | None, wanted: frozenset[int] | None
+) -> list[int] | None:
     """Return the keys to look up, or None if everything has to be read."""
-    if name is not None:
-        return [key_of_session(name)]
+    if names is not None:
+        return sorted({key_of_session(name) for name in names})
     if wanted is None or event_type is None:
         return None
     keys = [key_of_kind(*KINDS[kind]) for kind in sorted(wanted)]

@@ -13,7 +13,8 @@ An entry is a msgpack array of nine::
 5     monotonic time  float, seconds, as the clock gave it
 6     session         text, or nil where no session is concerned
 7     actor           text: who did it
-8     data            mapping with sorted text keys, or nil
+8     data            mapping with sorted text keys, or nil; what is personal stands
+                      in it as a commitment, see `sessionactors.audit.personal`
 ====  ==============  ==============================================================
 
 Integers take the shortest form and floats always eight bytes, so an entry has
@@ -49,13 +50,17 @@ __all__ = [
     "KINDS",
     "LEAF_SIZE_MAX",
     "NO_DATA",
+    "PERSONAL",
     "SEVERITIES",
     "AuditEvent",
     "AuditRecord",
     "EventType",
     "KeyedLeaves",
+    "Opening",
     "PackedData",
+    "PersonalData",
     "Severity",
+    "as_mapping",
     "decode",
     "encode",
     "encode_keyed",
@@ -84,6 +89,9 @@ _NAMES_SIZE_MAX: Final = 2 * (2 + NAME_SIZE_MAX)
 
 DATA_SIZE_MAX: Final = LEAF_SIZE_MAX - _HEADER_SIZE_MAX - _NAMES_SIZE_MAX
 """Bytes of packed data that fit beside the longest names."""
+
+PERSONAL: Final = "$personal"
+"""The name under which data have commitments; nobody else's data have it."""
 
 _NIL: Final = b"\xc0"
 _ARRAY_OF_9: Final = 0x99
@@ -151,6 +159,35 @@ class PackedData(bytes):
     __slots__ = ()
 
 
+class Opening(NamedTuple):
+    """What opens a commitment: personal data that an entry has only the commitment of.
+
+    Attributes:
+        pointer: where in the data it was, as a JSON pointer (RFC 6901).
+        subject: whose it is, or None where the data do not say.
+        salt: 32 random bytes.
+        value: what was there, packed.
+    """
+
+    pointer: str
+    subject: str | None
+    salt: bytes
+    value: bytes
+
+
+@final
+class PersonalData(NamedTuple):
+    """Data with commitments in the place of what is personal, and what opens them.
+
+    Attributes:
+        packed: what the entry has.
+        openings: what is kept beside the log, until it is erased.
+    """
+
+    packed: PackedData
+    openings: tuple[Opening, ...]
+
+
 class KeyedLeaves(NamedTuple):
     """Entries as bytes, with what their index and the counters need: reading it back from the bytes takes longer.
 
@@ -158,11 +195,13 @@ class KeyedLeaves(NamedTuple):
         leaves: the entries in order.
         keys: of each, the CRC-32 of its session as the log keeps it; 0 for none.
         kinds: of each, type and severity.
+        personal: position, session and openings of those that have any.
     """
 
     leaves: list[bytes]
     keys: list[int]
     kinds: list[int]
+    personal: list[tuple[int, str | None, tuple[Opening, ...]]]
 
 
 NO_DATA: Final = PackedData(_NIL)
@@ -272,20 +311,22 @@ def encode_many(
     forbidden: frozenset[str] = FORBIDDEN_KEYS,
 ) -> list[bytes]:
     """Return the leaves of events that follow each other; see `encode_keyed()`."""
-    return encode_keyed(first, events, forbidden).leaves
+    return encode_keyed(first, events, lambda data: pack_data(data, forbidden)).leaves
 
 
 def encode_keyed(
     first: int,
     events: Iterable[tuple[float, float, str | None, int, str, object]],
-    forbidden: frozenset[str] = FORBIDDEN_KEYS,
+    pack: Callable[[object], PackedData | PersonalData] = pack_data,
+    pseudonym: Callable[[str], str] | None = None,
 ) -> KeyedLeaves:
     """Return the leaves of events that follow each other, and what their index is made of.
 
     Args:
         first: the position of the first of them.
         events: `AuditEvent`s, or tuples of the same shape.
-        forbidden: forbidden names, from `plain_values.forbidden_names()`.
+        pack: makes bytes of data that are none yet.
+        pseudonym: what a session is called in the log; None for its own name.
 
     Raises:
         InvalidArgumentError: a time is no finite number, or a kind is unknown.
@@ -294,18 +335,19 @@ def encode_keyed(
     leaves: list[bytes] = []
     keys: list[int] = []
     kinds: list[int] = []
+    personal: list[tuple[int, str | None, tuple[Opening, ...]]] = []
     append, append_key, append_kind = leaves.append, keys.append, kinds.append
     join = b"".join
     names: dict[str | None, tuple[bytes, int]] = {}  # a session has many events, and there are few actors
     actors: dict[str, bytes] = {}
     sequence = first
-    limit, prefixes, pack = _header_at(sequence)
+    limit, prefixes, pack_header = _header_at(sequence)
     for event in events:
         try:
             wall, monotonic, session, kind, actor, data = event
             # Zero times anything is zero, unless that is infinite or no number.
             is_timeless = (wall + monotonic) * 0.0
-            header = pack(prefixes[kind], sequence, _FLOAT, wall, _FLOAT, monotonic)
+            header = pack_header(prefixes[kind], sequence, _FLOAT, wall, _FLOAT, monotonic)
         except (KeyError, TypeError, ValueError, struct.error) as error:
             raise _fault(event) from error
         if is_timeless:
@@ -313,20 +355,26 @@ def encode_keyed(
         try:
             name = names.get(session)
             if name is None:
-                name = names[session] = _session_name(session)
+                name = names[session] = _session_name(session, pseudonym)
             actor_text = actors.get(actor)
             if actor_text is None:
                 actor_text = actors[actor] = _name("actor", actor)
         except TypeError:  # what cannot be looked up is no name either
-            name, actor_text = _session_name(session), _name("actor", actor)
-        raw = data if data.__class__ is PackedData else _packed(data, forbidden)
+            name, actor_text = _session_name(session, pseudonym), _name("actor", actor)
+        raw: Any = data
+        if raw.__class__ is not PackedData:
+            if raw.__class__ is not PersonalData:
+                raw = pack(raw)
+            if raw.__class__ is PersonalData:
+                raw, openings = raw
+                personal.append((sequence, _unpack(name[0]), openings))
         append(join((header, name[0], actor_text, raw)))
         append_key(name[1])
         append_kind(kind)
         sequence += 1
         if sequence == limit:
-            limit, prefixes, pack = _header_at(sequence)
-    return KeyedLeaves(leaves, keys, kinds)
+            limit, prefixes, pack_header = _header_at(sequence)
+    return KeyedLeaves(leaves, keys, kinds, personal)
 
 
 def decode(leaf: bytes) -> AuditRecord:
@@ -351,11 +399,22 @@ def _packed(data: object, forbidden: frozenset[str]) -> bytes:
         return _NIL
     raw = _packed_as_it_is(data, forbidden) if data.__class__ is dict else None
     if raw is None:
-        value = plain(data, forbidden)
-        raw = _pack(value if isinstance(value, dict) else {"value": value})
+        raw = _pack(as_mapping(plain(data, forbidden)))
     if len(raw) > DATA_SIZE_MAX:
         raw = _pack({"$sha256": hashlib.sha256(raw).hexdigest(), "$size": len(raw)})
     return raw
+
+
+def as_mapping(value: Plain) -> dict[str, Plain]:
+    """Return plain data as a mapping, in which nothing passes for a commitment."""
+    if not isinstance(value, dict):
+        return {"value": value}
+    if PERSONAL in value:
+        free = f"${PERSONAL}"
+        while free in value:
+            free = f"${free}"
+        value = dict(sorted({free if key == PERSONAL else key: item for key, item in value.items()}.items()))
+    return value
 
 
 def _packed_as_it_is(data: object, forbidden: frozenset[str]) -> bytes | None:
@@ -364,7 +423,7 @@ def _packed_as_it_is(data: object, forbidden: frozenset[str]) -> bytes | None:
     That is what most data are, and it takes a fifth of the time.
     """
     assert isinstance(data, dict)
-    if len(data) > _FLAT_ITEMS_MAX:
+    if len(data) > _FLAT_ITEMS_MAX or PERSONAL in data:
         return None
     for key, value in data.items():
         if key.__class__ is not str or value.__class__ not in _FLAT_KINDS or len(key) > _FLAT_KEY_MAX:
@@ -388,13 +447,13 @@ def _header_at(sequence: int) -> _Header:
     raise InvalidArgumentError("first", sequence, "below 2 ** 64")
 
 
-def _session_name(given: object) -> tuple[bytes, int]:
+def _session_name(given: object, pseudonym: Callable[[str], str] | None) -> tuple[bytes, int]:
     """Return a session as msgpack text, or nil for None, and its key."""
     if given is None:
         return _NIL, 0
     if not isinstance(given, str):
         raise InvalidTypeError("session", given, "text or None")
-    raw = stored_name(given).encode()
+    raw = stored_name(given if pseudonym is None else pseudonym(given)).encode()
     return _TEXT_HEADS[len(raw)] + raw, crc32(raw)
 
 

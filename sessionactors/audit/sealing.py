@@ -24,16 +24,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sessionactors.audit.checkpoint import Signer
+from sessionactors.audit.checkpoint import Checkpoint, Signer, is_origin
 from sessionactors.audit.contract import AuditHead
-from sessionactors.audit.errors import AuditWriteError
+from sessionactors.audit.errors import AuditKeyError, AuditWriteError
 from sessionactors.audit.files import LogPaths, sync_directory
+from sessionactors.audit.handover import (
+    Handover,
+    base_name,
+    next_name,
+    read_handovers,
+    segment_number,
+    sign_handover,
+)
+from sessionactors.audit.keys import load_key
+from sessionactors.audit.resuming import damaged
+from supervisors.errors import SupervisorsError
 
-__all__ = ["Sealed", "archive_name", "discard_draft", "finish", "is_interrupted", "mark", "store_beside", "written"]
+__all__ = [
+    "Sealed",
+    "archive_name",
+    "discard_draft",
+    "finish",
+    "following_signer",
+    "handed_over",
+    "is_interrupted",
+    "mark",
+    "store_beside",
+    "written",
+]
 
-_FILES: Final = ("audit.db", "hashes", "audit.pub", "handovers", "audit.key", "checkpoints")
+_FILES: Final = ("audit.db", "hashes", "audit.pub", "ids.pub", "handovers", "audit.key", "checkpoints")
 """In the order in which they change places."""
-_KEPT: Final = frozenset({"audit.db", "hashes", "audit.pub", "checkpoints"})
+_KEPT: Final = frozenset({"audit.db", "hashes", "audit.pub", "ids.pub", "checkpoints"})
 """What the archive has of the old log as it was. Its private key is erased: who takes
 the machine over later cannot rewrite what was sealed before."""
 
@@ -56,6 +78,42 @@ class Sealed:
 def archive_name(number: int) -> str:
     """Return the name that a log of a row has in the archive."""
     return f"{number:08}"
+
+
+def following_signer(signer: Signer, key_file: Path, *, is_new: bool) -> Signer:
+    """Return who signs the next log.
+
+    Args:
+        signer: who signs this one.
+        key_file: the private key to go on with.
+        is_new: whether it is another one, whose name the next log then has.
+
+    Raises:
+        AuditKeyError: the key cannot be used.
+    """
+    key = load_key(key_file)
+    base = base_name(key.verifier.name if is_new else signer.verifier.name)
+    name = next_name(base, segment_number(signer.verifier.name) + 1)
+    if not is_origin(name):
+        raise AuditKeyError("audit key", "its name is too long for a number behind it", "use another", key_file)
+    return key.renamed(name)
+
+
+def handed_over(paths: LogPaths, signer: Signer, following: Signer, head: AuditHead) -> bytes:
+    """Return all hand-overs up to the next log: those before, and one that both keys sign.
+
+    Raises:
+        AuditDamagedError: those before are not this log's.
+    """
+    try:
+        earlier = read_handovers(paths.handovers)
+        raw = paths.handovers.read_bytes() if earlier else b""
+    except (SupervisorsError, OSError) as error:
+        raise damaged(paths, "its hand-overs cannot be read") from error
+    if earlier and earlier[-1].new != signer.verifier:
+        raise damaged(paths, "its hand-overs are not those of this log")
+    final = Checkpoint(signer.verifier.name, head.size, head.root)
+    return raw + sign_handover(Handover(signer.verifier, following.verifier, final), signer, following)
 
 
 def discard_draft(paths: LogPaths) -> None:
@@ -133,6 +191,8 @@ def store_beside(paths: LogPaths, handovers: bytes, signer: Signer | None) -> No
     """
     with written(paths.draft):
         _store(paths.draft / "handovers", handovers, 0o644)
+        if paths.ids_public.exists():
+            _store(paths.draft / "ids.pub", paths.ids_public.read_bytes(), 0o644)
         if signer is not None:
             _store(paths.draft / "audit.key", f"{signer.secret_text()}\n".encode(), 0o600)
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, final
 
 from sessionactors.audit.errors import AuditError, AuditLockedError
-from sessionactors.audit.intake import COMMIT, FULL, WAITING, Intake, Logged, Waiting
-from sessionactors.audit.record import PackedData, kind_of, pack_data
+from sessionactors.audit.intake import COMMIT, FULL, WAITING, Erase, Intake, Logged, Waiting
+from sessionactors.audit.plain_values import FORBIDDEN_KEYS, forbidden_names
+from sessionactors.audit.record import PackedData, PersonalData, kind_of
 from sessionactors.audit.upkeep import LogKeeper
 from sessionactors.effects import Audit, Transition
 from sessionactors.errors import InvalidKind, UnknownRequest
@@ -25,11 +26,15 @@ from sessionactors.flusher import FLUSH
 
 if TYPE_CHECKING:
     from sessionactors.audit.contract import AuditHead, AuditStore
+    from sessionactors.audit.openings import Erasure
     from sessionactors.audit.sealing import Sealed
     from sessionactors.settings import AuditSettings
     from supervisors.clock import Clock
 
-__all__ = ["AuditCounts", "AuditLedger", "AuditService", "logged", "open_log"]
+__all__ = ["AuditCounts", "AuditLedger", "AuditService", "Packed", "logged", "open_log"]
+
+Packed: TypeAlias = "PackedData | PersonalData"
+"""Data of an event as bytes, with or without what opens the commitments in them."""
 
 _TRANSITION: Final = kind_of("state_transition")
 _PACKED_MAX: Final = 4096
@@ -38,15 +43,29 @@ _DAY: Final = 86_400.0
 _REPEATING: Final = frozenset({str, int, bool, type(None)})  # measured times hardly repeat
 
 
-def open_log(directory: str | Path | None, durability: str = "group") -> AuditStore:
+def open_log(directory: str | Path | None, settings: AuditSettings) -> AuditStore:
     """Open the durable log of a directory, or a log in memory for None."""
+    forbidden = FORBIDDEN_KEYS | forbidden_names(settings.forbidden_keys)
     if directory is None:
-        from sessionactors.audit.memory import MemoryAuditLog  # noqa: PLC0415 - only the one that is used is loaded
+        from sessionactors.audit.keys import new_secret  # noqa: PLC0415 - only the one that is used is loaded
+        from sessionactors.audit.memory import MemoryAuditLog  # noqa: PLC0415 - likewise
+        from sessionactors.audit.pseudonyms import KEY_SIZE, Pseudonyms, load_ids_key  # noqa: PLC0415 - likewise
 
-        return MemoryAuditLog()
+        names = None
+        if settings.redact_ids:
+            path = settings.ids_key_file
+            names = Pseudonyms(new_secret(KEY_SIZE)) if path is None else load_ids_key(Path(path))
+        return MemoryAuditLog(forbidden=forbidden, pseudonyms=names)
     from sessionactors.audit.log import AuditLog  # noqa: PLC0415 - only when called for
 
-    return AuditLog(Path(directory), is_synced=durability != "os")
+    return AuditLog(
+        Path(directory),
+        forbidden=forbidden,
+        is_synced=settings.durability != "os",
+        personal=settings.personal_fields,
+        redact_ids=settings.redact_ids or None,
+        ids_key_file=settings.ids_key_file,
+    )
 
 
 class AuditCounts(NamedTuple):
@@ -69,8 +88,14 @@ class AuditCounts(NamedTuple):
     seals: int = 0
 
 
-def logged(event_type: str, severity: str, data: object) -> Logged:
+def logged(event_type: str, severity: str, data: object, pack: Callable[[str, Mapping[Any, object]], Packed]) -> Logged:
     """Pack an event of the program's.
+
+    Args:
+        event_type: one of the event types.
+        severity: one of the severities.
+        data: a mapping of anything, or None.
+        pack: `AuditLedger.pack_facts()`.
 
     Raises:
         InvalidKind: data is no mapping, or type or severity is no text.
@@ -86,7 +111,7 @@ def logged(event_type: str, severity: str, data: object) -> Logged:
         facts = {} if data is None else dict(data)
     except Exception as error:  # noqa: BLE001 - an entry that says what went wrong is better than none
         facts = {"unreadable": type(error).__name__}
-    return Logged(event_type, kind, _packed_facts("log_event", facts))
+    return Logged(event_type, kind, pack("log_event", facts))
 
 
 @final
@@ -113,6 +138,7 @@ class AuditLedger:
         "_clock",
         "_is_torn",
         "_lost",
+        "_pack_again",
         "_packed",
         "_writing",
         "by_edge",
@@ -140,7 +166,8 @@ class AuditLedger:
         self._writing = threading.Lock()
         # By identity: the lifecycle makes its common effects once. The effect
         # itself is kept, so that its identity cannot pass to another one.
-        self._packed: dict[int, tuple[Transition | Audit | Logged, int, PackedData]] = {}
+        self._packed: dict[int, _Packed] = {}
+        self._pack_again = lru_cache(maxsize=_PACKED_MAX)(self._pack_repeating)
 
     def write(self) -> AuditHead:
         """Write everything that waits as one batch, durably.
@@ -160,6 +187,8 @@ class AuditLedger:
         """
         with self._writing:
             log = self.log
+            if not log.is_closed:
+                log.finish_erasures()
             reason = self._due()
             if reason is None:
                 return None
@@ -296,20 +325,45 @@ class AuditLedger:
         else:
             kind = kind_of(effect.type, effect.severity)
             if effect.data:
+                facts = {"event": effect.name, **effect.data}
+                if not self.log.rules.may_repeat(facts):
+                    return (effect, kind, facts)  # each entry has commitments of its own: packed with it
                 # Packed again for each, unless the lifecycle gives the same object again and again.
                 if effect.type != "auth":
-                    return (effect, kind, _packed_facts(effect.name, effect.data))
-                facts = {"event": effect.name, **effect.data}
+                    return (effect, kind, self.pack_facts(effect.name, effect.data))
             else:
                 facts = {"event": effect.name}
-        known = (effect, kind, pack_data(facts))
+        known = (effect, kind, self.log.rules.pack(facts))
         if len(self._packed) >= _PACKED_MAX:
             self._packed.clear()
         self._packed[id(effect)] = known
         return known
 
+    def pack_facts(self, name: str, facts: Mapping[Any, object]) -> Packed:
+        """Pack an event's data; the same few facts come again and again."""
+        if len(facts) <= _FACTS_MAX:
+            kinds = [value.__class__ for value in facts.values()]
+            if _REPEATING.issuperset(kinds) and self.log.rules.may_repeat(facts):
+                return self._pack_again(name, *zip(facts, kinds, facts.values(), strict=True))
+        return self.log.rules.pack({"event": name, **facts})
 
-_Packed: TypeAlias = "tuple[Transition | Audit | Logged, int, PackedData]"
+    def _pack_repeating(self, name: str, *facts: tuple[str, type, object]) -> Packed:
+        # The class is part of the key: 1, 1.0 and True are equal and not the same.
+        return self.log.rules.pack({"event": name, **{key: value for key, _, value in facts}})
+
+    def erase(self, subject: str, actor: str, reason: str) -> Erasure | None:
+        """Write what waits, and erase the personal data of somebody, in sealed logs as well (see `AuditLog.erase()`).
+
+        Raises:
+            AuditError: it could not be done, or not to its end; a later sweep goes on with it.
+        """
+        with self._writing:
+            self._write()
+            clock = self._clock
+            return self.log.erase(subject, clock.time(), clock.monotonic(), actor=actor, reason=reason)
+
+
+_Packed: TypeAlias = "tuple[Transition | Audit | Logged, int, Packed | dict[str, object]]"
 
 
 @final
@@ -318,26 +372,11 @@ class _Tally:
 
     __slots__ = ("count", "data", "effect", "kind")
 
-    def __init__(self, effect: Transition | Audit | Logged, kind: int, data: PackedData) -> None:
+    def __init__(self, effect: Transition | Audit | Logged, kind: int, data: Packed | dict[str, object]) -> None:
         self.effect = effect
         self.kind = kind
         self.data = data
         self.count = 0
-
-
-def _packed_facts(name: str, facts: Mapping[Any, object]) -> PackedData:
-    """Pack an event's data; the same few facts come again and again."""
-    if len(facts) <= _FACTS_MAX:
-        kinds = [value.__class__ for value in facts.values()]
-        if _REPEATING.issuperset(kinds):
-            return _pack_again(name, *zip(facts, kinds, facts.values(), strict=True))
-    return pack_data({"event": name, **facts})
-
-
-@lru_cache(maxsize=_PACKED_MAX)
-def _pack_again(name: str, *facts: tuple[str, type, object]) -> PackedData:
-    # The class is part of the key: 1, 1.0 and True are equal and not the same.
-    return pack_data({"event": name, **{key: value for key, _, value in facts}})
 
 
 class AuditService(LogKeeper):
@@ -367,6 +406,8 @@ class AuditService(LogKeeper):
         """Note that events wait, write them, or write and answer with the head; or look after the log."""
         if message == COMMIT:
             return self.flush()
+        if message.__class__ is Erase:
+            return self._erase(message)
         if message == FLUSH:
             self.flush()
         elif message in (WAITING, FULL):
@@ -379,3 +420,12 @@ class AuditService(LogKeeper):
         elif not self.look_after(message):
             raise UnknownRequest("message", message, "a message of the audit queue")
         return None
+
+    def _erase(self, wanted: Erase) -> Erasure | AuditError | None:
+        """Erase, and answer with what was done, or with what kept it from that."""
+        try:
+            return self.ledger.erase(*wanted)
+        except AuditError as error:
+            return error
+        finally:
+            self.wrote(self.ledger.log.size)

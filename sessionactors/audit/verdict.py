@@ -9,7 +9,7 @@ __all__ = ["EXIT_CODES", "FINDINGS_MAX", "Finding", "Outcome", "Part", "Verifica
 
 Outcome: TypeAlias = Literal["valid", "tampered", "torn", "usage", "key"]
 Part: TypeAlias = Literal[
-    "entry", "head", "checkpoints", "hashes", "index", "tip", "database", "key", "handovers", "log"
+    "entry", "head", "checkpoints", "hashes", "index", "tip", "database", "key", "handovers", "log", "personal"
 ]
 
 EXIT_CODES: Final[dict[Outcome, int]] = {"valid": 0, "tampered": 1, "torn": 2, "usage": 3, "key": 4}
@@ -38,6 +38,7 @@ class Finding:
             database. `checkpoints`, `hashes`: the files. `index`: the session
             index. `tip`: the writer's own row. `database`: the file as such.
             `key`: a key. `handovers`: how this log follows another. `log`: all of it.
+            `personal`: what opens the commitment of an entry, or the mark that it was erased.
         position: the entry, or the size of the head; None where there is none.
         expected: what should be there.
         found: what is there.
@@ -85,6 +86,9 @@ class Verification:
         is_live: whether a writer had the log open meanwhile.
         handovers: over how many hand-overs the key that was given leads to the
             one that signed.
+        personal_open: commitments to personal data that what is kept beside the log opens.
+        personal_erased: those whose data were erased, as the log says.
+        personal_absent: those of which nothing is at hand: the file is not beside the log.
     """
 
     outcome: Outcome
@@ -99,6 +103,9 @@ class Verification:
     is_head_given: bool = False
     is_live: bool = False
     handovers: int = 0
+    personal_open: int = 0
+    personal_erased: int = 0
+    personal_absent: int = 0
 
     @property
     def title(self) -> str:
@@ -130,6 +137,11 @@ class Verification:
                 if self.handovers
                 else []
             ),
+            *(
+                [f"{self.personal_open} personal values beside the log are those that were logged."]
+                if self.personal_open
+                else []
+            ),
         ]
 
     def does_not_prove(self) -> list[str]:
@@ -146,6 +158,10 @@ class Verification:
                 "That nothing was cut off: whoever can write every file here can go back to an earlier head. "
                 "Compare with a head that is kept elsewhere."
             )
+        if self.personal_erased:
+            limits.append("That no copy is left elsewhere of what was erased: it is gone from beside this log.")
+        if self.personal_absent:
+            limits.append("Anything about the personal data: they are not beside this log.")
         return limits
 
     def to_dict(self) -> dict[str, object]:
@@ -168,6 +184,11 @@ class Verification:
         if self.public_key is not None:
             source = "given" if self.is_key_given else "from the log's own directory"
             lines.append(f"public key ({source}): {self.public_key}")
+        if self.personal_open or self.personal_erased or self.personal_absent:
+            lines.append(
+                f"commitments to personal data: {self.personal_open} open, {self.personal_erased} erased, "
+                f"{self.personal_absent} not at hand"
+            )
         for title, sentences in (("This proves:", self.proves()), ("It does not prove:", self.does_not_prove())):
             if sentences:
                 lines += [title, *(f"  - {sentence}" for sentence in sentences)]

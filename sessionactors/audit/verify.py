@@ -44,6 +44,7 @@ _ORDER: Final[tuple[Part, ...]] = (
     "index",
     "tip",
     "database",
+    "personal",
     "handovers",
     "key",
 )
@@ -55,6 +56,7 @@ def verify(
     public_key: Verifier | None = None,
     known_head: bytes | None = None,
     progress: Callable[[int, int], None] | None = None,
+    home: Path | None = None,
 ) -> Verification:
     """Verify a log; anything can be wrong with it, and no error is raised for that.
 
@@ -67,20 +69,22 @@ def verify(
         known_head: a signed checkpoint of this log that was kept elsewhere; the
             log must contain it, so it shows whether something was cut off.
         progress: called now and then with entries done and entries in all.
+        home: the directory with the personal data; None for the one that the log belongs to.
 
     Blocks: for about two microseconds for each entry.
     """
     if is_archive(Path(directory)):
         try:
             with unpacked(Path(directory)) as log:
-                return verify(log, public_key=public_key, known_head=known_head, progress=progress)
+                home = LogPaths(Path(directory)).home if home is None else home
+                return verify(log, public_key=public_key, known_head=known_head, progress=progress, home=home)
         except AuditDamagedError as error:
             finding = Finding("log", None, "the whole archive of a sealed log", str(error))
             return Verification("tampered", findings=(finding,))
         except AuditReadError as error:
             return Verification("usage", findings=(Finding("log", None, "an archive to unpack", str(error)),))
     for _ in range(_TRIES):
-        paths = LogPaths.for_reading(Path(directory))
+        paths = LogPaths.for_reading(Path(directory), home)
         seen = _identity(paths)
         verification = _verify(paths, public_key, known_head, progress)
         # Of a log that is sealed meanwhile, parts of two logs may have been looked at.
@@ -125,6 +129,7 @@ def _verify(
         walk.report(Finding("handovers", None, "hand-overs that both keys have signed", fault))
     elif not walk.is_over:
         _check_handovers(verifier, handovers, walk)
+    personal = walk.personal
     walk.is_behind = walk.is_behind or paths.overlay is not None
     outcome, findings = _judged(walk, verifier)
     return Verification(
@@ -140,6 +145,9 @@ def _verify(
         is_head_given=known_head is not None,
         is_live=walk.is_live,
         handovers=steps,
+        personal_open=personal.open,
+        personal_erased=personal.erased,
+        personal_absent=personal.absent,
     )
 
 

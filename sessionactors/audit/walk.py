@@ -34,7 +34,9 @@ from sessionactors.audit import database
 from sessionactors.audit.checkpoint import Verifier
 from sessionactors.audit.errors import AuditDamagedError
 from sessionactors.audit.files import LogPaths
+from sessionactors.audit.handover import segment_number
 from sessionactors.audit.merkle import HASH_SIZE, Frontier, leaf_hashes
+from sessionactors.audit.personal_check import PersonalCheck
 from sessionactors.audit.record import LEAF_SIZE_MAX, kinds_of
 from sessionactors.audit.session_index import KEY_BITS, SEGMENT_BITS, SEGMENT_SIZE, Block, OpenSegment, keys_of
 from sessionactors.audit.statements import Statement, Statements
@@ -77,6 +79,7 @@ class Walk:
         segment: the unfinished segment of the index, made again.
         counts: the counters, made again.
         first_leaf: entry 0, if there is one.
+        personal: the commitments to personal data, and what opens them.
     """
 
     def __init__(self, paths: LogPaths, verifier: Verifier, progress: Callable[[int, int], None] | None) -> None:
@@ -99,6 +102,7 @@ class Walk:
         self.hashes: BinaryIO | None = None
         self.heads = 0
         self.total = 0
+        self.personal = PersonalCheck(paths, segment_number(verifier.name), self.report)
         self._progress = progress
 
     def report(self, finding: Finding) -> None:
@@ -127,9 +131,11 @@ class Walk:
                 self.report(Finding("database", None, "the tables of an audit log", fault))
                 return
             self._check_beginning(connection)
+            self.personal.open_file(stack, self.total, is_live=self.is_live)
             self._check_entries(connection, checkpoints, checkpoints_size, known_head)
             if not self.is_over:
                 self._check_rest(connection, hashes_size)
+                self.is_behind = self.personal.finish() or self.is_behind
         except FAULTS as error:
             self.report(Finding("database", self.frontier.size, "a database that can be read", str(error)))
 
@@ -177,6 +183,7 @@ class Walk:
             leaves = self._unbroken(position, rows)
             if leaves:
                 self._take_in(position, leaves)
+                self.personal.check(position, leaves)
                 self._index(position, leaves, blocks)
             if self._progress is not None:
                 self._progress(self.frontier.size, max(self.total, size))

@@ -13,6 +13,7 @@ from sessionactors.audit.queries import AuditReader
 from sessionactors.audit.service import open_log
 from sessionactors.audit.verify import verify
 from sessionactors.errors import CapacityExceeded, InvalidKind, InvalidSessionId, NotFound, UnknownRequest
+from sessionactors.settings import AuditSettings
 from supervisors.errors import InvalidArgumentError
 from tests.sessionactors.session_world import ends, entries, kill, names, start_active, virtual
 
@@ -309,7 +310,7 @@ def test_a_second_system_cannot_write_the_same_log_and_leaves_no_thread(tmp_path
 
 
 def test_a_log_in_memory_needs_no_directory():
-    log = open_log(None)
+    log = open_log(None, AuditSettings())
     assert log.commit().size == 0
 
 

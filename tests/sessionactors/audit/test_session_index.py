@@ -73,7 +73,7 @@ def test_every_session_and_every_rare_kind_is_found(named_kinds, near):
 )
 def test_the_writer_knows_the_keys_and_kinds_that_a_verifier_reads(named_kinds, first):
     events = [AuditEvent(0.0, 0.0, session, kind, "a", None) for session, kind in named_kinds]
-    leaves, keys, kinds = encode_keyed(first, events)
+    leaves, keys, kinds, _ = encode_keyed(first, events)
     assert keys == keys_of(first, leaves)
     assert kinds == kinds_of(leaves) == [kind for _, kind in named_kinds]
 
