@@ -52,7 +52,8 @@ def data_size(data: SessionData) -> int:
     """Return about how many bytes a session's record holds, without what it shares with others."""
     size = getsizeof(data, 64) + getsizeof(data.session_id)
     if data.recorded is not None:
-        size += size_of(data.recorded, 1)
+        # Of each remembered transition the moment is the session's own; the rest is shared.
+        size += getsizeof(data.recorded) + getsizeof(0.0) * (len(data.recorded) // 2)
     if data.metadata is not data.options.metadata:
         size += _of_mapping(data.metadata)
     if data.question is not None:

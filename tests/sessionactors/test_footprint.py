@@ -6,6 +6,8 @@ from sessionactors.footprint import data_size, size_of
 from sessionactors.lifecycle import AUTHENTICATE, INIT_SESSION, decide
 from sessionactors.session_data import SessionData
 from sessionactors.settings import SessionOptions
+from sessionactors.states import ACTIVE
+from tests.sessionactors.session_factory import session_in
 
 MIB = 1024 * 1024
 
@@ -67,3 +69,12 @@ def test_a_record_grows_with_what_it_holds():
 def test_what_sessions_share_counts_for_none_of_them():
     shared = SessionOptions(metadata={"notes": "x" * 5000})
     assert data_size(SessionData("a", shared, 0.0)) == data_size(SessionData("a", SessionOptions(), 0.0))
+
+
+def test_a_history_weighs_its_moments_and_not_the_transitions_that_all_share():
+    data = session_in(ACTIVE)
+    before, length = data_size(data), len(data.recorded)
+    data.recorded = data.recorded * 50
+    grown = len(data.recorded) - length
+    expected = grown * 8 + grown // 2 * getsizeof(0.0)  # a place in the list for each, a number for every second
+    assert abs(data_size(data) - before - expected) <= 64  # what lists have in reserve
