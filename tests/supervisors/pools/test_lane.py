@@ -49,10 +49,10 @@ def test_who_is_through_gets_the_first_in_line():
     for each in (first, second, third):
         assert lane.offer(each, 0.0) == TAKEN
     begin(lane, members[1])
-    assert second.state is QUEUED
+    states = [second.state]
     assert lane.through(members[1], first, 1.0, 2.0, failed=False, goes_on=True) is second
-    assert first.state is SETTLED
-    assert second.state is RUNNING
+    states += [first.state, second.state]
+    assert states == [QUEUED, SETTLED, RUNNING]
     assert lane.through(members[1], second, 2.0, 3.0, failed=False, goes_on=True) is third
     assert lane.through(members[1], third, 3.0, 4.0, failed=False, goes_on=True) is None
     assert lane.offer(task(), 4.0) == TAKEN

@@ -8,6 +8,7 @@ import gc
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -563,7 +564,7 @@ def test_after_a_fork_nobody_waits_for_an_outcome_that_cannot_come(let_go, ask):
         child = os.fork()
         if not child:
             threading.Timer(10.0, os._exit, (1,)).start()
-            verbs = {
+            verbs: dict[str, Callable[[], object]] = {
                 "result": pending.result,
                 "exception": pending.exception,
                 "callback": lambda: pending.add_done_callback(print),
