@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 import pytest
 
 from supervisors import Actor, ActorDeadError, ActorSystem, Down, ScheduledFuture
 from supervisors.simulation import run_seed
 from supervisors.simulation.workloads import linked_actors
+from tests.simulation.session_workload import sessions
 
 
 class Blocker(Actor):
@@ -61,6 +63,45 @@ def test_who_was_killed_in_a_turn_still_answers_after_somebody_has_monitored_it(
         blocker.ask("hello", timeout=5)
 
 
-@pytest.mark.parametrize("seed", [51])
-def test_seeds_that_once_failed_are_well(seed):
-    assert not run_seed(linked_actors, seed).failed
+class Crasher(Actor):
+    """Crashes when asked, and takes its time to clean up."""
+
+    crash_on_ask_error = True
+
+    def on_receive(self, message):
+        raise ZeroDivisionError
+
+    def on_failure(self, *error):
+        self.system.scheduler.sleep(5.0)
+
+
+def asks_who_is_killed_while_cleaning_up(simulation):
+    """Sessions, seed 117: the asker of a supervisor that was killed during its cleanup waited for ever."""
+    crasher = simulation.system.start(Crasher)
+    answer = simulation.client(lambda: crasher.ask("crash", timeout=None))
+    simulation.sleep(1.0)
+    crasher.kill()
+    with suppress(ActorDeadError, ZeroDivisionError):
+        answer.get(timeout=10.0)
+
+
+def test_who_asked_an_actor_that_is_killed_during_its_cleanup_is_told():
+    outcome = run_seed(asks_who_is_killed_while_cleaning_up, 0)
+    assert not outcome.failed, str(outcome)
+
+
+@pytest.mark.parametrize(
+    ("workload", "seed"),
+    [
+        (linked_actors, 51),
+        (sessions, 117),  # see above
+        (sessions, 122),  # a supervisor used up its restarts waiting for names of its predecessor's children
+        (sessions, 84),  # the root supervisor gives up: what was acknowledged is in the store all the same
+        (sessions, 217),
+        (sessions, 275),
+        (sessions, 484),
+    ],
+)
+def test_seeds_that_once_failed_are_well(workload, seed):
+    outcome = run_seed(workload, seed)
+    assert not outcome.failed, str(outcome)
