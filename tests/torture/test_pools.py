@@ -65,7 +65,8 @@ def test_every_task_is_accounted_for_whatever_happens(kind):
     numbers = random.Random(f"{kind} {SEED}")
     worker = pool_jobs.live_in_a_loop if kind == "asyncio" else pool_jobs.live
     options = {"kind": "thread"} if kind == "plain" else {"kind": kind, "max_overflow": 1, "timeout": 0.4}
-    pool = WorkerPool(worker, 2, backlog=Backlog(count_max=300), stop_timeout=2.0, **options)
+    # A spare that was stopped from outside never comes up; nobody is to wait a minute for it.
+    pool = WorkerPool(worker, 2, backlog=Backlog(count_max=300), start_timeout=5.0, stop_timeout=2.0, **options)
     futures, refused = [], 0
     begun = time.monotonic()
     kills = 0
