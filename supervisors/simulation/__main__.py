@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from supervisors.simulation.campaign import campaign
 from supervisors.simulation.pictures import mermaid, record, svg
-from supervisors.simulation.runner import SimulationFailedError, run_seed, run_twice, shrunk, simulate
+from supervisors.simulation.runner import SimulationFailedError, run_seed, run_twice, shrunk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 DEFAULT_WORKLOAD = "supervisors.simulation.workloads:supervised_workers"
+BUDGET_MAX = 1e9
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,17 +33,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m supervisors.simulation", description=__doc__)
     parser.add_argument("workload", nargs="?", default=DEFAULT_WORKLOAD, help="module:function (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="the first seed (default: %(default)s)")
-    parser.add_argument("--runs", type=int, default=1, help="how many seeds from there on (default: %(default)s)")
+    parser.add_argument("--runs", type=int, help="how many seeds from there on (default: 1, or the budget)")
+    parser.add_argument("--budget", type=float, metavar="SECONDS", help="begin no further seed after so long")
     parser.add_argument("--transcript", action="store_true", help="print every line of a single run")
     parser.add_argument("--mermaid", metavar="FILE", help="write a single run as a Mermaid sequence diagram")
     parser.add_argument("--svg", metavar="FILE", help="write a single run as a picture")
     parser.add_argument("--shrink", action="store_true", help="show a single run that fails with as little as it takes")
     parser.add_argument("--twice", action="store_true", help="run each seed twice and demand the same transcript")
     options = parser.parse_args(arguments)
-    if options.runs < 1:
+    if options.runs is not None and options.runs < 1:
         parser.error(f"--runs: {options.runs} is not allowed; allowed: at least 1")
+    if options.budget is not None and not 0 < options.budget < BUDGET_MAX:
+        parser.error(f"--budget: {options.budget} is not allowed; allowed: above 0, below {BUDGET_MAX:,.0f} seconds")
     workload = _load(parser, options.workload)
-    if options.runs == 1:
+    if options.runs in (None, 1) and options.budget is None:
         outcome = (run_twice if options.twice else run_seed)(workload, options.seed)
         recipe = None
         if options.shrink and outcome.failed:
@@ -55,14 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(str(outcome))
         return int(outcome.failed)
     try:
-        outcomes = simulate(workload, range(options.seed, options.seed + options.runs), twice=options.twice)
+        done = campaign(workload, first=options.seed, runs=options.runs, budget=options.budget, twice=options.twice)
     except SimulationFailedError as failure:
         _say(str(failure))
         return 1
-    steps = sum(outcome.steps for outcome in outcomes)
-    faults = sum(len(outcome.recipe.faults) for outcome in outcomes)
-    seconds = sum(outcome.virtual_seconds for outcome in outcomes)
-    _say(f"{len(outcomes)} seeds, {steps} steps, {faults} faults, {seconds:.0f} virtual seconds: all well")
+    _say(str(done))
     return 0
 
 

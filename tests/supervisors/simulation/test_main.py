@@ -22,6 +22,13 @@ def test_many_seeds_print_their_sums(capsys):
     assert "3 seeds" in capsys.readouterr().out
 
 
+def test_a_budget_prints_the_faults_by_kind(capsys):
+    assert main(["--budget", "0.2"]) == 0
+    shown = capsys.readouterr().out
+    assert "virtual days" in shown
+    assert "kill" in shown
+
+
 @pytest.mark.parametrize("runs", ["1", "2"])
 def test_a_failure_has_its_own_exit_code(capsys, monkeypatch, runs):
     monkeypatch.setattr("supervisors.simulation.workloads.supervised_workers", failing)
@@ -29,7 +36,9 @@ def test_a_failure_has_its_own_exit_code(capsys, monkeypatch, runs):
     assert "wrong result" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["no_such_module:f"], ["supervisors:nothing"], [""], ["--runs", "0"]])
+@pytest.mark.parametrize(
+    "arguments", [["no_such_module:f"], ["supervisors:nothing"], [""], ["--runs", "0"], ["--budget", "0"]]
+)
 def test_bad_usage_has_its_own_exit_code(capsys, arguments):
     with pytest.raises(SystemExit) as caught:
         main(arguments)
