@@ -8,7 +8,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: bench bench-smoke check clean constraints coverage docs format format-check help \
+.PHONY: bench bench-smoke check clean constraints coverage doc-examples docs format format-check help \
 	kills layers lint outside package properties pykka-suite run schedules simulate simulate-many test torture types untraced verify-outside
 
 # Only a PYTHON that somebody chose is passed on; without one .ci/environment looks for it.
@@ -55,7 +55,7 @@ untraced: $(READY) ## Run the tests where threads meet without the tracer, behin
 $(TESTED): $(READY) $(SOURCES)
 	$(test_all)
 
-check: format-check lint types coverage untraced bench-smoke ## Run every check; green means ready
+check: format-check lint types docs coverage untraced bench-smoke ## Run every check; green means ready
 
 format: $(READY) ## Format the code and sort its imports
 	$(BIN)/ruff check -q --select I --fix .
@@ -76,7 +76,10 @@ layers: $(READY) ## Check layers, exports, and that time and randomness have one
 coverage: $(TESTED) ## Show which branches the tests miss; run them first if something has changed
 	$(BIN)/coverage report
 
-docs: $(READY) ## Run the examples in README.md, docs/ and docstrings
+docs: $(READY) ## Build the documentation into build/docs; any warning is an error
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --jobs auto --doctree-dir build/doctrees docs build/docs
+
+doc-examples: $(READY) ## Run the examples in README.md, docs/ and docstrings
 	$(BIN)/python -m pytest -q tests/docs
 
 package: $(READY) ## Build the wheel and use it
@@ -123,7 +126,7 @@ constraints: ## Write constraints.txt anew with the newest versions allowed
 		printf '%s\n' "$$header" "$$pins" > constraints.txt
 
 clean: ## Remove what runs and tools leave; .venv stays
-	rm -rf run-output dist htmlcov benchmarks.json .benchmarks .coverage .coverage.* \
+	rm -rf build run-output dist htmlcov benchmarks.json .benchmarks .coverage .coverage.* \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
