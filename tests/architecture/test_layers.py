@@ -41,6 +41,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "registry",
             "signals",
             "spawning",
+            "starter",
             "timers/",
             "via",
         ),
