@@ -22,6 +22,7 @@ __all__ = [
     "count",
     "count_or_none",
     "flag",
+    "moment",
     "names",
     "number",
     "seconds",
@@ -110,6 +111,15 @@ def text(field: str, value: object, *, most_bytes: int = TEXT_MAX_BYTES) -> str:
 
 def _text_allowed(most_bytes: int) -> str:
     return f"1 to {most_bytes} bytes of printable UTF-8 text"
+
+
+def moment(field: str, value: object) -> float:
+    """Check a moment in seconds since 1970 UTC."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidKind(field, value, "seconds since 1970")
+    if not math.isfinite(value):
+        raise InvalidValue(field, value, "finite seconds since 1970")
+    return float(value)
 
 
 def names(field: str, value: object, *, most: int = 256) -> tuple[str, ...]:

@@ -23,10 +23,11 @@ from supervisors.errors import SupervisorsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sessionactors.audit.contract import AuditStore
     from sessionactors.audit.record import PackedData, PersonalData
     from supervisors.runtime.ref import ActorRef
 
-__all__ = ["COMMIT", "FULL", "WAITING", "Erase", "Intake", "Logged", "Waiting"]
+__all__ = ["COMMIT", "FULL", "WAITING", "Erase", "Intake", "Logged", "Look", "Waiting"]
 
 
 @final
@@ -71,6 +72,16 @@ class Erase(NamedTuple):
     subject: str
     actor: str
     reason: str
+
+
+class Look(NamedTuple):
+    """Ask of the audit actor: answer with what a function says of the log, which nobody else writes meanwhile.
+
+    Attributes:
+        at: called with the store; quick, and changes nothing.
+    """
+
+    at: Callable[[AuditStore], object]
 
 
 @final

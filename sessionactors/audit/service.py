@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, final
 
 from sessionactors.audit.errors import AuditError, AuditLockedError
-from sessionactors.audit.intake import COMMIT, FULL, WAITING, Erase, Intake, Logged, Waiting
+from sessionactors.audit.intake import COMMIT, FULL, WAITING, Erase, Intake, Logged, Look, Waiting
 from sessionactors.audit.plain_values import FORBIDDEN_KEYS, forbidden_names
 from sessionactors.audit.record import PackedData, PersonalData, kind_of
 from sessionactors.audit.upkeep import LogKeeper
@@ -408,6 +408,8 @@ class AuditService(LogKeeper):
             return self.flush()
         if message.__class__ is Erase:
             return self._erase(message)
+        if message.__class__ is Look:
+            return self._look(message)
         if message == FLUSH:
             self.flush()
         elif message in (WAITING, FULL):
@@ -420,6 +422,12 @@ class AuditService(LogKeeper):
         elif not self.look_after(message):
             raise UnknownRequest("message", message, "a message of the audit queue")
         return None
+
+    def _look(self, wanted: Look) -> object:
+        try:
+            return wanted.at(self.ledger.log)
+        except AuditError as error:
+            return error
 
     def _erase(self, wanted: Erase) -> Erasure | AuditError | None:
         """Erase, and answer with what was done, or with what kept it from that."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final, final
 
 from sessionactors.replay.contract import SystemTotals
@@ -75,6 +76,8 @@ def open_replay_system(
             max_events=None,
             verify_interval=None,
             idle_head_interval=None,
+            # Salts are drawn at random, and a second run has to have the same root.
+            personal_fields=(),
             batch_max=_BATCH_MAX,
             batch_delay=_HARDLY_EVER if speed is None else min(speed, _HARDLY_EVER),
         ),
@@ -101,7 +104,8 @@ class BoundSystem:
         self.activate = system.activate
         self.resume = system.resume
         self.check_rate_limit = system.check_rate_limit
-        self.log_event = system.log_event
+        # The replay ends with a commit; waiting for the disk at each event would only be slow.
+        self.log_event = partial(system.log_event, durable=False)
 
     def advance_to(self, time: float) -> None:
         """Move the clock, firing on the way every timer due at or before `time`."""

@@ -148,6 +148,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "cli/",
             "daemon/",
             "inspection/",
+            "audit_calls",
             "log_calls",
             "manager",
             "replay/",

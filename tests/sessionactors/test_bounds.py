@@ -111,3 +111,35 @@ def test_a_wrong_choice_tells_the_right_ones():
 def test_a_choice_of_another_kind_is_refused(value):
     with pytest.raises(InvalidKind, match="policy"):
         bounds.choice("policy", value, ("all", "none"))
+
+
+class TestNames:
+    def test_are_kept_as_a_tuple(self):
+        assert bounds.names("n", ["a", "b"]) == ("a", "b")
+        assert bounds.names("n", ()) == ()
+
+    @pytest.mark.parametrize("given", ["ab", 3, None, {"a"}])
+    def test_that_are_no_list_are_refused(self, given):
+        with pytest.raises(InvalidKind):
+            bounds.names("n", given)
+
+    def test_too_many_or_empty_ones_are_refused(self):
+        with pytest.raises(InvalidValue):
+            bounds.names("n", ["a"] * 257)
+        with pytest.raises(InvalidValue):
+            bounds.names("n", [""])
+
+
+class TestAMoment:
+    def test_may_lie_before_1970(self):
+        assert bounds.moment("m", -1) == -1.0
+
+    @pytest.mark.parametrize("given", [True, "now", None])
+    def test_is_a_number(self, given):
+        with pytest.raises(InvalidKind):
+            bounds.moment("m", given)
+
+    @pytest.mark.parametrize("given", [float("nan"), float("inf")])
+    def test_is_finite(self, given):
+        with pytest.raises(InvalidValue):
+            bounds.moment("m", given)
