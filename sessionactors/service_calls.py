@@ -46,7 +46,12 @@ class ServiceCalls(IsolationCalls):
     # -- the rate limiter -----------------------------------------------------------
 
     def check_rate_limit(self, session_id: str, type: str = "requests", cost: float = 1) -> Decision:  # noqa: A002
-        """Take tokens if they are there: `(True, 0.0)`, or `(False, seconds to wait)`."""
+        """Take tokens if they are there: `(True, 0.0)`, or `(False, seconds to wait)`.
+
+        Raises:
+            NotFound: the limiter is being restarted.
+            InvalidKind, InvalidLimit, InvalidValue: bad input.
+        """
         limiter = self.actors.registry.whereis(RATE_LIMITER)
         if limiter is None:
             raise NotFound(RATE_LIMITER, "running service")

@@ -99,6 +99,8 @@ class Session(FollowedSession):
         options: checked options.
         around: the system around it.
         restored: what the session was when it was stored; None starts a new one.
+
+    Thread: its own turn, one message at a time; others ask it through the system.
     """
 
     crash_on_ask_error = True

@@ -230,7 +230,7 @@ class SessionCalls(UserCalls):
         self._query(session_id, ChangeOptions(options))
 
     def set_timeout(self, session_id: str, seconds: float | None) -> None:
-        """Change the `idle_timeout` of a session; None turns it off."""
+        """Change the `idle_timeout` of a session, seconds; None turns it off."""
         self.update_config(session_id, {"idle_timeout": seconds})
 
     def get_session_data(self, session_id: str) -> Mapping[str, object]:

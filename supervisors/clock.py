@@ -72,9 +72,11 @@ class VirtualClock:
         self._offset = float(wall) - float(monotonic)
 
     def monotonic(self) -> float:
+        """Return the monotonic reading, seconds."""
         return self._monotonic
 
     def time(self) -> float:
+        """Return the wall reading, seconds since 1970 UTC."""
         return self._monotonic + self._offset
 
     def move_to(self, monotonic: float) -> None:

@@ -178,6 +178,10 @@ class AuditReader:
 
         They are those of the file beside the database. What that lacks still, because
         a writer is at work or was interrupted, is computed from the entries.
+
+        Raises:
+            AuditReadError: the file cannot be read.
+            AuditDamagedError: there are fewer than that.
         """
         try:
             with self._paths.hashes.open("rb") as file:

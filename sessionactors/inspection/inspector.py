@@ -169,6 +169,10 @@ class SessionInspector:
     def session(self, session_id: str, *, timeout: float = STATE_TIMEOUT) -> dict[str, object]:
         """Return everything that a session tells about itself, as plain data without secrets; this is no activity.
 
+        Args:
+            session_id: which session.
+            timeout: seconds to wait for each of its answers.
+
         Raises:
             NotFound, SessionTerminated: there is none, or it has ended.
             ActorHangsError: it has not answered in time.
@@ -183,7 +187,8 @@ class SessionInspector:
         """Return the state of an actor as plain data; that of a session without asking it, as it is at this moment.
 
         Of a session: its `record`, without credentials, and its `own` attributes, those of its class.
-        Of any other actor: see `supervisors.inspection.Inspector.state()`, which raises the same.
+        Of any other actor, which is waited for `timeout` seconds: see
+        `supervisors.inspection.Inspector.state()`, which raises the same.
         """
         found = self.find(reference)
         inside = inside_of(found)
@@ -227,6 +232,10 @@ class SessionInspector:
 
     def limits(self, session_id: str | None = None, *, timeout: float = STATE_TIMEOUT) -> dict[str, object]:
         """Return the limits that are in force and how far they are used, of all together or of one session.
+
+        Args:
+            session_id: of which session; None: of all together.
+            timeout: seconds to wait for each service.
 
         Raises:
             InvalidKind, InvalidSessionId: this is no id.

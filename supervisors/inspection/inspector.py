@@ -262,11 +262,22 @@ class Inspector:
         return plain(own)
 
     def ask(self, ref: ActorRef[Any] | str | int, message: object, *, timeout: float = STATE_TIMEOUT) -> Any:
-        """Ask an actor something that it understands, without running it on this thread; raises as `state()`."""
+        """Ask an actor something that it understands, without running it on this thread; raises as `state()`.
+
+        Args:
+            ref: the actor: its ref, its name or its number.
+            message: for the actor.
+            timeout: seconds to wait for its answer.
+        """
         return self._asking.ask(self.find(ref), message, checked_delay("timeout", timeout))
 
     def trace(self, ref: ActorRef[Any] | str | int, *, seconds: float = 60.0, rate: int = 100) -> Trace:
         """Return a trace of an actor's messages that is to be started; see `Trace`.
+
+        Args:
+            ref: the actor: its ref, its name or its number.
+            seconds: after which it ends by itself.
+            rate: messages a second that are told at most.
 
         Raises:
             NoSuchActorError: nobody is meant.

@@ -74,6 +74,8 @@ class PoolWorker(ABC):
     """A worker with a state of its own; subclassing this is a convenience, any class with `handle` will do.
 
     Each worker of the pool makes its own instance, without arguments, where it lives.
+
+    Thread: that of the worker, one method at a time.
     """
 
     def setup(self) -> None:  # noqa: B027 - a hook: nothing to do is a good answer

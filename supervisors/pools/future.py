@@ -38,6 +38,8 @@ class PoolFuture(Future[T], Generic[T]):
 
     Attributes:
         task: the engine's record of the task; `task.state` and `task.attempts` may be read.
+
+    Thread: every method is safe anywhere.
     """
 
     task: Task
@@ -92,6 +94,9 @@ class PoolFuture(Future[T], Generic[T]):
 
         In a worker of the same pool this does not use up the worker: another one
         stands in meanwhile.
+
+        Args:
+            timeout: seconds to wait; None: without end.
 
         Raises:
             CancelledError: it was cancelled.

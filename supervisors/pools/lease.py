@@ -51,6 +51,10 @@ class Lease:
     def submit(self, *args: Any, timeout: float | None = None) -> PoolFuture[Any]:
         """Give the worker a task; tasks of one lease run in order.
 
+        Args:
+            *args: as for the pool's `submit()`.
+            timeout: seconds that the run may take; then the worker is ended.
+
         Raises:
             LeaseOverError: it was given back, or has died.
         """

@@ -258,7 +258,11 @@ class WorkerPool(TaskFace):
         return ref
 
     def statistics(self) -> PoolStatistics:
-        """Return a snapshot; of a pool that has ended, the last one."""
+        """Return a snapshot; of a pool that has ended, the last one.
+
+        Raises:
+            PoolStoppedError: it has ended in a way that left none.
+        """
         try:
             facts: PoolStatistics = self.door.ask(Figures())
         except ActorDeadError:

@@ -163,6 +163,10 @@ class TaskFace(ABC):
     def broadcast(self, *args: Any, timeout: float | None = None) -> list[PoolFuture[Any]]:
         """Give each worker of the pool the same task, overflow workers not counted.
 
+        Args:
+            *args: as for `submit()`.
+            timeout: seconds that each run may take; None: as the pool's options say.
+
         Returns:
             One future for each place, in order.
         """

@@ -90,7 +90,7 @@ class ScheduledFuture(pykka.Future[T]):
         return self._value  # type: ignore[no-any-return]  # a cast would be one more call
 
     def settle(self, timeout: float | None) -> bool:
-        """Wait until there is an outcome, without raising it; False when the time is up."""
+        """Wait until there is an outcome, without raising it; False when so many seconds are over (None: no limit)."""
         if not self._done:
             try:
                 self._wait(timeout)
@@ -185,7 +185,7 @@ class ScheduledFuture(pykka.Future[T]):
         return gate
 
     def wait_blocking(self, timeout: float | None) -> bool:
-        """Block this thread until there is an outcome; False when the time is up."""
+        """Block this thread until there is an outcome; False when so many seconds are over (None: no limit)."""
         gate = _thread.allocate_lock()
         gate.acquire()
         self.when_done(gate.release)

@@ -153,7 +153,11 @@ class LivingCell(Cell):
             self.system.dead_letter(self, reply)
 
     def defer(self) -> Reply:
-        """Leave the ask in hand unanswered for now (SRV-8)."""
+        """Leave the ask in hand unanswered for now (SRV-8).
+
+        Raises:
+            UsageError: nobody waits, or it has been deferred already.
+        """
         future = self._reply_to
         if future is NOBODY:
             raise UsageError("nobody waits for a reply to this message")

@@ -46,6 +46,7 @@ class RandomOrder:
         self._random = random
 
     def choose(self, ready: Sequence[Any]) -> int:
+        """Choose one of them, each with the same chance."""
         return int(self._random() * len(ready))
 
 
@@ -59,6 +60,7 @@ class RoundRobin:
         self._last = -1
 
     def choose(self, ready: Sequence[Any]) -> int:
+        """Choose the next one by number, and begin anew after the last."""
         last = self._last
         later = [(unit.id, index) for index, unit in enumerate(ready) if unit.id > last]
         number, index = min(later or [(unit.id, index) for index, unit in enumerate(ready)])
@@ -93,6 +95,7 @@ class Pct:
         self._in_a_row = 0
 
     def choose(self, ready: Sequence[Any]) -> int:
+        """Choose the one with the highest priority."""
         self._step += 1
         best = self._best(ready)
         self._in_a_row = self._in_a_row + 1 if ready[best].id == self._last else 0
@@ -131,6 +134,7 @@ class Replay:
         self._count = -1
 
     def choose(self, ready: Sequence[Any]) -> int:
+        """Choose what was chosen then."""
         self._count = count = self._count + 1
         # While a run is being shrunk, a choice may be left of which there are fewer now.
         return self._deviations.get(count, 0) % len(ready)
@@ -156,6 +160,7 @@ class Exhaustive:
         self.runs = 0
 
     def choose(self, ready: Sequence[Any]) -> int:
+        """Choose the next one that has not been tried here."""
         position = self._position
         if position >= self._depth:
             return 0

@@ -232,6 +232,9 @@ class Simulation:
         Args:
             workload: gets this simulation; what it raises is a failure: *wrong
                 result* for an `AssertionError`, *crash* for anything else.
+
+        Raises:
+            UsageError: it has run before, or outside of its `with` block.
         """
         if self._state != "entered":
             raise UsageError("run() works once, inside the with block of its simulation")

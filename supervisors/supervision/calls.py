@@ -130,14 +130,17 @@ def delete_child(
 def which_children(
     supervisor: Addressee, *, timeout: float | None = None, system: ActorSystem | None = None
 ) -> tuple[ChildRecord, ...]:
-    """Return a record per child, the last started first; dynamic ones in any order (SUP-67, DYN-8)."""
+    """Return a record per child, the last started first; dynamic ones in any order (SUP-67, DYN-8).
+
+    Arguments and errors are as of `terminate_child()`: `timeout` is in seconds.
+    """
     return cast("tuple[ChildRecord, ...]", _supervisor(supervisor, system).ask(Call("which_children"), timeout=timeout))
 
 
 def count_children(
     supervisor: Addressee, *, timeout: float | None = None, system: ActorSystem | None = None
 ) -> ChildCounts:
-    """Return how many children there are, by kind (SUP-68, DYN-8)."""
+    """Return how many children there are, by kind (SUP-68, DYN-8); otherwise as `which_children()`."""
     return cast("ChildCounts", _supervisor(supervisor, system).ask(Call("count_children"), timeout=timeout))
 
 

@@ -170,11 +170,11 @@ class Partitions:
             return None
 
     def register(self, name: Hashable, ref: ActorRef[Any], /) -> None:
-        """Refuse: which actor a key belongs to is not for anybody to choose."""
+        """Refuse with a `UsageError`: which actor a key belongs to is not for anybody to choose."""
         raise UsageError(f"{ref} cannot have the name {name!r}: keys belong to partitions")
 
     def unregister(self, name: Hashable, /) -> None:
-        """Refuse, likewise."""
+        """Refuse with a `UsageError`, likewise."""
         raise UsageError(f"the name {name!r} cannot be freed: keys belong to partitions")
 
 

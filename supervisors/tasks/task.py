@@ -237,6 +237,10 @@ def await_(task: Task[R], timeout: float | None = AWAIT_SECONDS) -> R:
 def yield_(task: Task[R], timeout: float | None = AWAIT_SECONDS) -> TaskDone[R] | TaskExited | None:
     """Wait for the outcome of a task; None if it still runs, and may be asked again (TASK-6).
 
+    Args:
+        task: started by whoever calls this.
+        timeout: seconds to wait; None: without end.
+
     Raises:
         Exit: it has crashed, and is linked to a calling actor that does not trap exits.
         UsageError: somebody else has started it, or its outcome was taken before.
