@@ -293,12 +293,16 @@ class ActorSystem(ActorStarter):
     def dump(self, longest: int = 20) -> str:
         """Describe what goes on: busy actors with their stacks, who waits for whom, full mailboxes.
 
+        How long a message has been in hand, and how long the oldest one in a mailbox has
+        waited, are lower bounds, from what the watchdog has seen: what waits behind a
+        running turn, and what an earlier dump has shown.
+
         A snapshot of a moving thing, for people; its form may change.
 
         Args:
             longest: mailboxes to show, the longest first.
         """
-        return dump(self, longest)
+        return dump(self, longest, self._watchdog)
 
     def dump_on_signal(
         self, number: int | None = None, write: Callable[[str], object] | None = None
@@ -317,7 +321,7 @@ class ActorSystem(ActorStarter):
             UsageError: this is not the main thread, where alone Python handles signals.
             InvalidArgumentError, InvalidTypeError: there is no such signal, or nothing can be done about it.
         """
-        return dump_on_signal(self, number, write)
+        return dump_on_signal(self, self._watchdog, number, write)
 
     def statistics(self) -> dict[str, int]:
         """Return counts of the system, by name; a snapshot."""

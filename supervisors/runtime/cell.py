@@ -184,6 +184,12 @@ class Cell:
         """Who runs the actor: `"inline"`, `"shared"` or `"pinned"`."""
         return INLINE if self._inline else SHARED
 
+    @property
+    def mailbox_length(self) -> int:
+        """Messages that wait now; a snapshot."""
+        inner = self._inner
+        return len(self._outer) + (len(inner) if inner is not None else 0)
+
     def leave_inline(self) -> None:
         """Have the worker pool run the actor from its next turn on."""
         # Every turn reads this once, so a turn that runs now ends as it began.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
 from supervisors.runtime.turn import all_turns
-from supervisors.runtime.watchdog import stack_of
+from supervisors.runtime.watchdog import Watchdog, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,12 +22,20 @@ MAILBOXES_SHOWN: Final = 20
 """Mailboxes in a dump that nobody has asked for in person."""
 
 
-def dump(system: Any, longest: int) -> str:
-    """Describe busy actors with their stacks, waits-for edges and mailboxes."""
-    return "\n".join(_lines(system, longest)) + "\n"
+def dump(system: Any, longest: int, watchdog: Watchdog | None) -> str:
+    """Describe busy actors with their stacks, waits-for edges and mailboxes.
+
+    Args:
+        system: the actor system.
+        longest: mailboxes to show.
+        watchdog: knows how long turns and messages take; None: nobody does.
+    """
+    return "\n".join(_lines(system, longest, watchdog)) + "\n"
 
 
-def dump_on_signal(system: Any, number: int | None, write: Callable[[str], object] | None) -> Callable[[], None]:
+def dump_on_signal(
+    system: Any, watchdog: Watchdog | None, number: int | None, write: Callable[[str], object] | None
+) -> Callable[[], None]:
     """See `ActorSystem.dump_on_signal()`."""
     if write is not None and not callable(write):
         raise InvalidTypeError("write", write, "a function of the text, or None")
@@ -41,7 +49,7 @@ def dump_on_signal(system: Any, number: int | None, write: Callable[[str], objec
     tell = sys.stderr.write if write is None else write
 
     def show() -> None:
-        tell(dump(system, MAILBOXES_SHOWN))
+        tell(dump(system, MAILBOXES_SHOWN, watchdog))
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         threading.Thread(target=show, name="supervisors-dump", daemon=True).start()
@@ -58,7 +66,7 @@ def dump_on_signal(system: Any, number: int | None, write: Callable[[str], objec
     return end
 
 
-def _lines(system: Any, longest: int) -> Iterator[str]:
+def _lines(system: Any, longest: int, watchdog: Watchdog | None) -> Iterator[str]:
     yield repr(system)
     yield repr(system.scheduler)
     for name, count in system.statistics().items():
@@ -73,7 +81,11 @@ def _lines(system: Any, longest: int) -> Iterator[str]:
         if ref is None or ref.system is not system:
             continue
         busy += 1
-        yield f"  {ref} on {names.get(turn.thread_id, turn.thread_id)}, {ref.messages_handled} messages handled"
+        in_hand = 0.0 if watchdog is None else watchdog.in_hand(turn.thread_id, ref)
+        yield (
+            f"  {ref} on {names.get(turn.thread_id, turn.thread_id)}, {ref.messages_handled} messages handled"
+            + (f", at this one for at least {in_hand:.3f} s" if in_hand else "")
+        )
         frame = frames.get(turn.thread_id)
         if frame is not None:
             yield from ("    " + line for line in stack_of(frame).splitlines())
@@ -84,5 +96,12 @@ def _lines(system: Any, longest: int) -> Iterator[str]:
     waiting = [f"  {ref} waits for {target}" for ref, target in edges if target is not None]
     yield from waiting or ["  nobody"]
     yield "longest mailboxes:"
-    full = sorted(((ref.mailbox_length, ref) for ref in actors), key=lambda each: -each[0])[:longest]
-    yield from [f"  {length} in that of {ref}" for length, ref in full if length] or ["  all are empty"]
+    lengths = ((ref.mailbox_length, ref) for ref in actors)
+    full = sorted((each for each in lengths if each[0]), key=lambda each: -each[0])[:longest]
+    for length, ref in full:
+        age = 0.0 if watchdog is None else watchdog.age_of(ref)
+        yield f"  {length} in that of {ref}" + (f", the oldest for at least {age:.3f} s" if age else "")
+    if not full:
+        yield "  all are empty"
+    if watchdog is not None:
+        watchdog.follow(ref for _, ref in full)  # so that the next dump knows their ages

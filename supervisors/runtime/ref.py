@@ -411,12 +411,6 @@ class ActorRef(LivingCell, pykka.ActorRef[A]):
         """Let a suspended actor go on."""
         self.signal(Resumed())
 
-    @property
-    def mailbox_length(self) -> int:
-        """Messages that wait now; a snapshot."""
-        inner = self._inner
-        return len(self._outer) + (len(inner) if inner is not None else 0)
-
     # -- what Pykka wants to see -------------------------------------------
 
     @property

@@ -15,19 +15,23 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, final
 
+from supervisors.runtime.ages import Ages
 from supervisors.runtime.turn import all_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import FrameType
 
     from supervisors.clock import Clock
     from supervisors.runtime.cell import Cell
     from supervisors.runtime.turn import Turn
 
-__all__ = ["STRIKES", "SlowTurn", "Watchdog", "stack_of"]
+__all__ = ["FOLLOWED_MAX", "STRIKES", "SlowTurn", "Watchdog", "stack_of"]
 
 logger = logging.getLogger("supervisors.watchdog")
+
+FOLLOWED_MAX: Final = 256
+"""Mailboxes whose ages are remembered at a time."""
 
 STRIKES: Final = 3
 """An inline actor that has been very slow so often goes to the pool, for its askers' deadlines."""
@@ -72,8 +76,10 @@ class Watchdog:
     """
 
     __slots__ = (
+        "_ages",
         "_clock",
         "_event",
+        "_followed",
         "_limits",
         "_lock",
         "_next_log",
@@ -103,6 +109,9 @@ class Watchdog:
         # thread id -> (actor, its count of messages, first seen, limits passed: 0, 1 or VERY_SLOW)
         self._seen: dict[int, tuple[Cell, int, float, int]] = {}
         self._strikes: dict[Cell, int] = {}
+        # Mailboxes that wait behind a turn, or were asked for: one dump must not need another one to tell ages.
+        self._followed: dict[int, Cell] = {}
+        self._ages = Ages()
         self._next_log = float("-inf")
         self._unlogged = 0
         self.slow_turns = 0
@@ -127,9 +136,13 @@ class Watchdog:
         """Look once at all threads; return the turns found slow for the first time."""
         now = self._clock.monotonic()
         found, seen = [], {}
+        followed = self._followed
         for turn in all_turns():
             ref = turn.current
-            if ref is None or not self._owns(ref) or ref.dispatch not in self._limits:
+            if ref is None or not self._owns(ref):
+                continue
+            followed[ref.id] = ref
+            if ref.dispatch not in self._limits:
                 continue  # who has a thread of its own may take its time
             key, count = turn.thread_id, ref.messages_handled
             before = self._seen.get(key)
@@ -148,7 +161,44 @@ class Watchdog:
                 self._strike(ref)
             seen[key] = (ref, count, since, passed)
         self._seen = seen
+        self._look_at_mailboxes(now)
         return found
+
+    def follow(self, refs: Iterable[Cell]) -> None:
+        """Remember from now on how long these mailboxes' messages wait, until they are empty.
+
+        Thread: any.
+        """
+        for ref in refs:
+            self._followed[ref.id] = ref
+
+    def age_of(self, ref: Cell) -> float:
+        """Return how long the oldest message in a mailbox has waited at least, in seconds; 0.0: not known.
+
+        Known is what waits behind a turn that is running when the watchdog looks, and what
+        was followed. Thread: any.
+        """
+        return self._ages.age_of(ref, self._clock.monotonic())
+
+    def in_hand(self, thread_id: int, ref: Cell) -> float:
+        """Return for how long at least a thread has been at the message that it is handling, in seconds.
+
+        Thread: any.
+        """
+        seen = self._seen.get(thread_id)
+        if seen is None or seen[0] is not ref or seen[1] != ref.messages_handled:
+            return 0.0
+        return self._clock.monotonic() - seen[2]
+
+    def _look_at_mailboxes(self, now: float) -> None:
+        followed = self._followed
+        for number, ref in list(followed.items()):
+            if not ref.mailbox_length:
+                followed.pop(number, None)
+        # The first that came stay: their messages have waited longest.
+        for number in list(followed)[FOLLOWED_MAX:]:
+            followed.pop(number, None)
+        self._ages.look(list(followed.values()), now)
 
     def _watch(self) -> None:
         pause = min(self._limits.values()) / LOOKS_PER_LIMIT

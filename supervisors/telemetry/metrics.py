@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from supervisors.telemetry.ages import Ages
+from supervisors.runtime.ages import Ages
 
 if TYPE_CHECKING:
     from supervisors.system import ActorSystem

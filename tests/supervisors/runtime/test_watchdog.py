@@ -5,6 +5,10 @@ import threading
 import pytest
 
 from supervisors import ActorSystem
+from supervisors.clock import VirtualClock
+from supervisors.runtime.dump import dump
+from supervisors.runtime.turn import all_turns
+from supervisors.runtime.watchdog import FOLLOWED_MAX, Watchdog
 from tests.supervisors.actors import Doer, Echo, SharedDoer
 
 
@@ -128,3 +132,60 @@ def test_a_dump_of_an_idle_system_says_so(system):
     system.start(Echo)
     assert "nobody" in system.dump()
     assert "all are empty" in system.dump()
+
+
+@pytest.fixture
+def looker(real):
+    """Return a watchdog that looks when it is told to, on a clock of its own."""
+    return Watchdog(VirtualClock(), lambda ref: ref.system is real, {"inline": 1000.0, "shared": 1000.0}, print)
+
+
+def test_what_waits_behind_a_turn_has_an_age_from_the_first_look_on(real, looker):
+    ref, entered, gate = real.start(SharedDoer), threading.Event(), threading.Event()
+
+    def work(_):
+        entered.set()
+        return gate.wait(30)
+
+    held = ref.ask(work, block=False)
+    assert entered.wait(30)
+    ref.tell("x")
+    looker.look()
+    looker._clock.move_to(7.5)
+    assert looker.age_of(ref) == 7.5
+    (thread_id,) = (turn.thread_id for turn in all_turns() if turn.current is ref)
+    assert looker.in_hand(thread_id, ref) == 7.5
+    ref.tell("y")
+    text = dump(real, 20, looker)
+    assert f"2 in that of {ref}, the oldest for at least 7.500 s" in text
+    assert "1 messages handled, at this one for at least 7.500 s" in text
+    gate.set()
+    assert held.get(timeout=30)
+    assert ref.ask("seen", timeout=30) == ["x", "y"]
+    assert (looker.age_of(ref), looker.in_hand(thread_id, ref)) == (0.0, 0.0)
+
+
+def test_a_second_dump_tells_how_long_messages_have_waited_since_the_first(real, looker):
+    ref = real.start(SharedDoer)
+    ref.suspend()
+    ref.tell("x")
+    while ref.mailbox_length > 1:
+        pass  # a worker takes the suspension in
+    assert "the oldest" not in dump(real, 20, looker)
+    looker.look()
+    looker._clock.move_to(60.0)
+    assert f"1 in that of {ref}, the oldest for at least 60.000 s" in dump(real, 20, looker)
+    ref.resume()
+    assert ref.ask("seen") == ["x"]
+    looker.look()
+    assert not looker._followed
+
+
+def test_of_very_many_full_mailboxes_the_first_ones_are_followed(real, looker):
+    refs = [real.start(SharedDoer) for _ in range(FOLLOWED_MAX + 5)]
+    for ref in refs:
+        ref.suspend()
+        ref.tell("x")
+    looker.follow(refs)
+    looker.look()
+    assert list(looker._followed.values()) == refs[:FOLLOWED_MAX]

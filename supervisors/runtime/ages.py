@@ -37,7 +37,7 @@ class _Counted(Protocol):
 class Ages:
     """Remembers what mailboxes looked like.
 
-    Thread: one at a time.
+    Thread: one at a time, except where it says so.
     """
 
     __slots__ = ("_marks",)
@@ -68,3 +68,11 @@ class Ages:
             oldest = max(oldest, now - still[0][0])
         self._marks = marks
         return oldest
+
+    def age_of(self, ref: _Counted, now: float) -> float:
+        """Return how long the oldest message of a mailbox has waited at least, in seconds; 0.0 where nothing is known.
+
+        Thread: any.
+        """
+        handled = ref.messages_handled
+        return next((now - when for when, last in self._marks.get(ref.id, ()) if last > handled), 0.0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as some
 
-from supervisors.telemetry.ages import MARKS_MAX, Ages
+from supervisors.runtime.ages import MARKS_MAX, Ages
 
 
 @dataclass
