@@ -16,6 +16,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from sessionactors.audit.contract import AuditHead
 from sessionactors.audit.exports import csv_of, iso_time, json_of, row_of
+from sessionactors.audit.openings import Erasure
 from sessionactors.audit.queries import AuditReader
 from sessionactors.audit.record import AuditRecord, stored_name
 from sessionactors.audit.selection import Selection
@@ -147,6 +148,11 @@ def report(
         "by_severity": dict(sorted(tally.by_severity.items())),
         **_SECTIONS[kind](tally, verification, retention_days),
     }
+    if kind == "gdpr" and subject is not None:
+        facts["personal_data"] = {
+            "erasures": [_erasure(each) for each in reader.erasures_of(subject)],
+            "note": "what was erased is in no report; a copy of the log may have been made before",
+        }
     return Report(facts, events if kind in ("session", "gdpr") else None)
 
 
@@ -162,6 +168,17 @@ def _events_of(
     # A session is a person's from the entry on that names the person, and what came before is as well.
     sessions = {each.session for each in period.among(reader, size) if each.session and _is_about(each, name)}
     return lambda: (each for each in period.among(reader, size) if each.session in sessions or _is_about(each, name))
+
+
+def _erasure(erasure: Erasure) -> dict[str, object]:
+    return {
+        "time": _iso(erasure.wall_time),
+        "actor": erasure.actor,
+        "reason": erasure.reason,
+        "commitments": erasure.commitments,
+        "log": erasure.segment,
+        "sequence": erasure.sequence,
+    }
 
 
 def _is_about(record: AuditRecord, name: str) -> bool:

@@ -20,6 +20,7 @@ from sessionactors.cli.audit_command import (
     reported,
 )
 from sessionactors.cli.audit_entries import export_command, query_command
+from sessionactors.cli.audit_erase import erase_command
 from sessionactors.cli.audit_proofs import consistency_command, prove_command, verify_proof_command
 from sessionactors.cli.audit_report import report_command
 from sessionactors.cli.audit_tail import tail_command
@@ -41,7 +42,7 @@ def audit() -> None:
     key can check that nothing was altered, with these commands or with other
     people's programs.
 
-    No command but `seal`, and `export` and `report` with --noted-by, changes the log, and a
+    No command but `seal`, `erase`, and `export` and `report` with --noted-by, changes the log, and a
     program may be writing to it meanwhile. DIR can also be the packed file of a sealed
     log where it is only read.
     """
@@ -107,19 +108,30 @@ def _head(directory: str, public_key: str | None) -> None:
     metavar="NAME",
     help="The name that logs with this key sign under, such as example.com/sessions. Made from the key if not given.",
 )
-def _keygen(path: str, origin: str | None) -> None:
+@click.option("--ids", is_flag=True, help="Make a key for ids in place of one that signs; it has no public half.")
+def _keygen(path: str, origin: str | None, *, ids: bool) -> None:
     """Make a key to sign audit logs with, in the new file PATH, and its public half in PATH.pub.
 
     PATH is for its owner only (mode 0600) and is never overwritten: who has it can
     sign anything. Give PATH.pub to everybody who is to verify. Both have the form that
     Go's note package uses.
 
+    With --ids it is a key for the hash under which sessions appear in a log that does not
+    tell their ids.
+
     \b
     Exit codes: 0 done, 3 bad usage, 4 a file exists or cannot be written.
     """  # noqa: D301 - \b is click's
     from sessionactors.audit.checkpoint import is_origin  # noqa: PLC0415 - only when called for
     from sessionactors.audit.keys import create_key, store_public_key  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.pseudonyms import create_ids_key  # noqa: PLC0415 - only when called for
 
+    if ids:
+        if origin is not None:
+            raise Failure("--origin is for keys that sign.")
+        with reported():
+            click.echo(f"key for ids, number {create_ids_key(Path(path)).number}")
+        return
     if origin is not None and not is_origin(origin):
         raise Failure("--origin must be 1 to 255 printable characters without white space and plus signs.")
     public = Path(f"{path}.pub")
@@ -145,6 +157,7 @@ for _command in (
     export_command,
     report_command,
     seal_command,
+    erase_command,
     witness_command,
     tail_command,
 ):

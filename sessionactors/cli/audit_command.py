@@ -15,16 +15,19 @@ import click
 
 if TYPE_CHECKING:
     from sessionactors.audit.checkpoint import Verifier
+    from sessionactors.audit.pseudonyms import Pseudonyms
 
 __all__ = [
     "EXIT_CODES_TEXT",
     "EXIT_TAMPERED",
     "EXIT_USAGE",
+    "IDS_KEY_HELP",
     "PROVING_CODES_TEXT",
     "AuditCommand",
     "AuditGroup",
     "Failure",
     "formed",
+    "ids_key_at",
     "log_at",
     "opened_key",
     "put",
@@ -32,6 +35,8 @@ __all__ = [
     "read_head",
     "reported",
 ]
+
+IDS_KEY_HELP: Final = "The key for ids, where sessions appear under a keyed hash; DIR/ids.key if not given."
 
 EXIT_TAMPERED: Final = 1
 EXIT_USAGE: Final = 3
@@ -134,6 +139,17 @@ def log_at(name: str) -> Iterator[str]:
             yield str(directory)
     else:
         yield name
+
+
+def ids_key_at(name: str | None) -> Pseudonyms | None:
+    """Return the key for ids in a file that somebody named, if one was.
+
+    Raises:
+        AuditKeyError: the file holds none, or others can read it.
+    """
+    from sessionactors.audit.pseudonyms import load_ids_key  # noqa: PLC0415 - only when called for
+
+    return None if name is None else load_ids_key(Path(name))
 
 
 def opened_key(directory: str, public_key: str | None) -> Verifier:

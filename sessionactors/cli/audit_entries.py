@@ -11,11 +11,22 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
 
-from sessionactors.cli.audit_command import AuditCommand, Failure, log_at, opened_key, reported
+from sessionactors.cli.audit_command import (
+    IDS_KEY_HELP,
+    AuditCommand,
+    Failure,
+    ids_key_at,
+    log_at,
+    opened_key,
+    reported,
+)
 from sessionactors.cli.program import complain
 
 if TYPE_CHECKING:
+    from sessionactors.audit.pseudonyms import Pseudonyms
+    from sessionactors.audit.record import AuditRecord
     from sessionactors.audit.selection import Selection
+    from sessionactors.audit.trail import AuditTrail
 
 __all__ = ["entries_checked", "export_command", "note_export", "opened_output", "query_command"]
 
@@ -45,6 +56,8 @@ def _selecting(command: _Command) -> _Command:
         ),
         click.option("--until", metavar="TIME", help="Only entries before then."),
         click.option("--actor", metavar="NAME", help="Only what this actor did, such as reaper or admin:alice."),
+        click.option("--ids-key", metavar="FILE", help=IDS_KEY_HELP),
+        click.option("--no-personal", is_flag=True, help="Show commitments in the place of personal data."),
     )
     for option in reversed(options):
         command = option(command)
@@ -65,23 +78,54 @@ def _selection(**given: Any) -> Selection:
 @_selecting
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Stop after N entries, and say so if it cut.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each entry, on a line of its own.")
-def query_command(directory: str, limit: int | None, *, as_json: bool, **wanted: Any) -> None:
+@click.option("--sealed", is_flag=True, help="Begin with the logs that were sealed before, in DIR/archive.")
+def query_command(
+    directory: str,
+    limit: int | None,
+    ids_key: str | None,
+    *,
+    as_json: bool,
+    no_personal: bool,
+    sealed: bool,
+    **wanted: Any,
+) -> None:
     """Show the entries of the audit log in DIR, oldest first; all of them, or those that the options want.
 
-    Nothing is verified: `verify` does that. Without --limit nothing is left out.
+    Nothing is verified: `verify` does that. Without --limit nothing is left out; where
+    earlier logs were sealed, and --sealed is not given, that is said.
     """
     from sessionactors.audit.exports import json_of, line_of, row_of  # noqa: PLC0415 - only when called for
-    from sessionactors.audit.queries import AuditReader  # noqa: PLC0415 - only when called for
 
     with reported():
         selection = _selection(**wanted)
-        with log_at(directory) as log, AuditReader(log) as reader, entries_checked():
-            for number, record in enumerate(selection.among(reader)):
-                if number == limit:
-                    complain(f"cut off by --limit after {limit} entries; there are more")
-                    break
-                # Not click.echo(), which flushes each line: that took longer than all the rest.
-                sys.stdout.write(f"{json_of(row_of(record)) if as_json else line_of(record)}\n")
+        key = ids_key_at(ids_key)
+        with _trail(directory, selection, key, limit, sealed=sealed, is_personal=not no_personal) as trail:
+            with entries_checked():
+                for record in trail:
+                    # Not click.echo(), which flushes each line: that took longer than all the rest.
+                    sys.stdout.write(f"{json_of(row_of(record)) if as_json else line_of(record)}\n")
+            if trail.is_cut:
+                complain(f"cut off by --limit after {limit} entries; there are more")
+            if trail.sealed:
+                complain(f"earlier entries are in {trail.sealed} sealed logs, which --sealed looks into")
+
+
+def _trail(
+    directory: str, selection: Selection, key: Pseudonyms | None, limit: int | None, *, sealed: bool, is_personal: bool
+) -> AuditTrail:
+    """Return the entries that are wanted of a log, or of the packed file of a sealed one."""
+    from sessionactors.audit.archives import is_archive  # noqa: PLC0415 - keeps --help quick
+    from sessionactors.audit.trail import AuditTrail, opened_log, trail_of  # noqa: PLC0415 - likewise
+
+    path = Path(directory)
+    if not is_archive(path):
+        return trail_of(path, selection, pseudonyms=key, limit=limit, with_sealed=sealed, is_personal=is_personal)
+
+    def entries() -> Iterator[AuditRecord]:
+        with opened_log(path, key, is_personal=is_personal) as log:
+            yield from selection.among(log)
+
+    return AuditTrail(entries(), limit=limit)
 
 
 @click.command("export", cls=AuditCommand, epilog=_EPILOG, short_help="Write entries for other programs.")
@@ -105,6 +149,8 @@ def export_command(
     public_key: str | None,
     noted_by: str | None,
     key: str | None,
+    ids_key: str | None,
+    no_personal: bool,
     **wanted: Any,
 ) -> None:
     """Write the entries of the audit log in DIR in a format that other programs read.
@@ -121,6 +167,7 @@ def export_command(
     `verify` first. Whether the export was itself logged is said on the standard error.
     """  # noqa: D301 - \b is click's
     from sessionactors.audit.exports import export  # noqa: PLC0415 - only when called for
+    from sessionactors.audit.files import LogPaths  # noqa: PLC0415 - only when called for
     from sessionactors.audit.proofs import signed_head  # noqa: PLC0415 - only when called for
     from sessionactors.audit.queries import AuditReader  # noqa: PLC0415 - only when called for
     from sessionactors.audit.tiles import write_tiles  # noqa: PLC0415 - only when called for
@@ -134,7 +181,12 @@ def export_command(
         raise Failure("--format tiles is for a whole log and a new directory: give --out, and no options that select.")
     with reported():
         selection = _selection(**wanted)
-        with log_at(directory) as place, AuditReader(place) as reader:
+        home = LogPaths(Path(directory)).home
+        ids = ids_key_at(ids_key)
+        with (
+            log_at(directory) as place,
+            AuditReader(place, pseudonyms=ids, home=home, is_personal=not no_personal) as reader,
+        ):
             verifier = opened_key(place, public_key)
             head, note = signed_head(reader, verifier)
             about = {"selection": selection.to_dict()}
@@ -146,6 +198,7 @@ def export_command(
                     noted_at = note_export(
                         directory,
                         key,
+                        ids_key,
                         noted_by,
                         {"action": "export", "format": export_format, "size": head.size, **about},
                     )
@@ -162,14 +215,14 @@ def export_command(
     )
 
 
-def note_export(directory: str, key: str | None, actor: str, details: dict[str, object]) -> int:
+def note_export(directory: str, key: str | None, ids_key: str | None, actor: str, details: dict[str, object]) -> int:
     """Log that an export is made, before it is made, so that none goes unlogged; return the entry's position."""
     from sessionactors.audit.log import AuditLog  # noqa: PLC0415 - only when called for
     from sessionactors.audit.record import AuditEvent, kind_of  # noqa: PLC0415 - only when called for
     from supervisors.clock import SystemClock  # noqa: PLC0415 - only when called for
 
     clock = SystemClock()
-    with AuditLog(directory, key_file=key) as log:
+    with AuditLog(directory, key_file=key, ids_key_file=ids_key) as log:
         event = AuditEvent(clock.time(), clock.monotonic(), None, kind_of("compliance"), actor, details)
         positions = log.append_many([event])
         log.commit()

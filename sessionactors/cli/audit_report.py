@@ -10,8 +10,10 @@ import click
 from sessionactors.cli.audit_command import (
     EXIT_TAMPERED,
     EXIT_USAGE,
+    IDS_KEY_HELP,
     AuditCommand,
     Failure,
+    ids_key_at,
     log_at,
     opened_key,
     reported,
@@ -50,6 +52,7 @@ writer has the log, 130 after Ctrl-C.
 @click.option("--public-key", metavar="FILE", help="The public key to trust; DIR/audit.pub if not given.")
 @click.option("--noted-by", metavar="NAME", help="Log this report first, as done by NAME; needs the private key.")
 @click.option("--key", metavar="FILE", help="The private key for --noted-by; DIR/audit.key if not given.")
+@click.option("--ids-key", metavar="FILE", help=IDS_KEY_HELP)
 def report_command(directory: str, kind: str, **given: Any) -> int:
     """Report on the audit log in DIR; everything is computed from its entries, after verifying it.
 
@@ -85,9 +88,11 @@ def _write(
     public_key: str | None,
     noted_by: str | None,
     key: str | None,
+    ids_key: str | None,
     **options: Any,
 ) -> bool:
     """Write a report; return whether the log verifies."""
+    from sessionactors.audit.files import LogPaths  # noqa: PLC0415 - only when called for
     from sessionactors.audit.keys import load_public_key  # noqa: PLC0415 - keeps --help quick
     from sessionactors.audit.queries import AuditReader  # noqa: PLC0415 - only when called for
     from sessionactors.audit.selection import parse_time  # noqa: PLC0415 - only when called for
@@ -103,14 +108,19 @@ def _write(
         raise Failure("--since must be before --until, and before now if that is not given.")
     with log_at(directory) as place:
         opened_key(place, public_key)
-        verification = verify(place, public_key=None if public_key is None else load_public_key(Path(public_key)))
+        home = LogPaths(Path(directory)).home
+        trusted = None if public_key is None else load_public_key(Path(public_key))
+        verification = verify(place, public_key=trusted, home=home)
         if verification.exit_code >= EXIT_USAGE:
             raise Failure(f"{verification.title}: {verification.findings[0]}", verification.exit_code)
-        with AuditReader(place) as reader, opened_output(out) as file, entries_checked():
+        ids = ids_key_at(ids_key)
+        with AuditReader(place, pseudonyms=ids, home=home) as reader, opened_output(out) as file, entries_checked():
             head = reader.head()  # what is logged from here on, this report among it, is not in it
             noted_at = None
             if noted_by is not None:
-                noted_at = note_export(directory, key, noted_by, {"action": "report", "report": kind, **wanted})
+                noted_at = note_export(
+                    directory, key, ids_key, noted_by, {"action": "report", "report": kind, **wanted}
+                )
             for piece in _computed(reader, head, kind, verification, now=now, options=options).write(report_format):
                 file.write(piece)
     complain(

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from sessionactors.cli.audit_command import AuditCommand, Failure, put, reported
+from sessionactors.cli.audit_command import IDS_KEY_HELP, AuditCommand, Failure, put, reported
 from sessionactors.cli.program import complain
 
 __all__ = ["seal_command", "witness_command"]
@@ -29,8 +29,9 @@ rewritten), 3 bad usage or no audit log in DIR, 4 the key is not the one that wa
 @click.argument("directory", metavar="DIR")
 @click.option("--key", metavar="FILE", help="The log's private key; DIR/audit.key if not given.")
 @click.option("--new-key", metavar="FILE", help="The private key to go on with (see `keygen`).")
+@click.option("--ids-key", metavar="FILE", help=IDS_KEY_HELP)
 @click.option("--noted-by", metavar="NAME", default="operator", show_default=True, help="Who it is, for the log.")
-def seal_command(directory: str, key: str | None, new_key: str | None, noted_by: str) -> None:
+def seal_command(directory: str, key: str | None, new_key: str | None, ids_key: str | None, noted_by: str) -> None:
     """End the audit log in DIR and go on with a new one in its place.
 
     The old log is packed into DIR/archive, where `verify` verifies it on its own; nothing
@@ -54,7 +55,7 @@ def seal_command(directory: str, key: str | None, new_key: str | None, noted_by:
     with reported():
         if not LogPaths(path).database.is_file():
             raise AuditReadError("audit log", "there is none here", "name a directory with audit.db in it", path)
-        with AuditLog(path, key_file=key) as log:
+        with AuditLog(path, key_file=key, ids_key_file=ids_key) as log:
             sealed = log.seal(clock.time(), clock.monotonic(), actor=noted_by, new_key_file=new_key)
         for each in to_be_packed(path):
             for _ in pack(each):
