@@ -118,6 +118,9 @@ class ActorStarter:
                 raised, and no `Exited` or `Down` of it is left behind (PROC-7). None: no
                 limit. The start of an inline actor runs on this thread and is not cut
                 short: it is too late when it is over.
+
+        Raises:
+            NameTakenError: the name belongs to another actor; else as `start()`.
         """
         deadline = None
         if start_timeout is not None:

@@ -349,6 +349,9 @@ class ActorSystem(ActorStarter):
 
         Returns:
             The actors that had to be killed or abandoned; usually empty.
+
+        Raises:
+            UsageError: an actor's own turn calls this.
         """
         budget = self.shutdown_timeout if timeout is None else checked_delay("timeout", timeout)
         if self.forked:

@@ -106,7 +106,7 @@ def terminate_child(
 def restart_child(
     supervisor: Addressee, child_id: Any, *, timeout: float | None = None, system: ActorSystem | None = None
 ) -> Started | StartIgnored:
-    """Start a child that has no process (SUP-65).
+    """Start a child that has no process (SUP-65); `timeout` is in seconds.
 
     Raises:
         ChildRunning: it has one.
@@ -147,7 +147,7 @@ def count_children(
 def get_childspec(
     supervisor: Addressee, child: Any, *, timeout: float | None = None, system: ActorSystem | None = None
 ) -> ChildSpec:
-    """Return the full specification of a child (SPEC-12).
+    """Return the full specification of a child (SPEC-12); `timeout` is in seconds.
 
     Raises:
         ChildNotFound: there is no such child.
