@@ -53,6 +53,7 @@ class Answers:
         object.__setattr__(self, "within", checked_delay("within", self.within))
 
     def begin(self, system: ActorSystem) -> Callable[[], str | None]:
+        """Return a function that says what is wrong, or None when nothing is."""
         def look() -> str | None:
             ref = system.whereis(self.target)
             if ref is None:
@@ -96,6 +97,7 @@ class Counter:
             raise InvalidArgumentError("rise_max", self.rise_max, "a finite number, at least 0")
 
     def begin(self, system: ActorSystem) -> Callable[[], str | None]:
+        """Return a function that says what is wrong, or None when nothing is."""
         def read() -> float:
             if self.counter in COUNTERS:
                 return float(getattr(system, self.counter))
@@ -135,6 +137,7 @@ class Alive:
         checked_whole("at_least", self.at_least, 1, 1 << 40)
 
     def begin(self, system: ActorSystem) -> Callable[[], str | None]:
+        """Return a function that says what is wrong, or None when nothing is."""
         def look() -> str | None:
             found = sum(
                 matches(
@@ -169,6 +172,7 @@ class Ready:
         checked_path("health", self.health)
 
     def begin(self, system: ActorSystem) -> Callable[[], str | None]:
+        """Return a function that says what is wrong, or None when nothing is."""
         function = loaded("health", self.health)
 
         def look() -> str | None:
@@ -197,6 +201,7 @@ class Call:
         checked_path("function", self.function)
 
     def begin(self, system: ActorSystem) -> Callable[[], str | None]:
+        """Return a function that says what is wrong, or None when nothing is."""
         function = loaded("function", self.function)
 
         def look() -> str | None:
