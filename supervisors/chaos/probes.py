@@ -54,6 +54,7 @@ class Answers:
 
     def begin(self, system: ActorSystem) -> Callable[[], str | None]:
         """Return a function that says what is wrong, or None when nothing is."""
+
         def look() -> str | None:
             ref = system.whereis(self.target)
             if ref is None:
@@ -98,6 +99,7 @@ class Counter:
 
     def begin(self, system: ActorSystem) -> Callable[[], str | None]:
         """Return a function that says what is wrong, or None when nothing is."""
+
         def read() -> float:
             if self.counter in COUNTERS:
                 return float(getattr(system, self.counter))
@@ -138,6 +140,7 @@ class Alive:
 
     def begin(self, system: ActorSystem) -> Callable[[], str | None]:
         """Return a function that says what is wrong, or None when nothing is."""
+
         def look() -> str | None:
             found = sum(
                 matches(
