@@ -14,6 +14,7 @@ from sessionactors.cli.audit_command import (
     AuditCommand,
     AuditGroup,
     Failure,
+    log_at,
     opened_key,
     put,
     read_head,
@@ -94,9 +95,9 @@ def _head(directory: str, public_key: str | None) -> None:
     from sessionactors.audit.proofs import signed_head  # noqa: PLC0415 - only when called for
     from sessionactors.audit.queries import AuditReader  # noqa: PLC0415 - only when called for
 
-    with reported():
-        verifier = opened_key(directory, public_key)
-        with AuditReader(directory) as reader:
+    with reported(), log_at(directory) as place:
+        verifier = opened_key(place, public_key)
+        with AuditReader(place) as reader:
             _, note = signed_head(reader, verifier)
     put(note)
 

@@ -11,6 +11,7 @@ from sessionactors.cli.audit_command import (
     AuditCommand,
     Failure,
     formed,
+    log_at,
     opened_key,
     put,
     read_file,
@@ -39,9 +40,9 @@ def prove_command(directory: str, index: int, public_key: str | None) -> None:
     from sessionactors.audit.proofs import prove_inclusion  # noqa: PLC0415 - keeps --help quick
     from sessionactors.audit.queries import AuditReader  # noqa: PLC0415 - only when called for
 
-    with reported():
-        verifier = opened_key(directory, public_key)
-        with AuditReader(directory) as reader:
+    with reported(), log_at(directory) as place:
+        verifier = opened_key(place, public_key)
+        with AuditReader(place) as reader:
             if index >= reader.size:
                 raise Failure(f"The log has {reader.size} entries, so there is no entry {index}.")
             proof = prove_inclusion(reader, verifier, index)
@@ -72,10 +73,10 @@ def consistency_command(directory: str, old_head: str, public_key: str | None) -
     from sessionactors.audit.queries import AuditReader  # noqa: PLC0415 - only when called for
 
     note = read_head(old_head)
-    with reported():
-        verifier = opened_key(directory, public_key)
+    with reported(), log_at(directory) as place:
+        verifier = opened_key(place, public_key)
         old = open_head(note, verifier)
-        with AuditReader(directory) as reader:
+        with AuditReader(place) as reader:
             proof = prove_consistency(reader, verifier, old)
     put(proof.to_bytes())
 

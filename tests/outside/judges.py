@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 
 __all__ = ["Case", "Flaw", "GoJudge", "Judge", "Kind", "MetamorphicJudge", "OpenSslJudge", "PymerkleJudge"]
 
-Kind: TypeAlias = Literal["head", "inclusion", "consistency"]
+Kind: TypeAlias = Literal["head", "inclusion", "consistency", "handover", "cosignature", "tiles"]
 Flaw: TypeAlias = Literal["signature", "tree"]
 
 _GO_SOURCES: Final = Path("/usr/share/gocode")
@@ -32,6 +32,8 @@ class Case:
         old: the older head of a consistency proof.
         leaves: all entries of the log, for a judge that makes the tree itself.
         flaw: what is wrong with it; None if it is good.
+        keys: public keys, where it is not that of all: of a log that follows another, or two.
+        folder: of tiles.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Case:
     old: bytes = b""
     leaves: tuple[bytes, ...] = ()
     flaw: Flaw | None = None
+    keys: tuple[str, ...] = ()
+    folder: Path | None = None
 
     def above(self) -> list[str]:
         """Return the lines of a proof above the checkpoint."""
@@ -77,7 +81,11 @@ class GoJudge:
             "head": frozenset({"signature"}),
             "inclusion": _BOTH,
             "consistency": _BOTH,
+            "handover": frozenset({"signature"}),
+            "cosignature": frozenset({"signature"}),
+            "tiles": _BOTH,
         }
+        self._key = key
         self._folder = folder
         self._program = folder / "verify"
         source = Path(__file__).with_name("verify.go")
@@ -86,7 +94,6 @@ class GoJudge:
         surroundings |= {"GOCACHE": str(folder / "go-cache"), "GOPROXY": "off"}
         command = ["go", "build", "-o", str(self._program), str(source)]
         subprocess.run(command, env=os.environ | surroundings, check=True, timeout=10 * _TIMEOUT)
-        (folder / "key").write_text(f"{key}\n")
 
     @staticmethod
     def missing() -> list[str]:
@@ -99,7 +106,8 @@ class GoJudge:
         text, old = self._folder / "text", self._folder / "old"
         text.write_bytes(case.text)
         old.write_bytes(case.old)
-        files = [old, text] if case.kind == "consistency" else [text]
+        (self._folder / "key").write_text("".join(f"{key}\n" for key in case.keys or (self._key,)))
+        files = [old, text] if case.kind == "consistency" else [case.folder or text]
         command = [str(self._program), case.kind, str(self._folder / "key"), *map(str, files)]
         return _is_success(command, refusals=(1,))
 
@@ -110,10 +118,11 @@ class OpenSslJudge:
     name = "OpenSSL"
 
     def __init__(self, folder: Path, key: str) -> None:
-        self.judges: dict[Kind, frozenset[Flaw]] = {"head": frozenset({"signature"})}
+        self.judges: dict[Kind, frozenset[Flaw]] = dict.fromkeys(
+            ("head", "handover", "cosignature"), frozenset({"signature"})
+        )
         self._folder = folder
-        # What follows the name and the key id is one byte for the algorithm, and the key.
-        (folder / "key.der").write_bytes(_ED25519_DER + base64.b64decode(key.split("+", 2)[2])[1:])
+        self._key = key
 
     @staticmethod
     def missing() -> list[str]:
@@ -121,10 +130,23 @@ class OpenSslJudge:
         return [] if shutil.which("openssl") else ["openssl"]
 
     def accepts(self, case: Case) -> bool:
-        body, _, signature = case.text.rpartition(b"\n\n")
-        (self._folder / "body").write_bytes(body + b"\n")
+        above, _, below = case.text.rpartition(b"\n\n")
+        body = above + b"\n"
         # After the dash and the name: four bytes that name the key, and the signature.
-        (self._folder / "signature").write_bytes(base64.b64decode(signature.split()[2])[4:])
+        lines = [base64.b64decode(line.split()[2])[4:] for line in below.splitlines()]
+        keys = case.keys or (self._key,)
+        if case.kind == "cosignature":
+            time = int.from_bytes(lines[1][:8], "big")
+            return self._holds(keys[0], body, lines[0]) and self._holds(
+                keys[1], b"cosignature/v1\ntime %d\n" % time + body, lines[1][8:]
+            )
+        return all(self._holds(key, body, line) for key, line in zip(keys, lines, strict=True))
+
+    def _holds(self, key: str, signed: bytes, signature: bytes) -> bool:
+        # What follows the name and the key id is one byte for the algorithm, and the key.
+        (self._folder / "key.der").write_bytes(_ED25519_DER + base64.b64decode(key.split("+", 2)[2])[1:])
+        (self._folder / "body").write_bytes(signed)
+        (self._folder / "signature").write_bytes(signature)
         command = ["openssl", "pkeyutl", "-verify", "-pubin", "-rawin", "-keyform", "DER"]
         for option, name in (("-inkey", "key.der"), ("-in", "body"), ("-sigfile", "signature")):
             command += [option, str(self._folder / name)]
@@ -141,24 +163,30 @@ class MetamorphicJudge:
             "head": frozenset({"signature"}),
             "inclusion": _BOTH,
             "consistency": _BOTH,
+            "handover": frozenset({"signature"}),
         }
         self._library: Any = importlib.import_module("metamorphic_log")
         # It has no hash of its own for leaves of any form; one of pymerkle's will do.
         self._hasher: Any = importlib.import_module("pymerkle.hasher").MerkleHasher("sha256")
-        self._keys = [key]
+        self._key = key
 
     def accepts(self, case: Case) -> bool:
         note, above = case.note().decode(), case.above()
+        keys = list(case.keys or (self._key,))
         try:
+            if case.kind == "handover":
+                for key in keys:  # each for itself: one good signature of several would do otherwise
+                    self._library.verify_signed_note(case.text.decode(), [key])
+                return True
             if case.kind == "head":
-                self._library.checkpoint_verify(note, self._keys)
+                self._library.checkpoint_verify(note, keys)
             elif case.kind == "inclusion":
                 leaf = self._hasher.hash_buff(base64.b64decode(above[1].removeprefix("extra ")))
                 index = int(above[2].removeprefix("index "))
-                self._library.checkpoint_verify_inclusion(note, self._keys, index, leaf, _hashes(above[3:]))
+                self._library.checkpoint_verify_inclusion(note, keys, index, leaf, _hashes(above[3:]))
             else:
                 old = case.old.decode()
-                self._library.checkpoint_verify_consistency(old, note, self._keys, _hashes(above[1:]))
+                self._library.checkpoint_verify_consistency(old, note, keys, _hashes(above[1:]))
         except self._library.VerifyError:
             return False
         return True

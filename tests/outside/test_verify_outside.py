@@ -16,7 +16,7 @@ class _Judge:
     name = "judge"
 
     def __init__(self, answer):
-        self.judges = dict.fromkeys(("head", "inclusion", "consistency"), BOTH)
+        self.judges = dict.fromkeys(("head", "inclusion", "consistency", "handover", "cosignature"), BOTH)
         self.accepts = answer
 
 
@@ -60,7 +60,8 @@ def test_a_bad_proof_that_is_accepted_is_failure(judged):
 def test_a_bad_case_differs_from_every_good_one(judged):
     good, bad = set(), set()
     judged(lambda case: (good if case.flaw is None else bad).add((case.kind, case.text, case.old)))
-    assert len(good) == 6
+    # Of a log: 2 heads, 3 entries, 1 older head, 1 cosigned. Of a sealed one twice: head, entry, hand-over.
+    assert len(good) == 13
     assert len(bad) > 30
     assert not good & bad
 

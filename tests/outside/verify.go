@@ -4,17 +4,24 @@
 //	verify head KEY NOTE
 //	verify inclusion KEY PROOF
 //	verify consistency KEY OLD_NOTE PROOF
+//	verify handover KEYS NOTE
+//	verify cosignature KEYS NOTE
+//	verify tiles KEY FOLDER
 //
-// All arguments are files. It exits with 0 if what it was given holds, with 1
+// KEYS has one key on each line: the old and the new one of a hand-over, the log's and
+// the witness's of a cosignature. All arguments but FOLDER are files. It exits with 0 if what it was given holds, with 1
 // and a reason if not. Only the text is taken apart here; what decides is theirs.
 package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -33,6 +40,9 @@ func run(args []string) error {
 	if len(args) < 3 {
 		return errors.New("usage: verify head|inclusion|consistency KEY FILE...")
 	}
+	if args[0] == "tiles" {
+		return checkTiles(args[1], args[2])
+	}
 	files := make([][]byte, 0, len(args))
 	for _, name := range args[1:] {
 		content, err := os.ReadFile(name)
@@ -41,11 +51,16 @@ func run(args []string) error {
 		}
 		files = append(files, content)
 	}
-	verifier, err := note.NewVerifier(strings.TrimSpace(string(files[0])))
+	keys := strings.Fields(string(files[0]))
+	verifier, err := note.NewVerifier(keys[0])
 	if err != nil {
 		return err
 	}
 	switch {
+	case args[0] == "handover" && len(files) == 2 && len(keys) == 2:
+		return checkHandover(files[1], verifier, keys[1])
+	case args[0] == "cosignature" && len(files) == 2 && len(keys) == 2:
+		return checkCosignature(files[1], verifier, keys[1])
 	case args[0] == "head" && len(files) == 2:
 		_, err = openHead(files[1], verifier)
 		return err
@@ -115,6 +130,135 @@ func checkConsistency(oldHead, text []byte, verifier note.Verifier) error {
 		return err
 	}
 	return tlog.CheckTree(tlog.TreeProof(path), tree.N, tree.Hash, older.N, older.Hash)
+}
+
+// checkHandover checks that both keys have signed, and that the text names them.
+func checkHandover(text []byte, older note.Verifier, newKey string) error {
+	newer, err := note.NewVerifier(newKey)
+	if err != nil {
+		return err
+	}
+	for _, verifier := range []note.Verifier{older, newer} {
+		opened, err := note.Open(text, note.VerifierList(verifier))
+		if err != nil {
+			return err
+		}
+		lines := strings.Split(opened.Text, "\n")
+		if len(lines) != 7 || lines[0] != older.Name() || lines[3] != "new "+newKey {
+			return errors.New("no hand-over between these keys")
+		}
+	}
+	return nil
+}
+
+// A witness signs something else than the text of the note, and under another type of key. The
+// package leaves that to whoever verifies; the signature is for crypto/ed25519 to check.
+type witness struct {
+	name string
+	hash uint32
+	key  ed25519.PublicKey
+}
+
+func (w witness) Name() string    { return w.name }
+func (w witness) KeyHash() uint32 { return w.hash }
+func (w witness) Verify(text, signature []byte) bool {
+	if len(signature) != 8+ed25519.SignatureSize {
+		return false
+	}
+	signed := fmt.Sprintf("cosignature/v1\ntime %d\n%s", binary.BigEndian.Uint64(signature), text)
+	return ed25519.Verify(w.key, []byte(signed), signature[8:])
+}
+
+func checkCosignature(text []byte, verifier note.Verifier, witnessKey string) error {
+	if _, err := openHead(text, verifier); err != nil {
+		return err
+	}
+	parts := strings.SplitN(witnessKey, "+", 3)
+	if len(parts) != 3 {
+		return errors.New("no key of a witness")
+	}
+	hash, err := strconv.ParseUint(parts[1], 16, 32)
+	if err != nil {
+		return err
+	}
+	key, err := base64.StdEncoding.DecodeString(parts[2])
+	if err != nil || len(key) != 1+ed25519.PublicKeySize || key[0] != 4 {
+		return errors.New("no key for cosignatures")
+	}
+	_, err = note.Open(text, note.VerifierList(witness{parts[0], uint32(hash), ed25519.PublicKey(key[1:])}))
+	return err
+}
+
+// tiles reads a directory of tiles; in C2SP's layout the height, which is always 8, is not in the path.
+type tiles struct{ folder string }
+
+func (t tiles) Height() int                         { return 8 }
+func (t tiles) SaveTiles(_ []tlog.Tile, _ [][]byte) {}
+func (t tiles) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
+	found := make([][]byte, 0, len(wanted))
+	for _, tile := range wanted {
+		path := strings.Replace(tile.Path(), "tile/8/", "tile/", 1)
+		content, err := os.ReadFile(filepath.Join(t.folder, filepath.FromSlash(path)))
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, content)
+	}
+	return found, nil
+}
+
+// checkTiles checks that all tiles lead to the signed root, and that all entries are what was hashed.
+func checkTiles(keyFile, folder string) error {
+	key, err := os.ReadFile(keyFile)
+	if err != nil {
+		return err
+	}
+	verifier, err := note.NewVerifier(strings.TrimSpace(string(key)))
+	if err != nil {
+		return err
+	}
+	head, err := os.ReadFile(filepath.Join(folder, "checkpoint"))
+	if err != nil {
+		return err
+	}
+	tree, err := openHead(head, verifier)
+	if err != nil {
+		return err
+	}
+	places := make([]int64, tree.N)
+	for at := range places {
+		places[at] = tlog.StoredHashIndex(0, int64(at))
+	}
+	hashes, err := tlog.TileHashReader(tree, tiles{folder}).ReadHashes(places)
+	if err != nil {
+		return err
+	}
+	for first := int64(0); first < tree.N; first += 256 {
+		width := tree.N - first
+		if width > 256 {
+			width = 256
+		}
+		tile := tlog.Tile{H: 8, L: -1, N: first / 256, W: int(width)}
+		path := strings.Replace(tile.Path(), "tile/8/data/", "tile/entries/", 1)
+		content, err := os.ReadFile(filepath.Join(folder, filepath.FromSlash(path)))
+		if err != nil {
+			return err
+		}
+		for at := first; at < first+int64(tile.W); at++ {
+			if len(content) < 2 || len(content) < 2+int(binary.BigEndian.Uint16(content)) {
+				return errors.New("an entry is cut off")
+			}
+			size := 2 + int(binary.BigEndian.Uint16(content))
+			if tlog.RecordHash(content[2:size]) != hashes[at] {
+				return fmt.Errorf("entry %d is not what was hashed", at)
+			}
+			content = content[size:]
+		}
+		if len(content) > 0 {
+			return errors.New("more entries than the head says")
+		}
+	}
+	return nil
 }
 
 // split returns the lines above the checkpoint of a proof, and its tree.

@@ -28,13 +28,17 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from sessionactors.audit.archives import unpacked
 from sessionactors.audit.checkpoint import Checkpoint, Signer, open_checkpoint, sign_checkpoint
+from sessionactors.audit.handover import read_handovers
 from sessionactors.audit.keys import load_key
 from sessionactors.audit.log import AuditLog
 from sessionactors.audit.record import AuditEvent, kind_of
+from sessionactors.audit.statements import split_notes
 from sessionactors.cli import main as sessionactors
 from tests.outside.judges import Case, Flaw, GoJudge, Judge, Kind, MetamorphicJudge, OpenSslJudge, PymerkleJudge
 
@@ -74,6 +78,8 @@ def _verify(folder: Path) -> int:
     cases: list[Case] = []
     for number, batches in enumerate(_BATCHES):
         cases += _cases(folder / f"log-{number}", batches, load_key(key), key)
+    _run("keygen", str(folder / "new-key"), "--origin", "example.com/audit-2")
+    cases += _sealed_cases(folder / "sealed", load_key(key), folder / "new-key")
     verdicts: Counter[tuple[str, Kind, bool]] = Counter()
     wrong: list[str] = []
     for judge in judges:
@@ -107,6 +113,8 @@ def _cases(directory: Path, batches: tuple[int, ...], signer: Signer, key: Path)
     name = f"log of {len(leaves)}"
     for note in heads:
         yield from _head_cases(name, note, leaves, signer)
+    yield from _cosigned_cases(name, directory, signer)
+    yield from _tile_cases(name, directory)
     for index in sorted({0, len(leaves) // 2, len(leaves) - 1}):
         proof = _run("prove", str(directory), str(index))
         yield Case(f"{name}, entry {index}", "inclusion", proof, leaves=leaves)
@@ -120,6 +128,80 @@ def _cases(directory: Path, batches: tuple[int, ...], signer: Signer, key: Path)
         yield Case(f"{name}, since {size}", "consistency", proof, old=old)
         for what, bad_old, bad, flaw in _spoilt_consistencies(old, proof, forked, size, signer):
             yield Case(f"{name}, since {size}, {what}", "consistency", bad, old=bad_old, flaw=flaw)
+
+
+def _sealed_cases(directory: Path, signer: Signer, new_key: Path) -> Iterator[Case]:
+    """Yield cases from a log that was sealed twice, the second time for another key."""
+    _write_log(directory, (3, 4), directory.with_name("key"), "first")
+    _run("seal", str(directory), "--key", str(directory.with_name("key")))
+    _write_log(directory, (5,), directory.with_name("key"), "second")
+    _run("seal", str(directory), "--key", str(directory.with_name("key")), "--new-key", str(new_key))
+    handovers = list(read_handovers(directory / "handovers"))
+    with (directory / "handovers").open("rb") as file:
+        notes = list(split_notes(file, (directory / "handovers").stat().st_size))
+    for number, (handover, note) in enumerate(zip(handovers, notes, strict=True), 1):
+        keys = (str(handover.old), str(handover.new))
+        yield Case(f"hand-over {number}", "handover", note, keys=keys)
+        for at in (1, 2):
+            bad = _spoilt_line(note, at - 3)
+            yield Case(f"hand-over {number}, spoilt signature {at}", "handover", bad, keys=keys, flaw="signature")
+        size = b"\nsize %d\n" % handover.final.size
+        bad = note.replace(size, b"\nsize %d\n" % (handover.final.size + 1))
+        yield Case(f"hand-over {number}, another size", "handover", bad, keys=keys, flaw="signature")
+        # The log that ended lies packed in the archive, and is proved from there under its own name.
+        packed = str(directory / "archive" / f"{number:08}.tar.gz")
+        own = signer.renamed(handover.old.name)
+        title = f"sealed log {number}"
+        with unpacked(Path(packed)) as log:
+            leaves = _leaves(log)
+            last = _head_of(log, len(leaves))
+        for case in _head_cases(title, last, leaves, own):
+            yield replace(case, keys=keys[:1])
+        proof = _run("prove", packed, "1")
+        yield Case(f"{title}, entry 1", "inclusion", proof, leaves=leaves, keys=keys[:1])
+        for what, bad, flaw in _spoilt_inclusions(proof, 1, len(leaves), own):
+            yield Case(f"{title}, entry 1, {what}", "inclusion", bad, leaves=leaves, flaw=flaw, keys=keys[:1])
+
+
+def _cosigned_cases(name: str, directory: Path, signer: Signer) -> Iterator[Case]:
+    """Yield a head that a witness has cosigned, and bad ones made of it."""
+    folder = directory.with_name(f"{directory.name}-witness")
+    note = _run("witness", str(directory), str(folder), "--name", "example.com/witness")
+    (public,) = folder.rglob("witness.pub")
+    keys = (str(signer.verifier), public.read_text().strip())
+    yield Case(f"{name}, cosigned", "cosignature", note, keys=keys)
+    yield Case(f"{name}, spoilt cosignature", "cosignature", _spoilt_line(note, -1), keys=keys, flaw="signature")
+    start, _, encoded = note.rpartition(b" ")
+    raw = base64.b64decode(encoded)
+    later = (int.from_bytes(raw[4:12], "big") + 1).to_bytes(8, "big")
+    moved = start + b" " + base64.b64encode(raw[:4] + later + raw[12:]) + b"\n"
+    yield Case(f"{name}, cosigned at another time", "cosignature", moved, keys=keys, flaw="signature")
+    other = note.replace(b"\n%d\n" % int(note.split(b"\n")[1]), b"\n999\n", 1)
+    yield Case(f"{name}, cosigned with another size", "cosignature", other, keys=keys, flaw="signature")
+
+
+def _tile_cases(name: str, directory: Path) -> Iterator[Case]:
+    """Yield the log as tiles, and spoilt copies of them."""
+    tiles = directory.with_name(f"{directory.name}-tiles")
+    _run("export", str(directory), "--format", "tiles", "--out", str(tiles))
+    yield Case(f"{name}, tiles", "tiles", b"", folder=tiles)
+    files = sorted(path.relative_to(tiles) for path in tiles.rglob("*") if path.is_file())
+    for number, file in enumerate(files):
+        for what, spoil in (("altered", lambda raw: raw[:-1] + bytes((raw[-1] ^ 1,))), ("cut", lambda raw: raw[:-1])):
+            bad = tiles.with_name(f"{tiles.name}-{number}-{what}")
+            shutil.copytree(tiles, bad)
+            (bad / file).write_bytes(spoil((bad / file).read_bytes()))
+            flaw: Flaw = "signature" if file.name == "checkpoint" else "tree"
+            yield Case(f"{name}, tiles with {file} {what}", "tiles", b"", folder=bad, flaw=flaw)
+
+
+def _spoilt_line(note: bytes, at: int) -> bytes:
+    """Return a note with one bit of the signature on one of its lines flipped."""
+    lines = note.splitlines(keepends=True)
+    start, _, encoded = lines[at].rpartition(b" ")
+    raw = base64.b64decode(encoded)
+    lines[at] = start + b" " + base64.b64encode(raw[:-1] + bytes((raw[-1] ^ 1,))) + b"\n"
+    return b"".join(lines)
 
 
 def _head_cases(name: str, note: bytes, leaves: tuple[bytes, ...], signer: Signer) -> Iterator[Case]:

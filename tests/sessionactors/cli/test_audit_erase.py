@@ -85,6 +85,17 @@ class TestQuery:
         assert "alice" in run(capsys, "query", path / "archive" / "00000001.tar.gz")[1]
 
 
+def test_a_packed_log_can_be_proved_from(path, capsys):
+    run(capsys, "seal", path)
+    packed = path / "archive" / "00000001.tar.gz"
+    code, head, _ = run(capsys, "head", packed)
+    assert (code, head.splitlines()[1]) == (0, "3")
+    code, proof, _ = run(capsys, "prove", packed, 1)
+    assert (code, "index 1" in proof) == (0, True)
+    (path / "old.head").write_text(head)
+    assert run(capsys, "consistency", packed, path / "old.head")[0] == 0
+
+
 class TestAKeyForIds:
     def test_is_made_apart_from_those_that_sign(self, tmp_path, capsys):
         code, out, _ = run(capsys, "keygen", tmp_path / "ids", "--ids")
