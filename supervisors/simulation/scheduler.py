@@ -19,6 +19,7 @@ import heapq
 import logging
 import threading
 import traceback
+from contextlib import suppress
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar, Final, final
 
@@ -30,6 +31,7 @@ from supervisors.runtime.turn import thread_turn
 from supervisors.simulation.disturbances import Disturbances
 from supervisors.simulation.refs import SimulatedBoundedRef, SimulatedRef
 from supervisors.simulation.transcript import label_of
+from supervisors.simulation.units import Carrier, Time, Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +50,7 @@ logger = logging.getLogger("supervisors.simulation")
 
 
 INTERRUPT_POLL: Final = 0.05
-"""Seconds between two looks at whether an interrupted program has the baton already."""
+"""Seconds after which a thread that waits for the baton looks whether there was a Ctrl-C."""
 
 
 class NoProgressError(UsageError):
@@ -57,45 +59,6 @@ class NoProgressError(UsageError):
 
 class ForeignThreadError(UsageError):
     """A thread that the simulator does not know has sent something: the run cannot be repeated."""
-
-
-@final
-class _Waiter:
-    """A turn, or the program outside, that waits; a unit once it can go on."""
-
-    __slots__ = ("error", "gate", "has_baton", "id", "is_idle_enough", "limit", "over", "ref")
-
-    def __init__(self, ref: Cell | None) -> None:
-        self.id = 0 if ref is None else ref.id
-        self.ref = ref
-        self.gate = threading.Lock()
-        self.gate.acquire()
-        self.has_baton = False
-        self.over = False  # it is a unit, or has gone on
-        self.error: BaseException | None = None
-        self.is_idle_enough = False  # goes on when nothing is ready
-        self.limit: float | None = None  # goes on when time would pass this
-
-
-@final
-class _Time:
-    """The unit that lets what is due happen."""
-
-    __slots__ = ()
-    id: Final = -1
-
-
-@final
-class _Carrier:
-    """A thread that runs mailboxes while it has the baton."""
-
-    __slots__ = ("gate", "thread", "unit")
-
-    def __init__(self, work: Callable[[_Carrier], None], number: int) -> None:
-        self.unit: Cell | None = None
-        self.gate = threading.Lock()
-        self.gate.acquire()
-        self.thread = threading.Thread(target=work, args=(self,), name=f"supervisors-simulation-{number}", daemon=True)
 
 
 @final
@@ -143,13 +106,13 @@ class SimulatedScheduler:
         self._steps_max = steps_max
         self._ready: list[Any] = []
         self.enqueue: Callable[[Cell], None] = self._ready.append
-        self._time = _Time()
+        self._time = Time()
         self._alarms: list[tuple[float, int, Any]] = []  # heap of waits that end and of messages held back
         self._alarm_count = 0
-        self._idle: list[_Carrier] = []
-        self._carriers: list[_Carrier] = []
-        self._parked: dict[_Waiter, None] = {}
-        self._main: _Waiter | None = None
+        self._idle: list[Carrier] = []
+        self._carriers: list[Carrier] = []
+        self._parked: dict[Waiter, None] = {}
+        self._main: Waiter | None = None
         self.is_firing = False
         self._is_looking = False
         self._interrupted = False
@@ -195,16 +158,22 @@ class SimulatedScheduler:
         self._check_thread("a wait")
         if self._is_looking:
             raise UsageError("an invariant looks at state; it cannot wait")
-        waiter = _Waiter(thread_turn.turn.current)
+        waiter = Waiter(thread_turn.turn.current)
 
         def rouse() -> None:
             self._rouse(waiter)
 
-        future.when_done(rouse)
-        if timeout is not None:
-            self._alarm(self._clock.monotonic() + timeout, waiter)
         try:
+            future.when_done(rouse)
+            if timeout is not None:
+                self._alarm(self._clock.monotonic() + timeout, waiter)
             self._park(waiter)
+        except BaseException:
+            # After a Ctrl-C nobody waits here any more, so nobody may be woken here.
+            waiter.over = True
+            if waiter in self._ready:
+                self._ready.remove(waiter)
+            raise
         finally:
             future.forget(rouse)
         return future.is_done()
@@ -254,22 +223,24 @@ class SimulatedScheduler:
         """Let nothing go wrong from now on; what has been held back is delivered."""
         self.disturbances.calm()
         for _, _, what in sorted(self._alarms, key=lambda each: each[:2]):
-            if not isinstance(what, _Waiter):
+            if not isinstance(what, Waiter):
                 what()
-        self._alarms = [each for each in self._alarms if isinstance(each[2], _Waiter)]
+        self._alarms = [each for each in self._alarms if isinstance(each[2], Waiter)]
         heapq.heapify(self._alarms)
 
     def close(self) -> None:
         """End all threads; turns that still wait are given up."""
         self._closed = True
-        for carrier in self._idle:
-            carrier.gate.release()
+        for carrier in self._carriers:
+            with suppress(RuntimeError):  # it is awake already
+                carrier.gate.release()
         for waiter in list(self._parked):
             waiter.error = Fenced()
             self.running = -1  # whatever such a turn still tries to send is refused
             waiter.gate.release()
         for carrier in self._carriers:
-            carrier.thread.join()
+            with suppress(RuntimeError):  # Ctrl-C has come before it was started
+                carrier.thread.join()
         self.running = get_ident()
 
     def report(self, violation: Exception) -> None:
@@ -287,17 +258,17 @@ class SimulatedScheduler:
 
     # -- the baton ---------------------------------------------------------
 
-    def _outside(self, verb: str) -> _Waiter:
+    def _outside(self, verb: str) -> Waiter:
         if thread_turn.turn.current is not None:
             raise UsageError(f"{verb}() is for the program outside; inside a turn, wait for a reply or a timer")
         self._check_thread(f"{verb}()")
-        return _Waiter(None)
+        return Waiter(None)
 
     def _check_thread(self, what: str) -> None:
         if get_ident() != self.running:
             self.refuse_thread(what)
 
-    def _park(self, waiter: _Waiter) -> None:
+    def _park(self, waiter: Waiter) -> None:
         """Give the baton on, and come back when the waiter is chosen."""
         turn = thread_turn.turn
         if waiter.ref is None:
@@ -308,9 +279,16 @@ class SimulatedScheduler:
         try:
             unit = self._choose()
             if unit is not waiter:
-                self._hand_to(unit)
+                offer = [unit]
                 try:
-                    self._acquire(waiter)
+                    self._hand_over(offer)
+                    # Not without end: a signal that comes just before this thread goes to sleep
+                    # does not wake it, and Python's handler runs only when it is awake.
+                    while not waiter.gate.acquire(timeout=INTERRUPT_POLL):
+                        continue
+                except KeyboardInterrupt:
+                    self._regain(offer, waiter)
+                    raise
                 finally:
                     self.running = get_ident()
         finally:
@@ -322,41 +300,58 @@ class SimulatedScheduler:
         if waiter.error is not None:
             raise waiter.error
 
-    def _acquire(self, waiter: _Waiter) -> None:
-        try:
-            waiter.gate.acquire()
-        except KeyboardInterrupt:
-            # Ctrl-C reaches the program outside while an actor runs; the baton first.
-            self._interrupted = True
-            while not waiter.gate.acquire(timeout=INTERRUPT_POLL):
-                if waiter.has_baton:
-                    break  # the interrupt has come just after the acquire
-            self._interrupted = False
-            raise
+    def _regain(self, offer: list[Any], waiter: Waiter) -> None:
+        """Get the baton back after a Ctrl-C in the middle of handing it over.
 
-    def _hand_to(self, unit: Any) -> None:
-        if isinstance(unit, _Waiter):
-            unit.has_baton = True
-            unit.gate.release()
+        It can come up after any call: before somebody has been chosen to get the baton, when
+        the unit has been offered and nobody woken, or when an actor has long been running.
+        So it is all done once more: who has taken the unit finds nothing, and sleeps on. If
+        nobody had the baton, everybody would wait for ever; if two had it, nothing would be
+        in order.
+        """
+        self._interrupted = True
+        while True:
+            try:
+                self._hand_over(offer)
+                while not waiter.has_baton:
+                    if waiter.gate.acquire(timeout=INTERRUPT_POLL):
+                        break
+            except KeyboardInterrupt:
+                continue  # somebody is impatient
+            break
+        self._interrupted = False
+
+    def _hand_over(self, offer: list[Any]) -> None:
+        """Wake who goes on with the unit in a list, unless it has been taken out; may be repeated."""
+        for unit in offer:
+            if isinstance(unit, Waiter):
+                unit.has_baton = True
+                with suppress(RuntimeError):  # it was woken before
+                    unit.gate.release()
+                return
+        if not offer:
             return
         if self._idle:
             carrier = self._idle.pop()
         else:
-            carrier = _Carrier(self._carry, len(self._carriers) + 1)
+            carrier = Carrier(self._carry, len(self._carriers) + 1)
             self._carriers.append(carrier)
             carrier.thread.start()
-        carrier.unit = unit
+        carrier.offer = offer
         carrier.gate.release()
 
-    def _carry(self, carrier: _Carrier) -> None:
+    def _carry(self, carrier: Carrier) -> None:
         thread_turn.turn.worker = self
         while True:
             carrier.gate.acquire()
-            unit: Any = carrier.unit
             if self._closed:
                 return
+            try:
+                unit: Any = carrier.offer.pop()
+            except IndexError:
+                continue
             self.running = get_ident()
-            while not isinstance(unit, _Waiter):
+            while not isinstance(unit, Waiter):
                 try:
                     unit.run_owned()
                 except Fenced:
@@ -367,7 +362,7 @@ class SimulatedScheduler:
                     return
                 unit = self._choose()
             self._idle.append(carrier)
-            self._hand_to(unit)
+            self._hand_over([unit])
 
     # -- choosing ----------------------------------------------------------
 
@@ -425,7 +420,7 @@ class SimulatedScheduler:
                 self.disturbances.between_steps()
             return unit
 
-    def _back_to(self, main: _Waiter | None, error: BaseException | None) -> _Waiter:
+    def _back_to(self, main: Waiter | None, error: BaseException | None) -> Waiter:
         assert main is not None, "the program outside always waits while actors run"
         main.error = error
         main.over = True
@@ -442,7 +437,7 @@ class SimulatedScheduler:
     def _next_moment(self) -> float | None:
         timer = self._system.timers.next_deadline()
         alarms = self._alarms
-        while alarms and isinstance(alarms[0][2], _Waiter) and alarms[0][2].over:
+        while alarms and isinstance(alarms[0][2], Waiter) and alarms[0][2].over:
             heapq.heappop(alarms)
         if not alarms:
             return timer
@@ -462,7 +457,7 @@ class SimulatedScheduler:
             return
         moment, _, what = heapq.heappop(self._alarms)
         self._clock.move_to(max(moment, self._clock.monotonic()))
-        if isinstance(what, _Waiter):
+        if isinstance(what, Waiter):
             self._rouse(what)
         else:
             what()
@@ -471,7 +466,7 @@ class SimulatedScheduler:
         self._alarm_count += 1
         heapq.heappush(self._alarms, (moment, self._alarm_count, what))
 
-    def _rouse(self, waiter: _Waiter) -> None:
+    def _rouse(self, waiter: Waiter) -> None:
         if not waiter.over:
             waiter.over = True
             self._ready.append(waiter)

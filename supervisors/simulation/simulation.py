@@ -146,6 +146,7 @@ class Simulation:
     ) -> None:
         self._state = "over"
         self._watch.end()
+        self._scheduler.running = get_ident()  # a Ctrl-C may have come just before it was noted
         try:
             self._scheduler.after_step = None
             self._scheduler.calm()

@@ -72,8 +72,31 @@ class FailingStore:
             clock = self._simulation.system.clock
             clock.move_to(clock.monotonic() + part * 10.0)
 
-    def __getattr__(self, name):
-        return getattr(self._store, name)
+    # All by name: from Python 3.12 on, the contract is looked for without __getattr__().
+
+    @property
+    def kind(self):
+        return self._store.kind
+
+    def claim(self):
+        return self._store.claim()
+
+    def page(self, after, limit):
+        if self._simulation.strikes("store_error") is not None:
+            raise StoreDiskError("it cannot be read", "look at the disk")
+        return self._store.page(after, limit)
+
+    def count(self):
+        return self._store.count()
+
+    def quarantine(self, found, at):
+        self._store.quarantine(found, at)
+
+    def quarantined(self):
+        return self._store.quarantined()
+
+    def close(self):
+        self._store.close()
 
 
 def spare(ref):

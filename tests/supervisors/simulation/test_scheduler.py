@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+import supervisors.simulation.scheduler as scheduler_module
 from supervisors import Actor, ActorDeadError, AskTimeoutError, DeadlockError, UsageError
 from supervisors.simulation import (
     ForeignThreadError,
@@ -225,9 +226,6 @@ def test_no_thread_is_left_after_the_end_even_if_a_turn_waits_for_ever():
     assert not [each for each in threading.enumerate() if each.name.startswith("supervisors-simulation")]
 
 
-# Under the tracer of coverage it once waited for ever, for a reason that is not known yet;
-# `make untraced` runs it without.
-@pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer is active; make untraced runs it without")
 def test_ctrl_c_while_an_actor_runs_ends_the_run_and_leaves_no_thread():
     class Impatient(Actor):
         def on_receive(self, message):
@@ -242,6 +240,53 @@ def test_ctrl_c_while_an_actor_runs_ends_the_run_and_leaves_no_thread():
     with pytest.raises(KeyboardInterrupt):
         run_seed(workload, 1)
     assert not [each for each in threading.enumerate() if each.name.startswith("supervisors-simulation")]
+
+
+def interrupted_at(line):
+    """Run actors, with a Ctrl-C before the nth line of the scheduler in this thread; tell whether there are so many."""
+    left = line
+
+    def local(frame, event, arg):
+        nonlocal left
+        if event == "line":
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+        return local
+
+    def calls(frame, event, arg):
+        return local if frame.f_code.co_filename == scheduler_module.__file__ and left > 0 else None
+
+    class Echoing(Actor):
+        def on_receive(self, message):
+            return message
+
+    def workload(simulation):
+        sys.settrace(calls)
+        try:
+            echoes = [simulation.system.start(Echoing) for _ in range(2)]
+            for echo in echoes:
+                echo.tell("hello")
+            echoes[0].ask("hello")
+        finally:
+            sys.settrace(before)
+
+    before = sys.gettrace()
+    try:
+        run_seed(workload, 1)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_ctrl_c_at_any_line_of_the_scheduler_ends_the_run_and_leaves_no_thread():
+    line = 0
+    while interrupted_at(line := line + 1):
+        left = [each for each in threading.enumerate() if each.name.startswith("supervisors-simulation")]
+        assert not left, f"line {line} of the run"
+    assert line > 50, "the scheduler has more lines than that on this way"
 
 
 def test_a_process_is_refused_because_it_does_not_live_in_virtual_time(simulation):
