@@ -47,7 +47,10 @@ napoleon_custom_sections = [("Blocks", "Note"), ("Order", "Note"), ("Source", "N
 # Attributes are told in the docstring of their class; they need no entry of their own.
 napoleon_use_ivar = True
 
-# Where there is no network, DOCS_MERMAID names a folder of one's own with Mermaid's files.
+mermaid_fullscreen = False
+
+# Pictures are drawn by the reader's browser with a script that it fetches; without a network
+# it shows their text. Where there is none, DOCS_MERMAID names a folder of one's own with Mermaid's files.
 if "DOCS_MERMAID" in os.environ:
     mermaid_use_local = os.environ["DOCS_MERMAID"]
 
