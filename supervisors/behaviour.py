@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, final, overload
 
 from supervisors.actor import Actor
 from supervisors.addressee import Addressee, check_kind, find, ref_of
-from supervisors.callbacks import UndefinedCallbackError
+from supervisors.callbacks import Throw, UndefinedCallbackError
 from supervisors.errors import Exit, InvalidTypeError
 from supervisors.exits import NORMAL, Crashed, describe, is_abnormal
 from supervisors.runtime.futures import checked_timeout
@@ -302,6 +302,8 @@ class Behaviour(Actor):
         self._is_terminated = True
         try:
             self._call_terminate(reason)
+        except Throw:
+            return reason  # a throw is a return (SRV-9), and what terminate returns is ignored
         except Exit as ended:
             return ended.reason
         except Exception as error:

@@ -39,7 +39,7 @@ def specification(recorded: dict[str, Any]) -> Any:
     given = {name: from_term(value) for name, value in recorded.items() if name != "start"}
     if "start" in recorded:
         given["start"] = Idle if recorded["start"] == "ok" else from_term(recorded["start"]["bad"])
-    if isinstance(given.get("shutdown"), int):
+    if type(given.get("shutdown")) is int:
         given["shutdown"] /= 1000
     return given
 

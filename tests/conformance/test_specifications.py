@@ -55,3 +55,18 @@ def test_a_recording_that_says_otherwise_differs_at_that_step(path, wrong, step)
     difference = specifications.replay(record)
     assert difference is not None
     assert difference.step == step
+
+
+@pytest.mark.parametrize("shutdown", [True, False])
+def test_a_recorded_shutdown_that_is_a_boolean_is_handed_on_as_it_is(shutdown):
+    refusal = {"t": ["error", {"t": ["invalid_shutdown", shutdown]}]}
+    spec = SPEC | {"shutdown": shutdown}
+    record = RECORD | {
+        "specs": [spec],
+        "check_childspecs": refusal,
+        "check_childspecs_auto": {"never": refusal},
+        "init": {"returns": "ignore"},
+        "start_link": "ignore",
+        "start_child": [refusal],
+    }
+    assert specifications.replay(record) is None

@@ -50,6 +50,15 @@ def test_mon_5_a_monitor_on_oneself_never_fires(system):
     assert one.ask(lambda self: self.demonitor(self.monitor(self.actor_ref))) is False
 
 
+def test_mon_5_a_monitor_on_oneself_says_nothing_at_the_own_end(system):
+    one, other = system.start(Doer), system.start(Doer)
+    one.ask(lambda self: self.monitor(self.actor_ref))
+    watcher = other.ask(lambda self: self.monitor(one))
+    one.tell(("exit", "boom"))
+    assert other.ask("seen") == [Down(watcher, one, "boom")]
+    assert system.statistics()["dead_letters"] == 0
+
+
 def test_mon_6_a_removed_monitor_does_not_fire(system):
     one, two = system.start(Doer), system.start(Doer)
     assert one.ask(lambda self: self.demonitor(self.monitor(two))) is True

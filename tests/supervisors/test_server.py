@@ -387,6 +387,17 @@ def test_srv_17_without_handle_continue_the_server_ends(system):
     assert isinstance(ref.exit_reason.error, UndefinedCallbackError)
 
 
+def test_srv_17_without_terminate_nothing_is_called(system):
+    class Leaves(Server):
+        def handle_cast(self, message):
+            return Stop(message)
+
+    ref = system.start(Leaves)
+    cast(ref, "done")
+    system.settle()
+    assert ref.exit_reason == "done"
+
+
 @pytest.mark.parametrize("kind", [Log, SharedLog])
 def test_srv_18_stop_with_a_reply_terminates_first_then_replies_then_ends(system, log, kind):
     ref = system.start(kind, log, call=returning(Stop("done", reply="answer")))

@@ -1,4 +1,4 @@
-"""SRV-19 to SRV-27 and what of PROC-1 to PROC-8 a server shows: how it ends, how it starts."""
+"""SRV-19 to SRV-27: how a server ends, and system messages."""
 
 from __future__ import annotations
 
@@ -15,21 +15,18 @@ from supervisors import (
     ChildSpec,
     Crashed,
     Exit,
-    IgnoreStart,
     InvalidArgumentError,
     InvalidTypeError,
-    StartError,
     Supervisor,
+    Throw,
     VirtualClock,
     WrongActorError,
     start_named,
     terminate_child,
 )
 from supervisors.behaviour import StopRequest
-from supervisors.callbacks import BadReturnError
 from supervisors.quarantine import Quarantine, quarantined
 from supervisors.server import (
-    IGNORE,
     TIMEOUT,
     Continue,
     NoReply,
@@ -86,6 +83,14 @@ def test_srv_21_also_when_the_caller_gets_a_reply(system):
     ref = system.start(Log, terminate=raising(Exit("otherwise")), call=returning(Stop("done", reply="answer")))
     assert ref.ask("question") == "answer"
     assert ref.join() == "otherwise"
+
+
+def test_srv_21_what_terminate_throws_counts_as_returned_and_is_ignored(system, caplog):
+    ref = system.start(Log, terminate=raising(Throw("otherwise")), cast=returning(Stop("shutdown")))
+    with caplog.at_level(logging.ERROR, "supervisors"):
+        cast(ref, 1)
+    assert ref.exit_reason == "shutdown"
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(("reason", "is_logged"), [("boom", True), ("normal", False), ("shutdown", False)])
@@ -441,88 +446,3 @@ def test_srv_27_for_a_system_message_the_idle_time_starts_anew(system):
     assert ref.proxy().fired.get() == []
     system.advance(1.0)
     assert ref.proxy().fired.get() == [TIMEOUT]
-
-
-# Starting -------------------------------------------------------------------------------
-
-
-def test_proc_1_start_returns_when_init_has_returned(real):
-    assert real.start(SharedLog, ["from the starter"]).ask(1) == 1
-
-
-def test_proc_3_ignore_starts_nothing(system):
-    class Nothing(Server):
-        def init(self):
-            return IGNORE
-
-    with pytest.raises(IgnoreStart):
-        system.start(Nothing, name="nobody")
-    assert system.whereis("nobody") is None
-
-
-@pytest.mark.parametrize("reason", ["boom", "normal"])
-def test_proc_4_stop_from_init_is_a_start_error(system, log, reason):
-    with pytest.raises(StartError) as caught:
-        system.start(Log, log, then=Stop(reason))
-    assert caught.value.reason == reason
-    assert log == []
-
-
-def test_proc_4_a_parent_that_traps_sees_the_exit(system):
-    class Stops(Server):
-        def init(self):
-            return Stop("boom")
-
-    def try_it(actor):
-        with pytest.raises(StartError):
-            Stops.start_link()
-
-    parent = system.start(Doer, trap=True)
-    parent.ask(try_it)
-    assert [message.reason for message in parent.ask("seen")] == ["boom"]
-
-
-def test_proc_5_an_error_in_init_is_a_start_error(system, log):
-    class Fails(Log):
-        def init(self, *args, **kwargs):
-            super().init(*args)
-            raise KeyError
-
-    with pytest.raises(StartError) as caught:
-        system.start(Fails, log)
-    assert isinstance(caught.value.reason.error, KeyError)
-    assert log == []  # no terminate
-
-
-@pytest.mark.parametrize("value", ["nonsense", Reply(1), -1])
-def test_proc_6_any_other_return_of_init_is_a_start_error(system, value):
-    class Odd(Server):
-        def init(self):
-            return value
-
-    with pytest.raises(StartError) as caught:
-        system.start(Odd)
-    assert isinstance(caught.value.reason.error, BadReturnError)
-
-
-def test_proc_8_messages_to_the_name_wait_until_init_is_done(system, log):
-    class Early(Log):
-        def init(self, *args, **kwargs):
-            self.system.send("early", "to myself")
-            return super().init(*args)
-
-    system.start(Early, log, name="early")
-    system.settle()
-    assert log == [("info", "to myself")]
-
-
-def test_what_a_server_was_started_with_is_not_kept(system):
-    ref = system.start(Log, ["large"])
-    assert not hasattr(ref._actor, "_arguments")
-
-
-def test_the_timer_of_a_dead_server_is_gone(system):
-    ref = system.start(Log, then=5.0)
-    assert system.statistics()["timers"] == 1
-    stop(ref)
-    assert system.statistics()["timers"] == 0

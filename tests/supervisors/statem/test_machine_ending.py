@@ -15,6 +15,7 @@ from supervisors import (
     Down,
     Exit,
     Exited,
+    Throw,
     VirtualClock,
 )
 from supervisors.statem.actions import (
@@ -158,6 +159,12 @@ def test_stm_49_terminate_is_not_called_for_a_signal_that_is_not_trapped(system,
     ref = system.start(Log, log)
     end(ref)
     assert (ref.exit_reason, log) == (reason, [])
+
+
+def test_stm_49_what_terminate_throws_counts_as_returned_and_is_ignored(system):
+    ref = system.start(Log, None, {1: stop_result("done")}, terminate=Throw("otherwise"))
+    cast(ref, 1)
+    assert ref.exit_reason == "done"
 
 
 def test_stm_49_what_terminate_raises_is_the_reason(system):
