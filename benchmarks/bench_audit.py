@@ -2,7 +2,7 @@
 
 Workload: state transitions of 1,000 sessions, in batches of 10,000, chained,
 indexed, each batch on disk (fdatasync) with a signed head; then a stranger's
-verification of the same directory. And the same through live sessions: 20,000 of
+verification of the same directory. And the same through live sessions: 100,000 of
 them, whose transitions go through the audit actor to the disk. And how long it takes
 to find the 20 entries of one session in a large log, of sessions that come and go.
 
@@ -71,7 +71,7 @@ def durable_events(effort: Effort) -> Mapping[str, Figure]:
 @benchmark("audit")
 def logged_transitions(effort: Effort) -> Mapping[str, Figure]:
     """Send the transitions of live sessions to the disk."""
-    count = effort.size(20_000, smoke=100)
+    count = effort.size(100_000, smoke=100)
     directory = Path(tempfile.mkdtemp(prefix="bench-audit-"))
     try:
         with SessionSystem(

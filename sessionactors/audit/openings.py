@@ -30,7 +30,8 @@ from typing import Any, Final, NamedTuple, final
 import msgpack
 
 from sessionactors.audit.database import translated
-from sessionactors.audit.errors import AuditDamagedError, AuditLockedError
+from sessionactors.audit.errors import AuditDamagedError, AuditLockedError, AuditWriteError
+from sessionactors.audit.files import sync_directory
 from sessionactors.audit.keys import new_secret
 from sessionactors.audit.record import Opening
 from sessionactors.sqlite_files import FAULTS, connect, create_private, rolled_back
@@ -150,15 +151,14 @@ class Openings:
     def __init__(self, path: Path, fields: Sequence[str] | None, *, is_synced: bool = True) -> None:
         self._path = path
         with _reported(path):
-            create_private(path)
+            if not path.exists():
+                _create(path)
             connection = connect(path, "mode=rw", busy_timeout=_BUSY_TIMEOUT)
             try:
                 connection.execute("PRAGMA secure_delete = ON")
                 connection.execute("PRAGMA temp_store = MEMORY")  # VACUUM would leave a copy elsewhere
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute(f"PRAGMA synchronous = {'FULL' if is_synced else 'NORMAL'}")
-                if connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None:
-                    _create(connection)
                 _check_schema(connection, path)
                 self.fields, self._tag_key = self._set_rules(connection, fields)
             except BaseException:
@@ -335,13 +335,26 @@ def erasures_of(connection: sqlite3.Connection, path: Path, subject: str) -> lis
         return [row_of_erasure(row) for row in connection.execute(sql, (tag_of(key, subject),))]
 
 
-def _create(connection: sqlite3.Connection) -> None:
-    with rolled_back(connection):
-        for statement in TABLES.values():
-            connection.execute(statement)
-        connection.execute("INSERT INTO rules VALUES (0, '[]', ?)", (new_secret(_KEY_SIZE),))
-        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {_USER_VERSION}")
+def _create(path: Path) -> None:
+    """Make the file whole under another name first: nobody ever finds half of it."""
+    draft = path.with_name(f"{path.name}.new")
+    try:
+        for left in (draft, draft.with_name(f"{draft.name}-journal")):
+            left.unlink(missing_ok=True)  # of a crash before
+        create_private(draft)
+        with contextlib.closing(connect(draft, "mode=rw", busy_timeout=_BUSY_TIMEOUT)) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            with rolled_back(connection):
+                for statement in TABLES.values():
+                    connection.execute(statement)
+                connection.execute("INSERT INTO rules VALUES (0, '[]', ?)", (new_secret(_KEY_SIZE),))
+                connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {_USER_VERSION}")
+        draft.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        problem = f"it cannot be made ({error.strerror})"
+        raise AuditWriteError(ROLE, problem, "check the disk and its permissions", path) from error
 
 
 def _check_schema(connection: sqlite3.Connection, path: Path) -> None:

@@ -292,6 +292,8 @@ def kinds_of(leaves: Iterable[bytes]) -> list[int]:
 
 def stored_name(name: str) -> str:
     """Return a session or actor as the log keeps it: valid UTF-8 and not too long."""
+    if len(name) <= NAME_SIZE_MAX and name.isascii():  # nearly all are
+        return name
     raw = name.encode("utf-8", "backslashreplace")
     if len(raw) <= NAME_SIZE_MAX:
         return raw.decode()

@@ -15,6 +15,7 @@ from sessionactors.audit.log import AuditLog
 from sessionactors.audit.verify import verify
 from tests.sessionactors.audit.conftest import some_events
 
+KILLS = int(os.environ.get("AUDIT_RANDOM_KILLS", "8"))
 ROOT = Path(__file__).parents[3]
 
 # Tells after each commit how much is durable.
@@ -22,7 +23,7 @@ WRITER = """
 import sys
 from sessionactors.audit.log import AuditLog
 from tests.sessionactors.audit.conftest import some_events
-log = AuditLog(sys.argv[1])
+log = AuditLog(sys.argv[1], personal=["n"])
 while True:
     log.append_many(some_events(37, log.size))
     sys.stdout.write(f"{log.commit().size}\\n")
@@ -79,7 +80,7 @@ def _check(path, told):
 def test_a_writer_killed_at_random_loses_nothing_that_was_committed(tmp_path):
     dice = random.Random(5)
     path = tmp_path / "log"
-    for _ in range(8):
+    for _ in range(KILLS):
         process = _start(WRITER, str(path))
         # The time of the kill comes from how far the writer is, and a little from chance.
         for _ in range(dice.randrange(1, 25)):
