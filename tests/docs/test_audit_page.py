@@ -40,7 +40,7 @@ def run(blocks, folder):
 
 def test_the_commands_run(tmp_path):
     blocks = commands(PAGE)
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     assert "valid: entry 42 of " in run(blocks, tmp_path)
     assert {"audit.csv", "audit.json", "my-key.pub", "since-monday.proof", "soc2.json", "cosigned.head"} <= {
         path.name for path in tmp_path.iterdir()
