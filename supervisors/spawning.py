@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from supervisors.runtime.outcomes import DeadlockError, StartError
 from supervisors.runtime.small_set import with_item, without_item
+from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from supervisors.runtime.ref import ActorRef
     from supervisors.runtime.signals import MonitorRef
 
-__all__ = ["ORPHAN_PATIENCE", "connect", "cut_short", "holder_of"]
+__all__ = ["ORPHAN_PATIENCE", "connect", "cut_short", "holder_of", "starter_of"]
 
 END_SECONDS: Final = 1.0
 """Seconds that a start which is too late waits for the killed actor's end, if no worker is free to end it."""
@@ -74,6 +75,20 @@ def holder_of(
         if holder is before:
             return holder  # its registry lets the dead have names
     return holder
+
+
+def starter_of(ref: ActorRef[Any]) -> Cell | None:
+    """Return on whose behalf an actor is given a name just now: its parent, if it is being started; else None.
+
+    A start function may take the name by itself, in the new actor's own start or in the
+    parent's turn after it. That is as much a part of the start as `start(name=...)`, and
+    a restart that fails because of an orphan is as vain. Anybody else hears at
+    once that a name is taken (NAME-1).
+    """
+    current = thread_turn.turn.current
+    if current is None or (current is not ref.parent and (current is not ref or ref.messages_handled)):
+        return None
+    return ref.parent
 
 
 def _forget(deadlines: dict[Cell, float], holder: Cell) -> None:

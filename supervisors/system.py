@@ -33,6 +33,7 @@ from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.scheduler import ManualScheduler, ThreadScheduler
 from supervisors.runtime.turn import thread_turn
 from supervisors.runtime.watchdog import SlowTurn, Watchdog
+from supervisors.spawning import holder_of, starter_of
 from supervisors.starter import ActorStarter
 from supervisors.timers.service import TimerService, checked_delay, checked_reading
 from supervisors.via import Via
@@ -189,8 +190,20 @@ class ActorSystem(ActorStarter):
                 self._name_waits.discard(future)
 
     def register(self, name: Hashable, ref: ActorRef[Any]) -> None:
-        """Give an actor a name (NAME-1)."""
+        """Give an actor a name (NAME-1).
+
+        Raises:
+            NameTakenError: somebody has it, or the actor has another name.
+            ActorDeadError: the actor is dead.
+
+        Blocks: only where the actor is being started, in its own start or in its parent's turn,
+            and an orphan has the name; as `start(name=...)` does (SUP-49).
+        """
         refuse_fenced()
+        if isinstance(ref, ActorRef):
+            starter = starter_of(ref)
+            if starter is not None:
+                holder_of(name, self.registry.whereis, starter, self.clock.monotonic, self._orphans)
         self.registry.register(name, ref)
 
     def unregister(self, name: Hashable) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisors import NameTakenError, StartError
+from supervisors import Exit, NameTakenError, StartError
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.spawning import ORPHAN_PATIENCE
 from supervisors.supervision.child_spec import ChildSpec
@@ -32,6 +32,30 @@ class Staying(SharedWorker):
         pass
 
 
+class NamesItself(SharedWorker):
+    """Takes its name in its own start, and ends some time after it was told to."""
+
+    seconds = 4.0
+
+    def on_start(self):
+        self.system.register("worker", self.actor_ref)
+        super().on_start()
+
+    def told(self, reason):
+        def end(self):
+            raise Exit(reason)
+
+        self.send_after(self.seconds, end)
+
+
+class StaysAndNamesItself(NamesItself):
+    def told(self, reason):
+        pass
+
+
+START_FUNCTIONS = [(start_named, ("worker", Lingering, [])), (NamesItself, ([],))]
+
+
 @pytest.fixture
 def tree(system):
     """Start a root with one supervisor below, whose only child has a name."""
@@ -39,12 +63,16 @@ def tree(system):
     system.on_report(lambda report: errors.append(report) if isinstance(report, ErrorReport) else None)
 
     def start(kind, *, levels=1):
-        spec = ChildSpec("worker", start_named, ("worker", kind, []))
+        return start_by(start_named, ("worker", kind, []), levels)
+
+    def start_by(function, args, levels=1):
+        spec = ChildSpec("worker", function, args)
         for level in range(levels):
             spec = ChildSpec(f"level {level}", Supervisor, ([spec],), type="supervisor")
         root = system.start(Supervisor, [spec])
         return refs(root)[spec.id]
 
+    start.by = start_by
     start.errors = errors
     return start
 
@@ -53,8 +81,9 @@ def contexts(reports):
     return [report.error_context for report in reports]
 
 
-def test_sup_49_children_of_a_killed_supervisor_that_clean_up_cost_no_restart(system, tree):
-    middle = tree(Lingering)
+@pytest.mark.parametrize(("function", "args"), START_FUNCTIONS)
+def test_sup_49_children_of_a_killed_supervisor_that_clean_up_cost_no_restart(system, tree, function, args):
+    middle = tree.by(function, args)
     first = system.whereis("worker")
     middle.kill()
     system.advance(Lingering.seconds)
@@ -80,6 +109,45 @@ def test_an_orphan_that_stays_is_waited_for_once_and_then_restarts_fail_as_ever(
     system.settle()
     assert system.clock.monotonic() - began == ORPHAN_PATIENCE
     assert contexts(tree.errors)[-1] == "shutdown"
+
+
+def test_an_orphan_that_stays_is_waited_for_once_by_those_that_name_themselves(system, tree):
+    middle = tree.by(StaysAndNamesItself, ([],))
+    began = system.clock.monotonic()
+    middle.kill()
+    system.settle()
+    assert system.clock.monotonic() - began == ORPHAN_PATIENCE
+    assert contexts(tree.errors)[-1] == "shutdown"
+
+
+def test_a_child_that_its_parent_names_after_the_start_waits_as_well(system):
+    parent, starter = system.start(Doer), system.start(Doer)
+    first = parent.ask(lambda _self: start_named("worker", Lingering, []))
+    parent.kill()
+    began = system.clock.monotonic()
+
+    def start_then_name(self):
+        child = Doer.start_link()
+        self.system.register("worker", child)
+        return child
+
+    second = starter.ask(start_then_name)
+    assert system.whereis("worker") is second is not first
+    assert system.clock.monotonic() - began == Lingering.seconds
+
+
+def test_whoever_has_started_long_ago_is_named_at_once_or_not_at_all(system, tree):
+    parent = system.start(Doer)
+    child = parent.ask(lambda _self: Doer.start_link())
+    tree(Staying).kill()
+    system.settle()
+    system._orphans.clear()  # as if its patience had not been used up
+    began = system.clock.monotonic()
+    with pytest.raises(NameTakenError):
+        child.ask(lambda self: self.system.register("worker", self.actor_ref))
+    with pytest.raises(NameTakenError):
+        system.register("worker", child)
+    assert system.clock.monotonic() == began
 
 
 def test_an_end_that_is_awaited_leaves_nothing_behind(system, tree):
