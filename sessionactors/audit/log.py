@@ -383,7 +383,7 @@ class AuditLog(LogFiles):
             reason=reason,
         )
         self.finish_erasures()
-        return erasure
+        return None if erasure is None else self._openings.erasures_of(stored_name(subject))[-1]
 
     def finish_erasures(self) -> None:
         """Do what is left to do of erasures, after a crash or beside a reader; usually there is nothing.

@@ -20,6 +20,7 @@ from sessionactors.audit.merkle import HASH_SIZE, Frontier, leaf_hashes
 from sessionactors.audit.queries import AuditReader
 from sessionactors.audit.verify import verify
 from tests.sessionactors.audit.conftest import some_events, write_log
+from tests.sessionactors.audit.test_erasing import write as write_personal
 
 EDITS = int(os.environ.get("AUDIT_EDITS", "100"))
 FLIPS = int(os.environ.get("AUDIT_FLIPS", "60"))
@@ -69,6 +70,30 @@ class TestEveryBit:
             else:  # a part of a page that nothing is in
                 assert contents(tiny_path) == before, bit
         assert found
+
+
+    def test_of_the_personal_data_is_found_or_changes_nothing(self, tmp_path):
+        log = write_personal(tmp_path / "log")
+        with AuditLog(log) as writer:
+            writer.erase("alice", 0.0, 0.0)
+        path = log / "personal.db"
+        whole = path.read_bytes()
+        before = personal_contents(log)
+        found = 0
+        for bit in some_of(range(len(whole) * 8)):
+            path.write_bytes(flipped(whole, bit))
+            if verify(log).exit_code:
+                assert verify(log).exit_code != 2, bit
+                found += 1
+            else:  # a part of a page that nothing is in, or what is no part of the evidence
+                assert personal_contents(log) == before, bit
+        assert found
+
+
+def personal_contents(path):
+    """Return what a reader shows of a log with its personal data."""
+    with AuditReader(path) as reader:
+        return list(reader.events())
 
 
 def some_of(bits):

@@ -114,6 +114,7 @@ class TestAnErasure:
         assert (last.type, last.actor, last.data["event"]) == ("compliance", "admin:eve", "subject_erased")
         assert (last.data["commitments"], last.data["tag"], last.data["reason"]) == (4, erasure.tag, "article 17")
         assert b"alice" not in leaf
+        assert (erasure.segment, erasure.sequence) == (1, last.sequence)
 
     def test_leaves_no_byte_of_it_on_the_disk(self, path):
         erase(path, "alice")
