@@ -115,15 +115,20 @@ class Hibernate:
     """Let the session sleep until its next message, unless it has something in hand."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Verify:
     """Ask the authenticator about these credentials.
 
     The instance itself stands for the question: a `Verdict` that brings back
     another one is too late. Credentials are never shown.
+
+    Attributes:
+        context: the credentials.
+        is_asked: it has been asked and not been answered yet; the session's own turn says so.
     """
 
     context: object = field(repr=False)
+    is_asked: bool = field(default=False, init=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 It sweeps at fixed times, `start + k * interval`, however often it is restarted.
 It never reads a session's record; it asks the session, which does not count as
 activity (see `sessionactors.reap_jobs`). To ask a million sessions at each sweep would be a waste, so it keeps
-for each the earliest time at which it *could* be due, and asks only then: a
+for each the first sweep at which it *could* be due, and asks only then: a
 session that was last active at time t cannot be idle for longer than the
 threshold before t + threshold. A sweep that could not find anything needs not even
 a timer; it counts as one that has found nothing.
@@ -14,13 +14,13 @@ timer and whose sweep coincide is reaped in the state that the timer led to.
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from sessionactors.errors import InvalidKind, InvalidOption, UnknownRequest
 from sessionactors.expiry import ReapPolicy
+from sessionactors.reap_agenda import ReapAgenda
 from sessionactors.reap_jobs import ANSWERED, CONTINUE, LATE, Job, ReapJobs
 from sessionactors.reaper_ledger import ReaperLedger, ReaperStatistics
 from supervisors.actor import Actor
@@ -37,9 +37,6 @@ SWEEP: Final = "sweep"
 
 _EARLY: Final = 0.001  # seconds
 _LEFT_MAX: Final = 1000
-
-_Possible: TypeAlias = "tuple[float, int, str, ActorRef[Any]]"
-"""Earliest monotonic moment at which a session could be due, a number that makes it unique, the session."""
 
 
 class Reaper(Actor):
@@ -61,14 +58,13 @@ class Reaper(Actor):
         super().__init__()
         self._ledger = ledger
         self._around = around
-        self._possible: list[_Possible] = []  # heap
-        self._entered = 0
-        self._left = 0  # entries above whose sessions have ended, more or less
+        self._agenda = ReapAgenda()
+        self._left = 0  # entries in it whose sessions have ended, more or less
         self._work = ReapJobs(ledger, around, self._actor_ref, self._spared, self._schedule)
         # At most one timer for a sweep, or else the sweep itself is on its way.
         self._timer: Timer | None = None
         self._timer_number = 0
-        self._armed_for = math.inf  # the moment that the timer was set for, or anything later
+        self._armed_for: float = math.inf  # the number of the sweep that the timer was set for, or anything later
         self._is_due = False
 
     def on_start(self) -> None:
@@ -108,18 +104,17 @@ class Reaper(Actor):
         moment = last_activity
         if policy.name == "idle_timeout":
             moment += policy.idle_threshold - _EARLY
-        self._enter(moment, session_id, ref)
-        if moment < self._armed_for:
+        number = self._ledger.sweep_number(moment)
+        self._agenda.enter(number, session_id, ref)
+        if number < self._armed_for:
             self._schedule()
 
     def _forget(self, session_id: str) -> None:
         """Note that a session has ended: its entry is of no use any more, and lasts until its time has come."""
         del session_id
         self._left += 1
-        if self._left > _LEFT_MAX and self._left > len(self._possible) // 2:
-            live = self._around.directory.get
-            self._possible = [each for each in self._possible if live(each[2]) is each[3]]
-            heapq.heapify(self._possible)
+        if self._left > _LEFT_MAX and self._left > len(self._agenda) // 2:
+            self._agenda = self._agenda.renumbered(lambda number: number, self._around.directory.get)
             self._left = 0
 
     def _reap(self, policy: str | None = None) -> int | None:
@@ -156,8 +151,14 @@ class Reaper(Actor):
         settings = ledger.settings.updated({"interval": interval})
         now = self._around.now()
         ledger.count_empty_sweeps(now)
+        # Who belongs to a sweep could be due as soon as the one before it was over.
+        earliest = {number: ledger.sweep_at(number - 1) for number in self._agenda.numbers}
         ledger.settings = settings
         ledger.epoch = ledger.running_since = now
+        self._agenda = self._agenda.renumbered(
+            lambda number: max(0, ledger.sweep_number(earliest[number])), self._around.directory.get
+        )
+        self._left = 0
         self._schedule()
 
     def _pause(self) -> None:
@@ -202,14 +203,14 @@ class Reaper(Actor):
             self._timer.cancel()
             self._timer = None
         self._armed_for = math.inf
-        if self._possible:
-            now = self._around.now()
-            moment = max(now, self._possible[0][0])
-            due = self._ledger.next_sweep(moment, now)
+        first = self._agenda.first
+        if first is not None:
+            number = max(first, self._ledger.last_sweep(self._around.now()) + 1)
+            due = self._ledger.sweep_at(number)
             # The number tells a timer that is in the mailbox already from the one that has replaced it.
             self._timer_number += 1
             self._timer = self._around.timers.send_at(due, self._actor_ref, (SWEEP_DUE, self._timer_number))
-            self._armed_for = moment
+            self._armed_for = number
 
     def _come_due(self, message: tuple[object, ...]) -> None:
         """Let the timers that sessions have set for this very moment fire first."""
@@ -219,28 +220,20 @@ class Reaper(Actor):
             # Once more through the timers: those of the sessions are in there already.
             self._around.timers.send_at(self._around.now(), self._actor_ref, SWEEP)
 
-    def _enter(self, moment: float, session_id: str, ref: ActorRef[Any]) -> None:
-        self._entered += 1
-        heapq.heappush(self._possible, (moment, self._entered, session_id, ref))
-
     def _enter_all(self) -> None:
         """Start over with the live sessions: each could be due now."""
-        now = self._around.now()
-        self._possible = []
+        number = self._ledger.sweep_number(self._around.now())
+        self._agenda = ReapAgenda()
         self._left = 0
         for session_id, ref in self._around.directory.items():
-            self._enter(now, session_id, ref)
+            self._agenda.enter(number, session_id, ref)
         self._schedule()
 
     def _begin(self) -> None:
         """Start a sweep of those that could be due; a sweep in progress takes them along."""
         now = self._around.now()
         self._ledger.begin_sweep(now)
-        possible = self._possible
-        found = []
-        while possible and possible[0][0] <= now:
-            _, _, session_id, ref = heapq.heappop(possible)
-            found.append((session_id, ref))
+        found = self._agenda.take(self._ledger.last_sweep(now))
         found.reverse()
         sweep = self._work.sweep
         if sweep is not None:
@@ -254,7 +247,7 @@ class Reaper(Actor):
         A little early, because the sum of two moments need not be the very float that
         makes the session old enough, and looking once too often is harmless.
         """
-        self._enter(moment - _EARLY, session_id, ref)
+        self._agenda.enter(self._ledger.sweep_number(moment - _EARLY), session_id, ref)
 
 
 _VERBS: Final[Mapping[str, Callable[..., object]]] = {

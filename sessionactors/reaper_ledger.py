@@ -63,12 +63,22 @@ class ReaperLedger:
         self.last_reap_at: float | None = None
         self.last_reap_count = 0
 
-    def next_sweep(self, moment: float, after: float) -> float:
-        """Return the time of the first sweep at a moment or later, and after a time."""
-        interval = self.settings.interval
-        number = math.ceil((moment - self.epoch) / interval)
-        due = self.epoch + number * interval
-        return due if due > after else self.epoch + (number + 1) * interval
+    def sweep_number(self, moment: float) -> int:
+        """Return the number of the first sweep at a moment, monotonic seconds, or later."""
+        return math.ceil((moment - self.epoch) / self.settings.interval)
+
+    def sweep_at(self, number: int) -> float:
+        """Return when a sweep is due, monotonic seconds."""
+        return self.epoch + number * self.settings.interval
+
+    def last_sweep(self, now: float) -> int:
+        """Return the number of the last sweep that is due by now."""
+        number = math.floor((now - self.epoch) / self.settings.interval)
+        while self.sweep_at(number) > now:  # what was divided may be rounded either way
+            number -= 1
+        while self.sweep_at(number + 1) <= now:
+            number += 1
+        return number
 
     def count_empty_sweeps(self, now: float) -> None:
         """Count the sweeps until now that were not run, because they could find nothing."""

@@ -112,6 +112,7 @@ class Session(FollowedSession):
     _undone: Effects = ()
     _activation: Reply | None = None
     _connections: dict[str, tuple[ActorRef[Any] | None, MonitorRef | None]] | None = None
+    _subscribers: dict[object, MonitorRef | None] | None = None
 
     requests: RequestLine | None = None
     """Requests to a handler that is a coroutine function; None before the first."""
@@ -133,7 +134,6 @@ class Session(FollowedSession):
             self.data.user_id = restored.user_id
         self._around = around
         self._timer: Timer | None = None
-        self._subscribers: dict[object, MonitorRef | None] | None = None  # looked at with every change of state
         if options.persistent and self._can_be_stored():
             self._is_stored = True
 
@@ -399,7 +399,8 @@ class Session(FollowedSession):
             around.send(ISOLATION, forget)
         if end.reason != REAPED:  # whom it has ended itself it looks for no more
             around.send(REAPER, forget)
-        self._subscribers = None
+        if self._subscribers is not None:
+            del self._subscribers
         if data.user_id != ANONYMOUS:
             around.users.leave(data.user_id, data.session_id, self._actor_ref)
         if self._is_stored:

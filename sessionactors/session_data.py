@@ -74,7 +74,6 @@ class SessionData:
         "suspend_reason",  # why it is suspended, None in every other state
         "transitions",  # how many there have been, also those that the history has dropped
         "user_id",
-        "verifying",  # the question has been asked and not been answered yet
         "wake_at",  # when the timer fires that is set; infinite when none is
         "wall_offset",
         "woken_at",  # when it last came out of hibernation, or was kept from it; else when it was made
@@ -94,7 +93,6 @@ class SessionData:
         self.metadata = options.metadata
         self.user_id = options.user_id
         self.locked = options.locked_out
-        self.verifying = False
         self.state = NEW
         self.created_at = self.state_entered_at = self.last_activity = self.woken_at = now
         self.wall_offset = wall_offset
@@ -102,6 +100,11 @@ class SessionData:
         self.question = self.authenticated_at = self.recorded = self.suspend_reason = None
         self.requests = self.connections = self.bytes = self.largest_message = 0
         self.auth_attempts = self.transitions = self.recovery_attempts = 0
+
+    @property
+    def verifying(self) -> bool:
+        """Whether the question has been asked and not been answered yet."""
+        return self.question is not None and self.question.is_asked
 
     def __repr__(self) -> str:
         return f"<SessionData {self.session_id!r} {self.state}, {self.requests} requests>"

@@ -60,7 +60,7 @@ class FollowedSession(RestingSession):
         if watched is not None:
             self.demonitor(watched, flush=True)
         if not self._subscribers:
-            self._subscribers = None
+            del self._subscribers
 
     # -- connections -----------------------------------------------------------
 

@@ -114,7 +114,10 @@ def connect(ref: ActorRef[Any], parent: Cell | None, monitor: MonitorRef | None)
     """Link and monitor a new actor before its first step (LINK-12, MON-10)."""
     if parent is not None:
         ref.parent = parent
-        ref.links = with_item(None, parent)
+        links = ref.system.last_links
+        if links is None or links[0] is not parent:
+            links = ref.system.last_links = (parent,)
+        ref.links = links
         parent.links = with_item(parent.links, ref)
     if monitor is not None and monitor.owner is not None:
         monitor.target = ref

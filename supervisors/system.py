@@ -113,7 +113,9 @@ class ActorSystem(ActorStarter):
         self.ask_timeout = None if ask_timeout is None else checked_delay("ask_timeout", ask_timeout)
         self.shutdown_timeout = checked_delay("shutdown_timeout", shutdown_timeout)
         self.registry = Registry()
-        self.unlinks: dict[tuple[Cell, Cell], int] = {}  # see runtime.contract.Runtime
+        # See runtime.contract.Runtime for both.
+        self.unlinks: dict[tuple[Cell, Cell], int] = {}
+        self.last_links: tuple[Cell] | None = None
         self._dead_letters = DeadLetters(self.clock)
         self.crashes = 0
         self._crash_listeners: list[Callable[[ActorRef[Any], object], None]] = []

@@ -123,7 +123,7 @@ def activate_auth(data: SessionData, now: float, check: QuickCheck | None) -> Ef
     if question is None:
         return _rejected(data, now, "no_credentials")
     if check is None:
-        data.verifying = True
+        question.is_asked = True
         return (question,)
     try:
         accepted = check(question.context) is True
@@ -138,7 +138,7 @@ def verdict(data: SessionData, now: float, said: object) -> Effects:
     if not isinstance(said, Verdict) or said.question is not question or question is None or not data.verifying:
         return NOTHING
     if said.is_held_back:
-        data.verifying = False  # the question stays: the next `activate` asks it again
+        question.is_asked = False  # the question stays: the next `activate` asks it again
         return (Refuse(AuditUnavailable(ACTIVATE)),)
     if said.failure is not None:
         return _rejected(data, now, said.failure, "error")
@@ -146,7 +146,6 @@ def verdict(data: SessionData, now: float, said: object) -> Effects:
         return _rejected(data, now, "rejected")
     if data.locked:  # an administrator was quicker than the authenticator
         data.question = None
-        data.verifying = False
         return (_BLOCKED, Refuse(AuthBlocked()))
     return _accepted(data, now, question, said.user_id)
 
@@ -161,7 +160,6 @@ def _accepted(data: SessionData, now: float, question: Verify, user_id: object) 
         except (InvalidKind, InvalidValue) as error:
             return _rejected(data, now, str(error), "error")
     data.question = None
-    data.verifying = False
     data.authenticated_at = now
     data.last_activity = now
     move(data, _AUTHENTICATED, now)
@@ -181,7 +179,6 @@ def _succeeded(attempt: int, user_id: str) -> Audit:
 
 def _rejected(data: SessionData, now: float, why: str, severity: Severity = "warning") -> Effects:
     data.question = None
-    data.verifying = False
     attempts = data.auth_attempts
     failed = Audit("auth", "auth_failed", severity, {"attempt": attempts, "reason": why})
     if data.options.strict_authentication:

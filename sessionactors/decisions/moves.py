@@ -84,7 +84,6 @@ def end(data: SessionData, now: float, reason: str, before: Effects = NOTHING, a
     assert isinstance(transition, Transition)
     data.wake_at = inf
     data.question = None  # credentials do not outlive the session
-    data.verifying = False
     data.suspend_reason = None
     move(data, transition, now)
     return (*before, *ending, *after)

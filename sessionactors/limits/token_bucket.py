@@ -140,7 +140,10 @@ class TokenBucket:
         Raises:
             InvalidKind, InvalidValue: the cost is no number above zero.
         """
-        units = cost * _UNITS if type(cost) is int and 0 < cost <= AMOUNT_MAX else _units(cost)
+        if type(cost) is not int or not 0 < cost <= AMOUNT_MAX:
+            units = _units(cost)
+        else:  # most costs are 1, and all buckets that miss nothing else share the number
+            units = _UNITS if cost == 1 else cost * _UNITS
         limits = self.limits
         at = int(now * 1e9 + 0.5)
         elapsed = at - self.at

@@ -66,7 +66,6 @@ class Due(Entry):
     def __init__(self, deadline: float, act: Callable[[Any], None], subject: Any) -> None:
         self.deadline = deadline
         self.is_pending = False
-        self.order = 0
         self.act = act
         self.subject = subject
 

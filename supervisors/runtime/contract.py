@@ -90,12 +90,16 @@ class Runtime(Protocol):
         identity: makes the URNs of this system's actors its own.
         unlinks: (who unlinked, from whom) -> how many unlinks the other has not
             seen yet; short-lived, which is why it is here and not in each actor.
+        last_links: what the actor that was linked at its start last has got as its
+            links, so that all children of one parent share a tuple. Threads that start
+            children of two parents at once at worst make it anew.
     """
 
     clock: Clock
     ask_timeout: float | None
     identity: bytes
     unlinks: dict[tuple[Cell, Cell], int]
+    last_links: tuple[Cell] | None
 
     @property
     def scheduler(self) -> Scheduler:

@@ -37,12 +37,11 @@ class Entry:
         deadline: when it is due, seconds.
     """
 
-    __slots__ = ("deadline", "is_pending", "order")
+    __slots__ = ("deadline", "is_pending")
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.is_pending = False
-        self.order = 0
 
 
 @final
@@ -72,10 +71,10 @@ class Deadlines(Generic[E]):
     def add(self, entry: E) -> None:
         """Add a timer that is not pending."""
         deadline = entry.deadline
-        entry.order = self._order = order = self._order + 1
         entry.is_pending = True
         tick = int(deadline * self._ticks_per_second)
         if tick <= self._front_tick:
+            self._order = order = self._order + 1
             heapq.heappush(self._front, (deadline, order, entry))
         else:
             bucket = self._buckets.get(tick)
@@ -110,7 +109,11 @@ class Deadlines(Generic[E]):
                 return None
             self._front_tick = tick = heapq.heappop(self._ticks)
             bucket = self._buckets.pop(tick)
-            front.extend((e.deadline, e.order, e) for e in bucket if e.is_pending)
+            # A bucket is in the order in which its timers were armed, and all that is
+            # armed for its tick from now on goes into the front: a number is needed there only.
+            order = self._order
+            front.extend((e.deadline, number, e) for number, e in enumerate(bucket, order + 1) if e.is_pending)
+            self._order = order + len(bucket)
             self._stale -= len(bucket) - len(front)
             heapq.heapify(front)
 

@@ -49,24 +49,21 @@ SECONDS_MAX: Final = 100.0 * 366 * 86400
 """The longest delay, seconds: a hundred years."""
 
 
-@final
 class Timer(Entry):
     """A pending message.
 
     Thread: any thread may cancel or read it.
     """
 
-    __slots__ = ("_service", "interval", "message", "to")
+    __slots__ = ("_service", "message", "to")
 
-    def __init__(self, service: TimerService, deadline: float, to: Any, message: Any, interval: float | None) -> None:
+    def __init__(self, service: TimerService, deadline: float, to: Any, message: Any) -> None:
         # As Entry.__init__() does, without the call: a timer is made for every message to come.
         self.deadline = deadline
         self.is_pending = False
-        self.order = 0
         self._service = service
         self.to = to
         self.message = message
-        self.interval = interval
 
     def cancel(self) -> float | None:
         """Cancel; return the seconds that were left, None if it was over (TIMER-2).
@@ -82,6 +79,21 @@ class Timer(Entry):
     def __repr__(self) -> str:
         left = self.remaining()
         return "<Timer over>" if left is None else f"<Timer due in {left:.3f} s>"
+
+
+@final
+class Repeating(Timer):
+    """A message that is sent again and again.
+
+    Attributes:
+        interval: seconds; None once it is over.
+    """
+
+    __slots__ = ("interval",)
+
+    def __init__(self, service: TimerService, deadline: float, to: Any, message: Any, interval: float) -> None:
+        super().__init__(service, deadline, to, message)
+        self.interval: float | None = interval
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,7 +156,7 @@ class TimerService:
             to: a ref, or a registered name that is looked up when it fires.
             message: anything; dropped if nobody is there then (TIMER-3).
         """
-        return self._arm(Timer(self, self._clock.monotonic() + checked_delay("delay", delay), to, message, None))
+        return self._arm(Timer(self, self._clock.monotonic() + checked_delay("delay", delay), to, message))
 
     def start_timer(self, delay: float, to: Any, message: Any) -> Timer:
         """Send `TimedOut(timer, message)` later (TIMER-1); as `send_after()` otherwise.
@@ -152,13 +164,13 @@ class TimerService:
         The receiver can tell a timer that it has cancelled too late from the one
         that it waits for.
         """
-        timer = Timer(self, self._clock.monotonic() + checked_delay("delay", delay), to, None, None)
+        timer = Timer(self, self._clock.monotonic() + checked_delay("delay", delay), to, None)
         timer.message = TimedOut(timer, message)
         return self._arm(timer)
 
     def send_at(self, deadline: float, to: Any, message: Any) -> Timer:
         """Send a message at a reading of the monotonic clock, seconds."""
-        return self._arm(Timer(self, checked_reading("deadline", deadline), to, message, None))
+        return self._arm(Timer(self, checked_reading("deadline", deadline), to, message))
 
     def send_interval(self, interval: float, to: Any, message: Any) -> Timer:
         """Send a message again and again, first after one interval.
@@ -169,12 +181,13 @@ class TimerService:
         interval = checked_delay("interval", interval)
         if interval < INTERVAL_MIN:
             raise InvalidArgumentError("interval", interval, f"at least {INTERVAL_MIN} seconds")
-        return self._arm(Timer(self, self._clock.monotonic() + interval, to, message, interval))
+        return self._arm(Repeating(self, self._clock.monotonic() + interval, to, message, interval))
 
     def cancel(self, timer: Timer) -> float | None:
         """Cancel; return the seconds that were left, None if it was over."""
         with self._lock:
-            timer.interval = None
+            if isinstance(timer, Repeating):
+                timer.interval = None
             if self._stopped or not self._deadlines.cancel(timer):
                 return None
         left = timer.deadline - self._clock.monotonic()
@@ -303,16 +316,19 @@ class TimerService:
     def _fire(self, timer: Timer) -> None:
         self.fired += 1
         to = timer.to
-        interval = timer.interval
         if isinstance(to, ActorRef):
-            if to.is_alive():
-                to.send(timer.message)
-            else:
-                interval = timer.interval = None  # nobody will ever be there again
+            if not to.is_alive():
+                return  # nobody will ever be there again
+            to.send(timer.message)
         else:
             ref = self._whereis(to)
             if ref is not None:
                 ref.send(timer.message)
+        if isinstance(timer, Repeating):
+            self._repeat(timer)
+
+    def _repeat(self, timer: Repeating) -> None:
+        interval = timer.interval
         if interval is None:
             return
         now = self._clock.monotonic()
@@ -321,7 +337,7 @@ class TimerService:
             due += math.floor((now - due) / interval) * interval
         self._rearm(timer, due)
 
-    def _rearm(self, timer: Timer, due: float) -> None:
+    def _rearm(self, timer: Repeating, due: float) -> None:
         with self._lock:
             if timer.interval is not None and not self._stopped:
                 timer.deadline = due

@@ -184,7 +184,7 @@ def test_who_has_ended_long_ago_takes_no_memory():
         for number in range(2500):
             system.start_session(str(number))
             system.terminate(str(number))
-        assert len(system.actors.whereis("reaper")._actor._possible) <= 1002
+        assert len(system.actors.whereis("reaper")._actor._agenda) <= 1002
 
 
 # --- The policies -----------------------------------------------------------------------------------------------------
