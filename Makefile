@@ -9,7 +9,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: bench bench-smoke check clean constraints coverage doc-examples docs format format-check help \
-	kills layers lint outside package properties pykka-suite run schedules simulate simulate-many test torture types untraced verify-outside
+	interpreters kills layers lint outside package properties pykka-suite run schedules simulate simulate-many test torture types untraced verify-outside
 
 # Only a PYTHON that somebody chose is passed on; without one .ci/environment looks for it.
 export PYTHON
@@ -45,6 +45,9 @@ run: $(READY) ## Replay examples/access.log (or LOG=path); audit log and report 
 
 test: $(READY) ## Run all tests and note which branches they miss (or TESTS=path, which notes nothing)
 	$(if $(TESTS),$(BIN)/python -m pytest -q $(TESTS),$(test_all))
+
+interpreters: ## Run the tests of the runtime under every other Python from 3.12 on that is here (or PYTHONS="...")
+	.ci/interpreters $(TESTS)
 
 untraced: $(READY) ## Run the tests where threads meet without the tracer, behind which a race can hide
 	$(BIN)/python -m pytest -q tests/supervisors/runtime tests/supervisors/test_system.py \
