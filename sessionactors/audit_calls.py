@@ -151,6 +151,7 @@ class AuditCalls(ServiceAccess):
         since: float | None = None,
         until: float | None = None,
         actor: str | None = None,
+        text: str | None = None,
         limit: int | None = None,
         with_sealed: bool = False,
         settled: bool = True,
@@ -164,6 +165,8 @@ class AuditCalls(ServiceAccess):
             since: only those from this moment on, seconds since 1970 UTC.
             until: only those before this moment.
             actor: only what this actor did.
+            text: only those with this text in their data, such as the name of what happened;
+                upper and lower case do not matter.
             limit: stop after so many, and let `is_cut` say whether there were more; None for all.
             with_sealed: begin with the logs that were sealed before; unpacking one takes a while.
                 Otherwise `sealed` says how many are not looked into.
@@ -190,6 +193,7 @@ class AuditCalls(ServiceAccess):
             since=since,
             until=until,
             actor=None if actor is None else bounds.text("actor", actor),
+            text=None if text is None else bounds.text("text", text),
         )
         if settled:
             self.commit_audit()

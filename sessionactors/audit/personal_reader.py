@@ -68,7 +68,7 @@ class PersonalReader:
             return replace(record, data=restored(record.data, values))
         except FAULTS as error:
             raise translated(error, self._paths.personal, ROLE) from error
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
             raise self._damaged(record.sequence) from error
 
     def erasures_of(self, subject: str) -> list[Erasure]:

@@ -1,6 +1,6 @@
-"""Which entries somebody wants: by session, type, severity, time and actor.
+"""Which entries somebody wants: by session, type, severity, time, actor and text.
 
-Session and rare types are looked up in the log's index. Time and actor are
+Session and rare types are looked up in the log's index. Time, actor and text are
 compared entry by entry: a log is in the order of its positions, and wall time
 may go back between two of them, so nothing can be skipped by time.
 """
@@ -42,6 +42,8 @@ class Selection:
         since: the earliest wall time, in seconds since 1970 UTC.
         until: the wall time, likewise, that is too late.
         actor: only what this actor did.
+        text: only entries with this text in the names or values of their data, such as the
+            name of what happened; upper and lower case do not matter.
     """
 
     session: str | None = None
@@ -50,6 +52,7 @@ class Selection:
     since: float | None = None
     until: float | None = None
     actor: str | None = None
+    text: str | None = None
 
     def among(self, log: _Readable, stop: int | None = None) -> Iterator[AuditRecord]:
         """Yield what is wanted of a log, in order, one by one.
@@ -62,16 +65,33 @@ class Selection:
         least = -math.inf if self.since is None else self.since
         limit = math.inf if self.until is None else self.until
         actor = None if self.actor is None else stored_name(self.actor)
+        text = None if self.text is None else self.text.casefold()
         return (
             record
             for record in records
-            if least <= record.wall_time < limit and (actor is None or record.actor == actor)
+            if least <= record.wall_time < limit
+            and (actor is None or record.actor == actor)
+            and (text is None or any(text in each.casefold() for each in _texts(record.data)))
         )
 
     def to_dict(self) -> dict[str, object]:
         """Return what is set, by name."""
-        names = ("session", "event_type", "severity", "since", "until", "actor")
+        names = ("session", "event_type", "severity", "since", "until", "actor", "text")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+def _texts(data: object) -> Iterator[str]:
+    """Yield all names and values in data as text; a forger may have put any depth there."""
+    left = [data]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            yield from map(str, value)
+            left += value.values()
+        elif isinstance(value, list | tuple):
+            left += value
+        else:
+            yield str(value)
 
 
 def parse_time(field: str, text: str) -> float:

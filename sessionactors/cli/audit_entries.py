@@ -56,6 +56,7 @@ def _selecting(command: _Command) -> _Command:
         ),
         click.option("--until", metavar="TIME", help="Only entries before then."),
         click.option("--actor", metavar="NAME", help="Only what this actor did, such as reaper or admin:alice."),
+        click.option("--text", metavar="TEXT", help="Only entries with this text in their data, such as auth_failed."),
         click.option("--ids-key", metavar="FILE", help=IDS_KEY_HELP),
         click.option("--no-personal", is_flag=True, help="Show commitments in the place of personal data."),
     )

@@ -115,6 +115,14 @@ class TestReading:
         assert [record.data["error_message"] for record in found] == ["late"]
         assert [record.data["error_message"] for record in system.get_events_by_type("error")] == ["early", "late"]
 
+    def test_finds_what_happened_by_its_text(self, system):
+        system.log_error("s", "The disk is full", {"where": ["here", "There"]})
+        system.log_error("s", "something else")
+        for text in ("DISK", "there", "error_MESSAGE"):
+            found = [record.data["error_message"] for record in system.get_events(text=text)]
+            assert found[0] == "The disk is full"
+        assert len(list(system.get_events(text="disk"))) == 1
+
     def test_can_be_given_back_half_read(self, system):
         for _ in range(5):
             system.log_event("s", "lifecycle")
