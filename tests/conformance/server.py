@@ -6,12 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from supervisors import Actor, ActorRef, ActorSystem, Entropy, Exit, Exited, IgnoreStart, StartError, VirtualClock
 from supervisors.callbacks import BadReturnError, Throw
 from supervisors.exits import Crashed
-from supervisors.runtime.cell import TOKEN
 from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.server import HIBERNATE, IGNORE, TIMEOUT, Continue, NoReply, Reply, Server, Stop, cast, stop
 from tests.conformance.difference import Difference, same
@@ -222,13 +222,34 @@ def _start(parent: ActorRef[Any], server: type[Replayed], script: Script) -> tup
     return outcome
 
 
+class Outside(Actor):
+    """Sends a burst in one turn of its own: nobody gets to run before that is over."""
+
+    dispatch = "inline"
+
+    def on_receive(self, burst: Callable[[], None]) -> None:
+        burst()
+
+
 def _send_all(
     system: ActorSystem, parent: ActorRef[Any], ref: ActorRef[Any], script: Script, events: list[list[Any]]
 ) -> None:
-    # A burst: everything is in the mailbox before the first message is handled. The server is
-    # not suspended for that, because a suspended one handles stops and its parent's exit.
-    _hold(ref)
-    for event in events:
+    match events:
+        case [["stop", reason]]:
+            _stop(ref, from_term(reason))
+        case [["wait", milliseconds]]:
+            system.advance(milliseconds / 1000)
+        case _:
+            # A burst: everything is in the mailbox before the first message is handled. The server is
+            # not suspended for that, because a suspended one handles stops and its parent's exit.
+            outside = system.start(Outside)
+            outside.ask(partial(_send, parent, ref, script, events))
+            outside.stop()
+    system.settle()
+
+
+def _send(parent: ActorRef[Any], ref: ActorRef[Any], script: Script, burst: list[list[Any]]) -> None:
+    for event in burst:
         match event:
             case ["cast", content]:
                 cast(ref, content)
@@ -239,28 +260,9 @@ def _send_all(
             case ["exit_signal", reason]:
                 ref.exit(from_term(reason))
             case ["parent_exit", reason]:
-                parent.tell(_exit_of(ref, from_term(reason)))
-            case ["stop", reason]:
-                _let_go(ref)
-                _stop(ref, from_term(reason))
-            case ["wait", milliseconds]:
-                _let_go(ref)
-                system.advance(milliseconds / 1000)
+                parent.ask(_exit_of(ref, from_term(reason)))
             case other:
                 raise ValueError(f"unknown event {other!r}")
-    _let_go(ref)
-    system.settle()
-
-
-def _hold(ref: ActorRef[Any]) -> None:
-    """Own the mailbox, as a thread does that handles a message of it."""
-    del ref._gate[0]
-
-
-def _let_go(ref: ActorRef[Any]) -> None:
-    if not ref._gate:
-        ref._gate += TOKEN
-        ref.look_again()
 
 
 def _ask(ref: ActorRef[Any], script: Script, call: str, content: Any) -> None:

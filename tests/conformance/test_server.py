@@ -83,3 +83,10 @@ def test_a_recording_that_says_otherwise_differs_at_that_step(path, wrong, step)
     difference = server.replay(record)
     assert difference is not None
     assert difference.step == step
+
+
+@pytest.mark.parametrize("events", [[["dance", "e0"]], [["cast", "e0"], ["stop", "normal"]]])
+def test_a_burst_that_the_schema_does_not_know_is_no_pass(events):
+    record = COUNTER | {"groups": [{"events": events, "log": [], "data": 0}]}
+    with pytest.raises(ValueError, match="unknown event"):
+        server.replay(record)
