@@ -243,7 +243,7 @@ class AuditCalls(ServiceAccess):
         now = self.actors.clock.time()
         if log.directory is None:
             finding = Finding("log", None, "a log on disk", "one in memory, which nobody signs")
-            kept = self._ask_log(Look(lambda store: _Kept(list(store.events()))))
+            kept = self._ask_log(Look(lambda store: _Kept(list(store.events()), list(store.events(session=known)))))
             made = report("session", kept, head, Verification("usage", findings=(finding,)), now, subject=known)
             return _written(made, format, include_data=include_data)
         from sessionactors.audit.queries import AuditReader  # noqa: PLC0415 - only for a log on disk
@@ -359,17 +359,20 @@ class AuditCalls(ServiceAccess):
 
 
 class _Kept:
-    """Entries of a log in memory, as a report reads them."""
+    """Entries of a log in memory, as a report on one session reads them.
 
-    def __init__(self, records: list[AuditRecord]) -> None:
+    Args:
+        records: all of them.
+        session: those of the session, by whatever name the log has for it.
+    """
+
+    def __init__(self, records: list[AuditRecord], session: list[AuditRecord]) -> None:
         self._records = records
+        self._session = session
 
     def events(self, *, stop: int | None = None, session: str | None = None, **_others: Any) -> Iterator[AuditRecord]:
-        return (
-            record
-            for record in self._records
-            if (stop is None or record.sequence < stop) and session in (None, record.session)
-        )
+        records = self._records if session is None else self._session
+        return (record for record in records if stop is None or record.sequence < stop)
 
     def erasures_of(self, _subject: str) -> list[Any]:
         return []

@@ -169,6 +169,14 @@ class AuditReader:
             return map(decode, leaves)
         return (personal.record_of(leaf) if MARK in leaf else decode(leaf) for leaf in leaves)
 
+    def names_of(self, session: str) -> tuple[str, ...]:
+        """Return under which names the log may have a session.
+
+        Raises:
+            AuditKeyError: it does not tell ids, and the key is not here.
+        """
+        return names_of_session(self._paths, session, self._pseudonyms)
+
     def erasures_of(self, subject: str) -> list[Erasure]:
         """Return the erasures of somebody that the file of personal data knows of; none where that is not at hand."""
         return [] if self._personal is None else self._personal.erasures_of(stored_name(subject))

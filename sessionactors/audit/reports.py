@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
 from sessionactors.audit.contract import AuditHead
+from sessionactors.audit.errors import AuditKeyError
 from sessionactors.audit.exports import csv_of, iso_time, json_of, row_of
 from sessionactors.audit.openings import Erasure
 from sessionactors.audit.queries import AuditReader
@@ -152,6 +153,9 @@ def report(
         facts["personal_data"] = {
             "erasures": [_erasure(each) for each in reader.erasures_of(subject)],
             "note": "what was erased is in no report; a copy of the log may have been made before",
+            "sessions": "found by id"
+            if _names_of(reader, subject)[1]
+            else "under a keyed hash whose key is not here: a session of that name is not in this report",
         }
     return Report(facts, events if kind in ("session", "gdpr") else None)
 
@@ -164,7 +168,7 @@ def _events_of(
         return lambda: chosen.among(reader, size)
     if kind != "gdpr" or subject is None:
         return lambda: period.among(reader, size)
-    name = stored_name(subject)
+    name, _ = _names_of(reader, subject)
     # A session is a person's from the entry on that names the person, and what came before is as well.
     sessions = {each.session for each in period.among(reader, size) if each.session and _is_about(each, name)}
     return lambda: (each for each in period.among(reader, size) if each.session in sessions or _is_about(each, name))
@@ -181,8 +185,19 @@ def _erasure(erasure: Erasure) -> dict[str, object]:
     }
 
 
-def _is_about(record: AuditRecord, name: str) -> bool:
-    return name in (record.session, record.actor) or any(record.data.get(key) == name for key in _PERSON_KEYS)
+def _names_of(reader: AuditReader, subject: str) -> tuple[frozenset[str], bool]:
+    """Return under which names somebody may appear, and whether these are all."""
+    own = stored_name(subject)
+    try:
+        return frozenset((own, *reader.names_of(subject))), True
+    except AuditKeyError:
+        return frozenset((own,)), False
+
+
+def _is_about(record: AuditRecord, names: frozenset[str]) -> bool:
+    if record.session in names or record.actor in names:
+        return True
+    return any(isinstance(value := record.data.get(key), str) and value in names for key in _PERSON_KEYS)
 
 
 def _coverage(reader: AuditReader, head: AuditHead, start: float | None) -> dict[str, object]:

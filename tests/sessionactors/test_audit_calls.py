@@ -193,6 +193,12 @@ class TestAReport:
         assert found["event_count"] > 3
         assert (found["status"], found["verification"]["exit_code"]) == ("not verified", 3)
 
+    def test_finds_the_session_where_the_log_does_not_tell_ids(self, tmp_path):
+        for directory in (tmp_path / "log", None):
+            with virtual(audit_dir=directory, audit={"redact_ids": True}) as system:
+                start_active(system, "a", "b")
+                assert json.loads(system.generate_report("a"))["event_count"] > 3
+
     def test_leaves_data_out_if_wanted(self, on_disk):
         start_active(on_disk, "a")
         found = json.loads(on_disk.generate_report("a", include_data=False))

@@ -113,6 +113,10 @@ class TestAKeyForIds:
         assert out.count("login") == 2
         code, out, _ = run(capsys, "report", path, "session", "--session", "s-bob", "--ids-key", tmp_path / "ids")
         assert (code, json.loads(out)["event_count"]) == (0, 1)
+        for options, count in ((["--ids-key", tmp_path / "ids"], 2), ([], 0)):
+            code, out, _ = run(capsys, "report", path, "gdpr", "--subject", "s-alice", *options)
+            assert (code, json.loads(out)["event_count"]) == (0, count)
+            assert ("key is not here" in out) is (count == 0)
         assert run(capsys, "seal", path)[0] == 4
         assert run(capsys, "seal", path, "--ids-key", tmp_path / "ids")[0] == 0
 
