@@ -33,7 +33,8 @@ define test_all
 endef
 WORKLOAD ?= supervisors.simulation.workloads:supervised_workers
 WORKLOADS ?= supervisors.simulation.workloads:supervised_workers supervisors.simulation.workloads:linked_actors \
-	tests.simulation.session_workload:sessions
+	tests.simulation.session_workload:sessions tests.simulation.pool_workload:pools \
+	tests.simulation.recovery_workload:recovery
 N ?= 1000
 
 $(READY): pyproject.toml constraints.txt .ci/environment

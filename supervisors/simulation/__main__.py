@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0: all seeds passed; 1: one has failed; 2: bad usage.
     """
     parser = argparse.ArgumentParser(prog="python -m supervisors.simulation", description=__doc__)
-    parser.add_argument("workload", nargs="?", default=DEFAULT_WORKLOAD, help="module:function (default: %(default)s)")
+    parser.add_argument("workload", nargs="*", help=f"module:function, or several (default: {DEFAULT_WORKLOAD})")
     parser.add_argument("--seed", type=int, default=0, help="the first seed (default: %(default)s)")
     parser.add_argument("--runs", type=int, help="how many seeds from there on (default: 1, or the budget)")
     parser.add_argument("--budget", type=float, metavar="SECONDS", help="begin no further seed after so long")
@@ -45,8 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--runs: {options.runs} is not allowed; allowed: at least 1")
     if options.budget is not None and not 0 < options.budget < BUDGET_MAX:
         parser.error(f"--budget: {options.budget} is not allowed; allowed: above 0, below {BUDGET_MAX:,.0f} seconds")
-    workload = _load(parser, options.workload)
-    if options.runs in (None, 1) and options.budget is None:
+    workloads = [_load(parser, name) for name in options.workload or [DEFAULT_WORKLOAD]]
+    if options.runs in (None, 1) and options.budget is None and len(workloads) == 1:
+        workload = workloads[0]
         outcome = (run_twice if options.twice else run_seed)(workload, options.seed)
         recipe = None
         if options.shrink and outcome.failed:
@@ -59,8 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _say(outcome.transcript.rstrip("\n"))
         _say(str(outcome))
         return int(outcome.failed)
+    runs = 1 if options.runs is None and options.budget is None else options.runs
     try:
-        done = campaign(workload, first=options.seed, runs=options.runs, budget=options.budget, twice=options.twice)
+        done = campaign(*workloads, first=options.seed, runs=runs, budget=options.budget, twice=options.twice)
     except SimulationFailedError as failure:
         _say(str(failure))
         return 1

@@ -32,7 +32,7 @@ class Campaign:
     """What many runs have done.
 
     Attributes:
-        runs: how many.
+        runs: how many seeds.
         steps: of all together.
         virtual_seconds: of all together.
         seconds: real ones.
@@ -61,20 +61,19 @@ class Campaign:
 
 
 def campaign(
-    workload: Callable[[Simulation], object],
-    *,
+    *workloads: Callable[[Simulation], object],
     first: int = 0,
     runs: int | None = None,
     budget: float | None = None,
     twice: bool = False,
 ) -> Campaign:
-    """Run one seed after the other.
+    """Run one seed after the other, each under every workload.
 
     Args:
-        workload: gets the simulation; its own options count.
-        first: seed of the first run.
-        runs: how many at most; None: as many as the budget allows.
-        budget: real seconds, after which no further run begins; None: without end.
+        *workloads: each gets the simulation; their own options count.
+        first: the first seed.
+        runs: how many seeds at most; None: as many as the budget allows.
+        budget: real seconds, after which no further seed begins; None: without end.
         twice: run each seed twice and demand the same transcript.
 
     Raises:
@@ -91,11 +90,12 @@ def campaign(
         over = limit is not None and clock.monotonic() - begun >= limit
         if over or (runs is not None and done >= runs):
             break
-        outcome: Outcome = simulate(workload, [seed], twice=twice)[0]
-        digest.update(outcome.transcript_hash.encode())
-        faults.update(kind for kind, _ in outcome.recipe.faults)
+        for workload in workloads:
+            outcome: Outcome = simulate(workload, [seed], twice=twice)[0]
+            digest.update(outcome.transcript_hash.encode())
+            faults.update(kind for kind, _ in outcome.recipe.faults)
+            steps += outcome.steps
+            virtual += outcome.virtual_seconds
         done += 1
-        steps += outcome.steps
-        virtual += outcome.virtual_seconds
     by_kind = tuple(sorted(faults.items(), key=lambda each: (-each[1], each[0])))
     return Campaign(done, steps, virtual, clock.monotonic() - begun, by_kind, digest.hexdigest())

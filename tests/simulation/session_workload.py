@@ -38,14 +38,21 @@ OFTEN = {kind: FAULT_KINDS[kind].chance * 2 for kind in ALL_WITHIN_CONTRACT if k
 
 
 class FailingStore:
-    """A store on a simulated disk: a store in memory that fails when the simulation wants it to."""
+    """A store on a simulated disk: a store in memory that fails when the simulation wants it to.
 
-    def __init__(self, simulation):
+    Once `is_gone` is set, its process has died: nothing gets to the disk any more.
+    """
+
+    def __init__(self, simulation, store=None):
         self._simulation = simulation
-        self._store = MemoryStore()
+        self._is_own = store is None
+        self._store = MemoryStore() if store is None else store
+        self.is_gone = False
 
     def write(self, epoch, records):
         strikes = self._simulation.strikes
+        if self.is_gone:
+            raise StoreDiskError("the process has died", "start another one")
         if strikes("store_full") is not None:
             raise StoreFullError("no space is left", "make room")
         if strikes("store_error") is not None or strikes("fsync_error") is not None:
@@ -96,7 +103,8 @@ class FailingStore:
         return self._store.quarantined()
 
     def close(self):
-        self._store.close()
+        if self._is_own:  # a store in memory forgets everything; a disk does not
+            self._store.close()
 
 
 def spare(ref):

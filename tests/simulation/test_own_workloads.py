@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from supervisors.simulation import ALL_WITHIN_CONTRACT, FAULT_KINDS, run_twice, simulate
 from supervisors.simulation.workloads import linked_actors, supervised_workers
+from tests.simulation.pool_workload import pools
+from tests.simulation.recovery_workload import recovery
 from tests.simulation.session_workload import sessions
 
 
@@ -28,5 +32,16 @@ def test_sessions_stand_crashes_and_a_failing_disk():
     assert {FAULT_KINDS[kind].point for kind in fired} >= {"store", "fsync", "turn", "step", "send", "timer"}
 
 
-def test_a_run_of_sessions_repeats():
-    assert not run_twice(sessions, 3).failed
+def test_a_pool_stands_crashes_of_its_actor():
+    outcomes = simulate(pools, range(40))
+    assert len({kind for outcome in outcomes for kind, _ in outcome.recipe.faults}) >= 18
+
+
+def test_a_process_that_dies_leaves_what_was_acknowledged_in_store_and_log():
+    outcomes = simulate(recovery, range(4))
+    assert sum(len(outcome.recipe.faults) for outcome in outcomes) > 100
+
+
+@pytest.mark.parametrize("workload", [sessions, pools, recovery])
+def test_a_run_of_them_repeats(workload):
+    assert not run_twice(workload, 3).failed
