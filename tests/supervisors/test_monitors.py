@@ -154,6 +154,29 @@ def test_mon_8_an_alias_that_is_no_monitor_is_not_there_and_stays(system):
     assert one.ask("seen") == ["hello"]
 
 
+@pytest.mark.parametrize("flush", [False, True])
+def test_mon_8_one_that_has_fired_is_not_there_flushed_or_not(system, flush):
+    one, two = system.start(Doer), system.start(Doer)
+
+    def act(self):
+        ref = self.monitor(two)
+        two.exit("boom")
+        self.system.settle()
+        return [self.demonitor(ref, flush=flush), self.demonitor(ref, flush=flush)]
+
+    assert one.ask(act) == [False, False]
+    assert len(one.ask("seen")) == (0 if flush else 1)
+
+
+@pytest.mark.parametrize("trap", [False, True])
+def test_mon_9_the_end_of_the_watched_is_a_message_and_no_exit_signal(system, trap):
+    one, two = system.start(Doer, trap=trap), system.start(Doer)
+    ref = one.ask(lambda self: self.monitor(two))
+    two.exit("boom")
+    assert one.ask("seen") == [Down(ref, two, "boom")]
+    assert one.is_alive()
+
+
 def test_mon_9_the_watchers_end_does_not_affect_the_watched(system):
     one, two = system.start(Doer), system.start(Doer)
     one.ask(lambda self: self.monitor(two))

@@ -333,6 +333,17 @@ def test_dyn_8_counts_are_those_of_the_children_there_are():
     assert driver.ask("count_children") == ChildCounts(specs=3, active=2, supervisors=0, workers=3)
 
 
+def test_dyn_8_each_child_is_shown_with_its_process_or_as_restarting_and_without_its_id():
+    driver = dynamic(max_restarts=9)
+    driver.ask("start_child", spec("s", type="supervisor"))
+    driver.ask("start_child", spec("a", modules=("m",)))
+    driver.plan["a"].append(FAIL)
+    driver.exited("a1")
+    shown = {(one.id, one.ref, one.state, one.type) for one in driver.ask("which_children")}
+    assert shown == {(None, "s1", "running", "supervisor"), (None, None, "restarting", "worker")}
+    assert [one.modules for one in driver.ask("which_children") if one.type == "worker"] == [("m",)]
+
+
 def test_dyn_8_a_supervisor_that_ends_by_itself_is_not_counted_any_more():
     driver = dynamic()
     driver.ask("start_child", spec("s", type="supervisor", restart="transient"))
