@@ -73,8 +73,10 @@ def test_what_sessions_share_counts_for_none_of_them():
 
 def test_a_history_weighs_its_moments_and_not_the_transitions_that_all_share():
     data = session_in(ACTIVE)
-    before, length = data_size(data), len(data.recorded)
-    data.recorded = data.recorded * 50
-    grown = len(data.recorded) - length
+    recorded = data.recorded or []
+    assert recorded
+    before = data_size(data)
+    data.recorded = recorded * 50
+    grown = len(recorded) * 49
     expected = grown * 8 + grown // 2 * getsizeof(0.0)  # a place in the list for each, a number for every second
     assert abs(data_size(data) - before - expected) <= 64  # what lists have in reserve

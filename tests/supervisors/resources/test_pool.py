@@ -131,7 +131,7 @@ def test_npool_1_only_making_and_lending_have_to_be_written(system):
     system.advance(5.0)
     assert borrow(made, state) == [1]
     with pytest.raises(TypeError, match="init_worker"):
-        ResourceKeeper()
+        ResourceKeeper()  # type: ignore[abstract]  # that is what is tested
 
 
 @pytest.mark.parametrize(("result", "error"), [(IGNORE, IgnoreStart), (Stop("why"), StartError)])
