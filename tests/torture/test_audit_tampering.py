@@ -71,7 +71,6 @@ class TestEveryBit:
                 assert contents(tiny_path) == before, bit
         assert found
 
-
     def test_of_the_personal_data_is_found_or_changes_nothing(self, tmp_path):
         log = write_personal(tmp_path / "log")
         with AuditLog(log) as writer:
