@@ -110,7 +110,13 @@ class AsyncioWorkers:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
+            while not self._is_closed:
+                # A KeyboardInterrupt or SystemExit that is raised in a callback, or a task of the user's own,
+                # comes out here, and anybody may stop the loop. It is not theirs: others wait for it.
+                try:
+                    self._loop.run_forever()
+                except BaseException:
+                    logger.exception("something in the event loop of a pool raised; the loop goes on")
             left = asyncio.all_tasks(self._loop)
             for each in left:
                 each.cancel()
@@ -140,6 +146,7 @@ class AsyncioWorkers:
         self._door.tell(Down(worker, "killed", slot.task))
 
     def _close(self) -> None:
+        self._is_closed = True
         for slot in self._slots.values():
             slot.is_killed = True
         self._loop.stop()
@@ -148,17 +155,20 @@ class AsyncioWorkers:
         try:
             handler = slot.handler = Handler(self._worker)
             await _awaited(handler.setup())
-        except Exception as error:  # noqa: BLE001 - the pool is told
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the pool is told
             self._slots.pop(worker, None)
             self._door.tell(StartFailed(worker, error))
             return
         self._door.tell(Up(worker))
-        reason = await self._work(worker, slot, handler)
+        try:
+            reason = await self._work(worker, slot, handler)
+        except BaseException as error:  # noqa: BLE001 - somebody has cancelled whatever there is in the loop
+            reason = Crashed(error)
         if slot.is_killed:
             return
         try:
             await _awaited(handler.teardown())
-        except Exception:
+        except BaseException:
             logger.exception("the teardown of worker %d raised", worker)
         self._slots.pop(worker, None)
         self._door.tell(Down(worker, reason, None))
@@ -177,7 +187,7 @@ class AsyncioWorkers:
             if (failed or what == "reset") and handler.has_reset and not slot.is_killed:
                 try:
                     await _awaited(handler.reset())
-                except Exception as error:  # noqa: BLE001 - the worker ends with it
+                except BaseException as error:  # noqa: BLE001 - whatever it is, the worker ends with it
                     return Crashed(error)
         return "killed"
 
@@ -187,7 +197,7 @@ class AsyncioWorkers:
         token = at_work.set((self._door, worker, task))
         try:
             value = await _awaited(handler.run(task.payload))
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - its submitter gets it
+        except BaseException as error:  # noqa: BLE001 - its submitter gets it; and it must not end the loop
             self._door.tell(Finished(worker, task, None, error, self._now() - begun))
             return True
         finally:

@@ -29,6 +29,7 @@ __all__ = [
     "BOOT",
     "DONE",
     "FRAME",
+    "HEARD",
     "RAISED",
     "RESET",
     "RESET_FAILED",
@@ -68,6 +69,7 @@ UP: Final = 6
 SETUP_FAILED: Final = 7
 RESET_FAILED: Final = 8
 WARM: Final = 9  # a spare has prepared what can be prepared
+HEARD: Final = 10  # it has been told to come up, and is at it
 
 READ_BYTES: Final = 1 << 16
 
@@ -230,6 +232,8 @@ class _Child:
         self._main_path = facts["main"]
         self._authkey = facts["authkey"]
         self._result_bytes_max = facts["result_bytes_max"]
+        if not facts["warm_up"]:
+            self._answer(HEARD, 0, 0.0, b"")
         try:
             worker = self._load(facts["worker"])
             if facts["warm_up"]:

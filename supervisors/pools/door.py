@@ -151,6 +151,10 @@ class Door:
                     act()
                 except Exception:
                     logger.exception("an outcome could not be delivered")
+        except BaseException:
+            if self.outbox:  # Ctrl-C: this thread is wanted elsewhere, and others wait for the rest
+                self.send_for_courier()
+            raise
         finally:
             delivering.pop()
 

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import functools
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING
 from typing import Any, Generic, TypeVar
@@ -153,19 +153,36 @@ class PoolFuture(Future[T], Generic[T]):
 
         In a coroutine of the same pool another worker stands in meanwhile, as in `result()`.
         """
-        mine = at_work.get()
-        if mine is None or mine[0] is not self._door or self.done():
+        with self.stood_in_for():
             value: T = yield from asyncio.wrap_future(self).__await__()
             return value
+
+    # -- what those call who wait for several at once ------------------------------
+
+    @contextlib.contextmanager
+    def stood_in_for(self) -> Iterator[None]:
+        """Have another worker stand in while a coroutine of the same pool awaits what this brings about."""
+        mine = at_work.get()
+        if mine is None or mine[0] is not self._door or self.done():
+            yield
+            return
         door, worker, task = mine
         self._refuse_own_key(task)
         if not door.ask(Waits(worker)):
             raise DeadlockError([f"worker {worker}", self.task])
         try:
-            value = yield from asyncio.wrap_future(self).__await__()
-            return value
+            yield
         finally:
             door.tell(Resumes(worker))
+
+    def wait_blocking(self, wait: Callable[[], Any]) -> Any:
+        """Call what blocks until something is there that this brings about; refuse and stand in as `result()` does."""
+        self._refuse_forked()
+        if here.door is not None or at_work.get() is not None:
+            self._refuse_in_loop()
+            if here.door is self._door and not self.done():
+                return self._as_worker(lambda _: wait(), None)
+        return wait()
 
     # -- what the performer calls ------------------------------------------------
 

@@ -81,8 +81,9 @@ class InlineWorkers:
         try:
             handler = Handler(self._worker)
             handler.setup()
-        except Exception as error:  # noqa: BLE001 - the pool is told
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the pool is told
             self._door.tell(StartFailed(worker, error))
+            _pass_on(error)
             return
         self._handlers[worker] = handler
         self._door.tell(Up(worker))
@@ -98,14 +99,16 @@ class InlineWorkers:
         begun = self._now()
         try:
             value = handler.run(task.payload)
-        except Exception as raised:  # noqa: BLE001 - its submitter gets it
+        except BaseException as raised:  # noqa: BLE001 - its submitter gets it
             error = raised
         finally:
             here.door, here.worker, here.task = before
             self._at.pop(worker, None)
         self._door.tell(Finished(worker, task, value, error, self._now() - begun))
-        if error is not None and handler.has_reset:
-            self._reset(worker)
+        if error is not None:
+            if handler.has_reset:
+                self._reset(worker)
+            _pass_on(error)
 
     def _reset(self, worker: int) -> None:
         handler = self._handlers.get(worker)
@@ -113,9 +116,10 @@ class InlineWorkers:
             return
         try:
             handler.reset()
-        except Exception as error:  # noqa: BLE001 - the worker ends with it
-            del self._handlers[worker]
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the worker ends with it
+            self._handlers.pop(worker, None)
             self._door.tell(Down(worker, Crashed(error), None))
+            _pass_on(error)
 
     def _tear_down(self, worker: int) -> None:
         handler = self._handlers.pop(worker, None)
@@ -125,3 +129,9 @@ class InlineWorkers:
             handler.teardown()
         finally:
             self._door.tell(Down(worker, NORMAL, None))
+
+
+def _pass_on(error: BaseException) -> None:
+    """Raise a Ctrl-C again: the books balance without it, but it is meant for the thread that it has hit."""
+    if isinstance(error, KeyboardInterrupt):
+        raise error

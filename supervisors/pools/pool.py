@@ -278,8 +278,11 @@ class WorkerPool(TaskFace):
 
     def quarantined(self) -> list[Payload]:
         """Return the work of tasks that have killed too many workers, the last hundred."""
-        payloads = self.door.ask(Question(lambda engine: [task.payload for task in engine.books.quarantine]))
-        return [self._unpacked(payload) for payload in payloads]
+        try:
+            tasks = self.door.ask(Question(lambda engine: list(engine.books.quarantine)))
+        except ActorDeadError:
+            tasks = list(self._books.quarantine)
+        return [self._unpacked(task.payload) for task in tasks]
 
     def resize(self, size: int, max_overflow: int | None = None) -> None:
         """Have another number of workers from now on; those too many end when they have drained.
@@ -290,7 +293,7 @@ class WorkerPool(TaskFace):
         """
         checked_whole("size", size, 1, 4096)
         if max_overflow is None:
-            max_overflow = self.door.ask(Question(lambda engine: engine.max_overflow))
+            max_overflow = self._ask_open(Question(lambda engine: engine.max_overflow))
         checked_whole("max_overflow", max_overflow, 0, 4096)
         self._ask_open(Resize(size, max_overflow))
 

@@ -26,6 +26,7 @@ from typing import Any, Final, final
 from supervisors.clock import Clock
 from supervisors.exits import NORMAL, Crashed
 from supervisors.pools import child
+from supervisors.pools.coming_up import PATIENCE_SECONDS, ComingUp
 from supervisors.pools.door import Door
 from supervisors.pools.effects import Release
 from supervisors.pools.inputs import Down, Finished, HandedBack, Input, Measured, StartFailed, Up
@@ -98,6 +99,7 @@ class ProcessWorkers:
         self._processes: set[WorkerProcess] = set()  # this and all below: the thread's own
         self._spares: deque[WorkerProcess] = deque()
         self._spare_deaths = 0  # in a row, without a worker that came up
+        self._coming = ComingUp()
         self._judged: list[WorkerProcess] = []  # stopped, to see what they are at
         self._events: list[Input] = []
         self._memory_kills = memory_kills()
@@ -196,6 +198,8 @@ class ProcessWorkers:
                     self._commands.popleft()()
                 if self._judged:
                     self._judge()
+                for process in self._coming.given_up(self._now()):
+                    self._start_another(process)
                 if self._measures:
                     self._measure()
                 self._tell()
@@ -217,7 +221,8 @@ class ProcessWorkers:
             return STOPPED_SECONDS
         if self._wants_spare():
             return 0.0
-        return RSS_SECONDS if self._measures else None
+        timeout = self._coming.timeout(self._now())
+        return timeout if not self._measures else RSS_SECONDS if timeout is None else min(RSS_SECONDS, timeout)
 
     def _wants_spare(self) -> bool:
         # Where spares die by themselves, starting one after the other helps nobody.
@@ -236,17 +241,36 @@ class ProcessWorkers:
 
     # -- starting --------------------------------------------------------------------
 
-    def _start(self, worker: int) -> None:
+    def _start(self, worker: int, patience: float = PATIENCE_SECONDS) -> None:
         if self._is_closed:
             return
         try:
-            process = self._spares.popleft() if self._spares else self._spawn()
+            process = self._pick_spare() or self._spawn()
         except OSError as error:
             self._events.append(StartFailed(worker, error))
             return
         process.worker = worker
         self._by_worker[worker] = process
+        self._coming.watch(process, self._now(), patience)
         self._send_setup(process, warm_up=False)
+
+    def _pick_spare(self) -> WorkerProcess | None:
+        """Take a spare, one that is ready if there is one, and none that was stopped from outside."""
+        for spare in sorted(self._spares, key=lambda spare: not spare.is_warm):
+            self._spares.remove(spare)
+            if not spare.is_stopped():
+                return spare
+            spare.popen.kill()
+        return None
+
+    def _start_another(self, process: WorkerProcess) -> None:
+        """Have another process be the worker that this one does not become."""
+        worker = process.worker
+        process.popen.kill()
+        if worker is not None and not process.is_asked_to_stop:
+            self._forget(process)
+            logger.warning("process %d does not come up; another one takes its turn", process.popen.pid)
+            self._start(worker, 2.0 * process.patience)
 
     def _add_spare(self) -> None:
         try:
@@ -321,8 +345,11 @@ class ProcessWorkers:
 
     def _answered(self, process: WorkerProcess, kind: int, number: int, seconds: float, body: bytes) -> None:
         worker = process.worker
-        if kind == child.UP:
+        if kind == child.HEARD:
+            process.has_heard = True
+        elif kind == child.UP:
             process.is_up = True
+            self._coming.forget(process)
             self._spare_deaths = 0
             if worker is not None:
                 self._events.append(Up(worker))
@@ -394,8 +421,8 @@ class ProcessWorkers:
                 pass
             if process.is_revoked:
                 process.is_revoked = False
-                if state is not None:
-                    self._take_back(process)
+                if state is not None and process.worker is not None and (tasks := process.take_back()):
+                    self._events.append(HandedBack(process.worker, tasks))
                 if task is None:
                     process.popen.send_signal(signal.SIGCONT)
                     continue
@@ -405,22 +432,6 @@ class ProcessWorkers:
             else:
                 process.popen.send_signal(signal.SIGCONT)
                 self._ask_to_stop(process)  # after what it has
-
-    def _take_back(self, process: WorkerProcess) -> None:
-        """Take tasks back from a process that is stopped: it cannot begin one meanwhile.
-
-        Before each task it notes which one it is at, then looks whether that one was taken back.
-        So those behind the one it is at will find the note that is written here.
-        """
-        at = process.mark[0]
-        numbers = [number for number in process.in_flight if number > at]
-        if not numbers or process.worker is None:
-            return
-        if process.mark[2] <= at:
-            process.mark[1] = at + 1  # else it has not come past those of the last time
-        process.mark[2] = max(numbers)
-        tasks = tuple(process.in_flight.pop(number) for number in sorted(numbers))
-        self._events.append(HandedBack(process.worker, tasks))
 
     def _ended(self, process: WorkerProcess) -> None:
         """See to a process that is no more."""
@@ -447,6 +458,7 @@ class ProcessWorkers:
             self._events.append(StartFailed(worker, reason))
 
     def _forget(self, process: WorkerProcess) -> None:
+        self._coming.forget(process)
         if process.worker is not None:
             self._by_worker.pop(process.worker, None)
             process.worker = None

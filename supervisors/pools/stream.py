@@ -6,11 +6,12 @@ import asyncio
 import queue
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar, final
 
 from supervisors.pools.door import Door
-from supervisors.pools.errors import PoolFullError
+from supervisors.pools.errors import PoolFullError, TaskError
 from supervisors.pools.future import PoolFuture
 
 __all__ = ["LandingFuture", "Progress", "Results", "Submitter"]
@@ -64,6 +65,7 @@ class Results(Generic[T]):
 
     Lazy: items are taken from their iterable as results are asked for, so many ahead
     as the window says. Closing it, or leaving its ``with`` block, cancels what is left.
+    What the iterable raises is raised after the results of the items before it.
 
     Args:
         items: one for each task.
@@ -93,12 +95,13 @@ class Results(Generic[T]):
         self._ordered = ordered
         self._return_exceptions = return_exceptions
         self._progress = progress
-        self._under_way: deque[PoolFuture[T]] = deque()
-        self._landed: queue.SimpleQueue[PoolFuture[T]] = queue.SimpleQueue()
+        self._under_way: deque[Future[T]] = deque()
+        self._landed: queue.SimpleQueue[Future[T]] = queue.SimpleQueue()
         self._left = 0  # under way, when the order does not matter
-        self._mine: set[PoolFuture[T]] = set()
+        self._mine: set[Future[T]] = set()
         self._kept: list[Any] = []  # an item for which there was no room
         self._is_exhausted = False
+        self._end: Exception | None = None  # why there are no more items, if it was an error
 
     def __iter__(self) -> Iterator[T]:
         return self
@@ -106,7 +109,10 @@ class Results(Generic[T]):
     def __next__(self) -> T:
         future = self._next_future()
         if future is None:
-            future = self._landed.get()
+            try:
+                future = self._landed.get_nowait()
+            except queue.Empty:
+                future = self._one_of_mine().wait_blocking(self._landed.get)
             self._left -= 1
             self._mine.discard(future)
         return self._result(future)
@@ -122,7 +128,9 @@ class Results(Generic[T]):
         if future is None:
             future = await self._land()
         elif not future.done():
-            await asyncio.wait([asyncio.wrap_future(future)])
+            assert isinstance(future, PoolFuture)
+            with future.stood_in_for():
+                await asyncio.wait([asyncio.wrap_future(future)])
         return self._result(future)
 
     def close(self) -> None:
@@ -134,6 +142,7 @@ class Results(Generic[T]):
         self._under_way.clear()
         self._mine.clear()
         self._left = 0
+        self._end = None
         if self._progress is not None:
             self._progress.close()
 
@@ -147,7 +156,7 @@ class Results(Generic[T]):
 
     # -- inside --------------------------------------------------------------------
 
-    def _next_future(self) -> PoolFuture[T] | None:
+    def _next_future(self) -> Future[T] | None:
         """Return whose result is next; None: whichever is done first."""
         self._fill()
         if self._ordered:
@@ -157,7 +166,8 @@ class Results(Generic[T]):
             return None
         if self._progress is not None:
             self._progress.close()
-        raise StopIteration
+        end, self._end = self._end, None
+        raise StopIteration if end is None else end
 
     def _fill(self) -> None:
         while not self._is_exhausted and len(self._under_way) + self._left < self._window:
@@ -167,12 +177,24 @@ class Results(Generic[T]):
                 except StopIteration:
                     self._is_exhausted = True
                     return
+                except Exception as error:  # noqa: BLE001 - it is raised when its turn has come
+                    self._break_off(error)
+                    return
             landed = None if self._ordered else self._landed.put
+            future: Future[T]
             try:
                 future = self._submit(self._kept[0], landed)
             except PoolFullError:
                 if not self._under_way and not self._left:
                     raise  # nothing of ours makes room, so waiting would be for others
+                return
+            except TaskError as error:  # this item cannot travel, say; the others can
+                future = Future()
+                future.set_exception(error)
+                if landed is not None:
+                    landed(future)
+            except Exception as error:  # noqa: BLE001 - it is raised when its turn has come
+                self._break_off(error)
                 return
             self._kept.clear()
             if self._ordered:
@@ -181,24 +203,38 @@ class Results(Generic[T]):
                 self._left += 1
                 self._mine.add(future)
 
-    async def _land(self) -> PoolFuture[T]:
+    def _one_of_mine(self) -> PoolFuture[T]:
+        """Return one that has not landed; those that were never taken in have."""
+        return next(future for future in self._mine if isinstance(future, PoolFuture))
+
+    def _break_off(self, error: Exception) -> None:
+        """Take no more items, and raise this after the results that are still to come."""
+        self._is_exhausted = True
+        self._kept.clear()
+        self._end = error
+
+    async def _land(self) -> Future[T]:
         try:
             future = self._landed.get_nowait()
         except queue.Empty:
             waiting = {asyncio.wrap_future(future): future for future in self._mine}
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            with self._one_of_mine().stood_in_for():
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             future = self._landed.get()
         self._left -= 1
         self._mine.discard(future)
         return future
 
-    def _result(self, future: PoolFuture[T]) -> T:
+    def _result(self, future: Future[T]) -> T:
         try:
             if self._return_exceptions:
                 error = future.exception()
                 if error is not None:
                     return error  # type: ignore[return-value]  # what was asked for
             return future.result()
+        except (StopIteration, StopAsyncIteration) as error:
+            # As it is it would say that there are no more results, and nobody would see what is missing.
+            raise RuntimeError(f"a task raised {type(error).__name__}") from error
         finally:
             if self._progress is not None:
                 self._progress.advance()

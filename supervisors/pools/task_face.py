@@ -174,7 +174,7 @@ class TaskFace(ABC):
         if self._brings_functions:
             function, args = self._split(args)
         options = self._task_options(0, None, timeout, None, None, 0)
-        size = self.door.ask(Question(lambda engine: engine.size))
+        size = self._ask_open(Question(lambda engine: engine.size))
         return [self._submit((function, args, NO_KWARGS), options, None, place) for place in range(size)]
 
     # -- inside ------------------------------------------------------------------------

@@ -34,6 +34,7 @@ class WorkerProcess:
         "batch",
         "buffer",
         "doom",
+        "has_heard",
         "in_flight",
         "is_asked_to_stop",
         "is_gone",
@@ -44,6 +45,7 @@ class WorkerProcess:
         "mark",
         "memory",
         "outgoing",
+        "patience",
         "pidfd",
         "popen",
         "reason",
@@ -60,6 +62,8 @@ class WorkerProcess:
         self.mark = memoryview(memory).cast("Q")
         self.pidfd = -1
         self.worker: int | None = None  # None: it is a spare, or nobody wants to hear of it any more
+        self.has_heard = False  # that it is to come up
+        self.patience = 0.0  # seconds to wait for that
         self.is_up = False
         self.is_warm = False  # of a spare: it has imported what it was told to last
         self.is_asked_to_stop = False
@@ -106,6 +110,30 @@ class WorkerProcess:
             with contextlib.suppress(OSError):
                 process.pidfd = os.pidfd_open(popen.pid)
         return process
+
+    def is_stopped(self) -> bool:
+        """Tell whether it was stopped from outside, or has ended and nobody has seen to it yet."""
+        if not hasattr(os, "waitid"):
+            return False
+        try:
+            how = os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT
+            return os.waitid(os.P_PID, self.popen.pid, how) is not None
+        except ChildProcessError:  # somebody else in this program has waited for it
+            return False
+
+    def take_back(self) -> tuple[Task, ...]:
+        """Take out the tasks that it has not begun; it is stopped, so it cannot begin one meanwhile.
+
+        Before each task it notes which one it is at, then looks whether that one was taken back.
+        So those behind the one it is at will find the note that is written here.
+        """
+        at = self.mark[0]
+        numbers = sorted(number for number in self.in_flight if number > at)
+        if numbers:
+            if self.mark[2] <= at:
+                self.mark[1] = at + 1  # else it has not come past those of the last time
+            self.mark[2] = numbers[-1]
+        return tuple(self.in_flight.pop(number) for number in numbers)
 
     def put(self, data: bytes) -> bool:
         """Write what the pipe takes, and keep the rest; False: nobody looks after that yet. Any thread."""

@@ -162,3 +162,64 @@ def test_what_runs_when_the_time_is_up_is_cancelled_and_given_back():
     assert begun.wait(10)
     report = pool.close(drain_timeout=0.0)
     assert [each.begun for each in report.returned] == [True]
+
+
+class Odd(BaseException):
+    """Not an `Exception`."""
+
+
+async def raise_it(error):
+    raise error
+
+
+@pytest.mark.parametrize("error", [Odd("odd"), KeyboardInterrupt(), SystemExit(3), GeneratorExit()])
+def test_whatever_a_coroutine_raises_is_its_outcome_and_the_next_one_runs(error):
+    with WorkerPool(None, 1, kind="asyncio", drain_timeout=0.0) as pool:
+        assert pool.submit(raise_it, error).exception(timeout=10) is error
+        assert pool.submit(double, 2).result(timeout=10) == 4
+
+
+@pytest.mark.parametrize("hook", ["setup", "reset", "teardown"])
+def test_a_hook_that_raises_whatever_it_may_harms_no_other_pool_worker(hook):
+    class Worker:
+        begun = 0
+
+        async def handle(self):
+            raise ValueError("its task fails")
+
+    async def raise_odd(self):
+        Worker.begun += 1
+        if hook != "setup" or Worker.begun == 1:
+            raise Odd(hook)
+
+    setattr(Worker, hook, raise_odd)
+    with WorkerPool(Worker, 1, kind="asyncio", drain_timeout=1.0) as pool:
+        for _ in range(2):
+            assert isinstance(pool.submit().exception(timeout=10), ValueError)
+    assert Worker.begun >= 1
+
+
+async def stop_the_loop():
+    asyncio.get_running_loop().stop()
+
+
+async def cancel_everything():
+    for each in asyncio.all_tasks():
+        each.cancel()
+    await asyncio.sleep(0)
+
+
+async def exit_behind():
+    async def leave():
+        raise SystemExit(3)
+
+    task = asyncio.ensure_future(leave())
+    await asyncio.wait([task])
+    return isinstance(task.exception(), SystemExit)
+
+
+@pytest.mark.parametrize("deed", [stop_the_loop, cancel_everything, exit_behind])
+def test_what_a_coroutine_does_to_the_loop_is_the_end_of_no_worker(deed):
+    with WorkerPool(None, 2, kind="asyncio", drain_timeout=0.0) as pool:
+        pool.submit(deed).exception(timeout=10)
+        assert [pool.submit(double, number).result(timeout=10) for number in range(4)] == [0, 2, 4, 6]

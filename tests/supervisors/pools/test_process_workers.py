@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -151,7 +152,7 @@ def test_cancelling_a_running_task_ends_its_process(pool, tmp_path):
 
 
 def test_cancelling_one_of_many_tiny_tasks_harms_no_other():
-    with WorkerPool(jobs.same, 1, kind="process", backlog=Backlog(count_max=None)) as pool:
+    with WorkerPool(jobs.same, 1, kind="process", warm_spares=0, backlog=Backlog(count_max=None)) as pool:
         pool.submit(0).result(timeout=20)
         for _ in range(3):
             futures = [pool.submit(number) for number in range(300)]
@@ -211,10 +212,58 @@ def test_a_stopped_process_is_ended_when_its_time_is_up(pool, tmp_path):
     assert pool.submit(jobs.pid).result(timeout=20) != first
 
 
+def spare_of(*pids):
+    """The one process that is not at work."""
+    until(lambda: len(children_of_pools()) == len(pids) + 1)
+    (spare,) = (child for child in children_of_pools() if child.pid not in pids)
+    return spare
+
+
+def test_nobody_waits_for_a_spare_that_was_stopped():
+    with WorkerPool(None, 1, kind="process") as pool:
+        first = pool.submit(jobs.pid).result(timeout=20)
+        until(lambda: pool.statistics().spares == 1)
+        spare = spare_of(first)
+        spare.suspend()
+        until(lambda: spare.status() == psutil.STATUS_STOPPED)
+        os.kill(first, signal.SIGKILL)
+        until(lambda: pool.statistics().died == 1)
+        # Not after the sixty seconds that a setup may take.
+        assert pool.submit(jobs.pid).result(timeout=20) not in {first, spare.pid}
+        assert pool.statistics().start_failures == 0
+
+
+def test_nobody_waits_for_a_spare_that_hangs_in_an_import(monkeypatch, tmp_path):
+    monkeypatch.setattr(process_workers, "PATIENCE_SECONDS", 0.1)
+    flag, hangs = tmp_path / "flag", tmp_path / "hangs"
+    (tmp_path / "hangs_at_times.py").write_text(
+        "import pathlib, threading\n"
+        f"if pathlib.Path({str(flag)!r}).exists():\n"
+        f"    pathlib.Path({str(hangs)!r}).write_text('yes')\n"
+        "    threading.Event().wait(3600)\n"
+        "from os import getpid\n"
+        "def pid():\n"
+        "    return getpid()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    hangs_at_times = importlib.import_module("hangs_at_times")
+    with WorkerPool(hangs_at_times.pid, 1, kind="process") as pool:
+        first = pool.submit().result(timeout=20)
+        until(lambda: pool.statistics().spares == 1)
+        flag.touch()
+        os.kill(first, signal.SIGKILL)  # the spare, which has imported it, takes over; the next one hangs
+        until(hangs.exists)
+        flag.unlink()
+        os.kill(pool.submit().result(timeout=20), signal.SIGKILL)
+        until(lambda: pool.statistics().died == 2)
+        assert pool.submit().result(timeout=20) != first
+    del sys.modules["hangs_at_times"]
+
+
 def test_a_kill_for_want_of_memory_is_told_as_one(monkeypatch):
     kills = iter([0, 1])
     monkeypatch.setattr(process_workers, "memory_kills", lambda: next(kills))
-    with WorkerPool(jobs.die, 1, kind="process") as pool:
+    with WorkerPool(jobs.die, 1, kind="process", warm_spares=0) as pool:
         error = pool.submit("SIGKILL").exception(timeout=20)
     assert error.reason == ProcessEnded(None, "SIGKILL", out_of_memory=True)
 
@@ -244,7 +293,7 @@ def test_a_result_that_cannot_be_pickled_fails_alone(pool):
 
 
 def test_a_result_that_is_too_large_fails_alone():
-    with WorkerPool(jobs.double, 1, kind="process", result_bytes_max=1000) as pool:
+    with WorkerPool(jobs.double, 1, kind="process", warm_spares=0, result_bytes_max=1000) as pool:
         with pytest.raises(TransportError, match="result_bytes_max"):
             pool.submit(b"x" * 600).result(timeout=20)
         assert pool.submit(1).result(timeout=20) == 2
@@ -268,7 +317,7 @@ def test_a_worker_that_cannot_travel_is_refused_and_leaves_nothing_behind():
 
 
 def test_a_class_keeps_its_state_in_its_process():
-    with WorkerPool(jobs.Counter, 1, kind="process") as pool:
+    with WorkerPool(jobs.Counter, 1, kind="process", warm_spares=0) as pool:
         assert [pool.submit().result(timeout=20) for _ in range(3)] == [1, 2, 3]
         with pytest.raises(ValueError, match="told to"):
             pool.submit("fail").result(timeout=20)
@@ -277,7 +326,7 @@ def test_a_class_keeps_its_state_in_its_process():
 
 def test_a_worker_whose_setup_fails_fails_the_pool_with_the_reason():
     with (
-        WorkerPool(jobs.NoStart, 1, kind="process", start_failures_max=2, restart=SOON) as pool,
+        WorkerPool(jobs.NoStart, 1, kind="process", warm_spares=0, start_failures_max=2, restart=SOON) as pool,
         pytest.raises(PoolFailedError, match="no database"),
     ):
         pool.submit("x").result(timeout=30)
@@ -292,7 +341,7 @@ def test_a_process_is_recycled_after_so_many_tasks():
 
 def test_a_process_with_too_much_memory_is_recycled():
     limit = 80 * 1024 * 1024
-    with WorkerPool(jobs.Hog, 1, kind="process", recycle=Recycle(rss_bytes=limit, jitter=0.0)) as pool:
+    with WorkerPool(jobs.Hog, 1, kind="process", warm_spares=0, recycle=Recycle(rss_bytes=limit, jitter=0.0)) as pool:
         first = pool.submit(1).result(timeout=20)
         assert pool.submit(100 * 1024 * 1024).result(timeout=20) == first
         until(lambda: pool.statistics().recycled == 1)
@@ -304,7 +353,7 @@ def test_a_process_with_too_much_memory_is_recycled():
 
 def test_what_runs_when_the_time_is_up_is_ended_and_given_back(tmp_path):
     path = tmp_path / "begun"
-    pool = WorkerPool(None, 1, kind="process")
+    pool = WorkerPool(None, 1, kind="process", warm_spares=0)
     running = pool.submit(jobs.touch_and_hang, str(path))
     waiting = pool.submit(jobs.same, 4)
     until(path.exists)
@@ -381,7 +430,7 @@ def double(number):
     return 2 * number
 
 {guard}
-    with WorkerPool(double, 1, kind="process", start_failures_max=1, **{options}) as pool:
+    with WorkerPool(double, 1, kind="process", warm_spares=0, start_failures_max=1, **{options}) as pool:
         print(pool.submit(21).result(timeout=20))
 """
 
