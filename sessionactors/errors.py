@@ -31,6 +31,7 @@
         ├── ManagerNotRunning                   session_manager_not_running
         ├── OperationFailed                     operation_failed
         │   ├── PersistFailed                   persist_failed
+        │   ├── WakeFailed                      wake_failed
         │   ├── LoadFailed                      load_failed
         │   ├── MigrationFailed                 migration_failed
         │   ├── ProcessDied                     process_died
@@ -76,6 +77,7 @@ from sessionactors.failures import (
     PersistFailed,
     ProcessDied,
     UpdateFailed,
+    WakeFailed,
 )
 from sessionactors.refusal import SessionActorsError, SessionRefusal
 
@@ -125,6 +127,7 @@ __all__ = [
     "UnknownRequest",
     "UnsupportedFormat",
     "UpdateFailed",
+    "WakeFailed",
 ]
 
 

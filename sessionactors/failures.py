@@ -15,6 +15,7 @@ __all__ = [
     "PersistFailed",
     "ProcessDied",
     "UpdateFailed",
+    "WakeFailed",
 ]
 
 
@@ -31,6 +32,13 @@ class OperationFailed(SessionRefusal):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(self._told.format(reason))
+
+
+class WakeFailed(OperationFailed):
+    """A session that is spilled cannot be read now; it sleeps on, and can be woken later."""
+
+    code = "wake_failed"
+    _told = "the session cannot be read from the store now: {}; it sleeps on and can be asked again"
 
 
 class PersistFailed(OperationFailed):

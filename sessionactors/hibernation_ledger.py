@@ -21,6 +21,7 @@ class HibernationStatistics:
         bytes_before: estimated bytes of those that sleep now, as they were awake, without
             what stays: refs, timers, and their entries in all tables.
         bytes_after: likewise, as they are.
+        spilled: how many of them have most of it in the store.
     """
 
     asleep: int
@@ -28,6 +29,7 @@ class HibernationStatistics:
     woken: int
     bytes_before: int
     bytes_after: int
+    spilled: int = 0
 
 
 @final
@@ -37,11 +39,11 @@ class HibernationLedger:
     Thread: every method is safe anywhere.
     """
 
-    __slots__ = ("_after", "_before", "_hibernated", "_lock", "_woken")
+    __slots__ = ("_after", "_before", "_hibernated", "_lock", "_spilled", "_woken")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards all below
-        self._hibernated = self._woken = self._before = self._after = 0
+        self._hibernated = self._woken = self._before = self._after = self._spilled = 0
 
     def fell_asleep(self, before: int, after: int) -> None:
         """Count one that sleeps, with its bytes awake and asleep."""
@@ -49,6 +51,12 @@ class HibernationLedger:
             self._hibernated += 1
             self._before += before
             self._after += after
+
+    def spilled(self, count: int, size: int) -> None:
+        """Count so many that have left memory, fewer than 0 for those that are back, with their bytes."""
+        with self._lock:
+            self._spilled += count
+            self._after -= count * size
 
     def woke(self, before: int, after: int) -> None:
         """Count one that is awake again, with the same bytes."""
@@ -61,4 +69,6 @@ class HibernationLedger:
         """Return the figures of one moment."""
         with self._lock:
             asleep = self._hibernated - self._woken
-            return HibernationStatistics(asleep, self._hibernated, self._woken, self._before, self._after)
+            return HibernationStatistics(
+                asleep, self._hibernated, self._woken, self._before, self._after, self._spilled
+            )

@@ -29,6 +29,7 @@ from sessionactors.metadata import check_metadata
 from sessionactors.receipts import Receipts
 from sessionactors.service_calls import ServiceCalls
 from sessionactors.session_messages import PEEK, Reaping
+from sessionactors.spilling import ASLEEP
 from sessionactors.storage.codec import decode
 from sessionactors.storage.errors import StoreError
 from sessionactors.storage.service import COMMIT
@@ -175,7 +176,8 @@ class ManagerCalls(ServiceCalls):
         found = self._ask(STORE, ("read", identifiers.parse(session_id)))
         if isinstance(found, StoreError):
             raise found
-        return None if found is None else decode(found)
+        # The bytes of one that sleeps say the same once more, to this process only.
+        return None if found is None else {name: each for name, each in decode(found).items() if name != ASLEEP}
 
     def delete_stored(self, session_id: str) -> None:
         """Delete the stored copy of a session; a live one that is persistent is stored again with its next change.

@@ -399,8 +399,7 @@ class Session(FollowedSession):
             around.send(ISOLATION, forget)
         if end.reason != REAPED:  # whom it has ended itself it looks for no more
             around.send(REAPER, forget)
-        if self._subscribers is not None:
-            del self._subscribers
+        self.__dict__.pop("_subscribers", None)
         if data.user_id != ANONYMOUS:
             around.users.leave(data.user_id, data.session_id, self._actor_ref)
         if self._is_stored:

@@ -34,6 +34,7 @@ from sessionactors.session_followers import AddConnection, RemoveConnection, Tel
 from sessionactors.session_messages import SUBSCRIBE, UNSUBSCRIBE
 from sessionactors.settings import Quota
 from sessionactors.sleeping import FallAsleep
+from sessionactors.spilling import Spill
 from sessionactors.states import TERMINATED
 from sessionactors.user_calls import UserCalls
 from supervisors.errors import InternalError, SupervisorsError
@@ -171,6 +172,23 @@ class SessionCalls(UserCalls):
         """
         slept: bool = self._query(session_id, FallAsleep())
         return slept
+
+    def spill(self, session_id: str) -> bool:
+        """Have a persistent session that hibernates leave memory for the store.
+
+        Returns:
+            Whether it is there. One that is awake or not persistent, or whose object has to
+            stay, is as it was.
+
+        Raises:
+            PersistFailed: the store did not take it; it sleeps on, in memory.
+            SessionTerminated: it has ended.
+            NotFound: there is no such session.
+
+        Blocks: until it is durable.
+        """
+        spilled: bool = self._query(session_id, Spill())
+        return spilled
 
     def hibernate_idle_sessions(self, idle: float = 30.0) -> int:
         """Have all sessions sleep that have had no activity for so many seconds; return how many sleep now.

@@ -62,6 +62,9 @@ class SessionOptions(Settings):
             for the manager and for the reaper's policy `expired`.
         hibernate_after: seconds without activity after which the session hibernates,
             see `sessionactors.sleeping`; its state stays as it is. None: only when asked to.
+        spill_after: seconds without activity after which a persistent session that
+            hibernates leaves memory for the store, see `sessionactors.spilling`. None:
+            only when asked to.
         max_auth_attempts: how many calls of `authenticate` there may be.
         strict_authentication: the first rejected credentials end the session.
         auth_required: credentials or a pre-authenticated mark are needed.
@@ -90,6 +93,7 @@ class SessionOptions(Settings):
     absolute_timeout: float | None = None
     ttl: float | None = 3600.0
     hibernate_after: float | None = None
+    spill_after: float | None = None
     max_auth_attempts: int = 3
     strict_authentication: bool = False
     auth_required: bool = True
@@ -109,7 +113,7 @@ class SessionOptions(Settings):
     audit_requests_every: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("idle_timeout", "suspend_timeout", "absolute_timeout", "ttl", "hibernate_after"):
+        for name in ("idle_timeout", "suspend_timeout", "absolute_timeout", "ttl", "hibernate_after", "spill_after"):
             self._keep(name, bounds.seconds_or_none(name, getattr(self, name)))
         self._keep("auth_timeout", bounds.seconds("auth_timeout", self.auth_timeout))
         self._keep("max_auth_attempts", bounds.count("max_auth_attempts", self.max_auth_attempts, most=1000))

@@ -17,13 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 from supervisors.errors import UsageError
 from supervisors.runtime.fence import Fence, refuse_fenced
+from supervisors.runtime.signals import Ask
 from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from supervisors.actor import Actor
     from supervisors.runtime.ref import ActorRef
+    from supervisors.runtime.replies import Reply
 
-__all__ = ["Sleeper", "fall_asleep", "rebuilt"]
+__all__ = ["Sleeper", "fall_asleep", "handle_held", "rebuilt"]
 
 
 class Sleeper(ABC):
@@ -119,6 +123,28 @@ def rebuilt(ref: ActorRef[Any], actor_class: type[Actor], *args: Any, only: type
         thread_turn.birth = before
     refuse_fenced()
     return actor
+
+
+def handle_held(ref: ActorRef[Any], held: Iterable[tuple[Any, Reply | None]]) -> None:
+    """Have the actor whose turn it is handle messages that it has kept, in order, as if they came now.
+
+    Args:
+        ref: its ref.
+        held: each message, with the reply that is owed for it if it is an ask.
+
+    Raises:
+        UsageError: it is not this actor's turn.
+    """
+    if thread_turn.turn.current is not ref:
+        raise UsageError("an actor handles what it has kept in its own turn, or not at all")
+    for message, reply in held:
+        if not ref.is_alive():
+            return  # who has asked was told so when it ended
+        if reply is None:
+            ref._handle(message)  # noqa: SLF001 - this is the turn of its owner
+        elif not reply.future.is_done():
+            ref.settle_reply(reply)
+            ref._handle(Ask(message, reply.future))  # noqa: SLF001 - likewise
 
 
 def _exchange(ref: ActorRef[Any], inside: object) -> None:

@@ -74,11 +74,12 @@ class StoreIntake:
 
     Attributes:
         leaving: sessions whose end is not in the store yet.
+        epoch: under which all that waits is going to be written; set once, by who owns the store.
 
     Thread: every method is safe anywhere.
     """
 
-    __slots__ = ("_find", "_is_poked", "_is_urgent", "_lock", "_queue", "leaving", "queue_max")
+    __slots__ = ("_find", "_is_poked", "_is_urgent", "_lock", "_queue", "epoch", "leaving", "queue_max")
 
     def __init__(self, find: Callable[[], ActorRef[Any] | None], queue_max: int) -> None:
         self._find = find
@@ -88,6 +89,7 @@ class StoreIntake:
         self._is_urgent = False
         self.leaving: set[str] = set()
         self.queue_max = queue_max
+        self.epoch = 0
 
     def save(self, record: Record) -> bool:
         """Have a snapshot stored soon; False when there is no room for it."""

@@ -83,7 +83,7 @@ class StoreLedger:
         self.limits = limits
         self.intake = intake
         self.settings = settings
-        self.epoch = store.claim()
+        self.epoch = intake.epoch = store.claim()
         self.saved = 0
         self.batches = 0
         # Guards all below, and the store: an actor that is killed in the middle of a

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "INTERVAL_MIN",
     "SECONDS_MAX",
+    "Repeating",
     "TimedOut",
     "Timer",
     "TimerService",

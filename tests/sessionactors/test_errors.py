@@ -54,6 +54,7 @@ from sessionactors.errors import (
     UnknownRequest,
     UnsupportedFormat,
     UpdateFailed,
+    WakeFailed,
 )
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, Refusal
 
@@ -90,6 +91,7 @@ REFUSALS = [
     (MigrationFailed("why"), "migration_failed"),
     (ProcessDied("out_of_memory"), "process_died"),
     (UpdateFailed("why"), "update_failed"),
+    (WakeFailed("why"), "wake_failed"),
     (CollectionFailed("why"), "collection_failed"),
     (InvalidKind("field", 7, "text"), "invalid_type"),
     (InvalidValue("field", 7, "1 to 6"), "invalid_value"),

@@ -6,7 +6,6 @@ import tracemalloc
 
 from sessionactors.reap_agenda import ReapAgenda
 
-
 REFS = [object() for _ in range(4)]
 
 

@@ -40,6 +40,7 @@ ALL = [
         (SessionOptions, "suspend_timeout", None),
         (SessionOptions, "absolute_timeout", None),
         (SessionOptions, "hibernate_after", None),
+        (SessionOptions, "spill_after", None),
         (SessionOptions, "ttl", 3600.0),
         (SessionOptions, "max_auth_attempts", 3),
         (SessionOptions, "persistent", False),
@@ -162,7 +163,7 @@ def test_an_update_changes_what_it_names_and_checks_it():
         options.updated({"idle_timeout": -1})
 
 
-TIMEOUTS = ["idle_timeout", "suspend_timeout", "absolute_timeout", "ttl", "hibernate_after"]
+TIMEOUTS = ["idle_timeout", "suspend_timeout", "absolute_timeout", "ttl", "hibernate_after", "spill_after"]
 
 
 @pytest.mark.parametrize("name", TIMEOUTS)
