@@ -437,6 +437,8 @@ class SimulatedScheduler:
     def _next_moment(self) -> float | None:
         timer = self._system.timers.next_deadline()
         alarms = self._alarms
+        if not alarms:
+            return timer
         while alarms and isinstance(alarms[0][2], Waiter) and alarms[0][2].over:
             heapq.heappop(alarms)
         if not alarms:

@@ -35,7 +35,7 @@ class Transcript:
         lines: all lines so far.
     """
 
-    __slots__ = ("_digest", "_flushed", "_keep", "_pending", "lines")
+    __slots__ = ("_digest", "_flushed", "_keep", "_moment", "_now", "_pending", "lines")
 
     def __init__(self, *, keep: bool = True) -> None:
         self.lines: list[str] = []
@@ -43,6 +43,8 @@ class Transcript:
         self._pending: list[str] = []
         self._digest = hashlib.sha256()
         self._flushed = 0
+        self._now = 0.0
+        self._moment = f"{0.0:>14.6f}"
 
     @property
     def count(self) -> int:
@@ -58,8 +60,12 @@ class Transcript:
             who: an actor's stable name, or the part of the simulator that acts.
             what: one event, in words.
         """
+        if now != self._now:
+            # Most events come at the same moment as the one before, and floats are slow to print.
+            self._now = now
+            self._moment = f"{now:>14.6f}"
         pending = self._pending
-        pending.append(f"{step:>8} {now:>14.6f} {who:<24} {what}")
+        pending.append(f"{step:>8} {self._moment} {who:<24} {what}")
         if len(pending) >= _FLUSH_LINES:
             self._flush()
 
