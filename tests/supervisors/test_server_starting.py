@@ -36,7 +36,11 @@ def test_proc_1_start_returns_when_init_has_returned(real):
             assert go_on.wait(5)
             steps.append("init has returned")
 
-    starter = threading.Thread(target=lambda: (real.start(Slow), steps.append("start has returned")))
+    def start():
+        real.start(Slow)
+        steps.append("start has returned")
+
+    starter = threading.Thread(target=start)
     starter.start()
     starter.join(0.02)
     assert starter.is_alive()
