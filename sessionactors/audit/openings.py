@@ -36,7 +36,17 @@ from sessionactors.audit.keys import new_secret
 from sessionactors.audit.record import Opening
 from sessionactors.sqlite_files import FAULTS, connect, create_private, rolled_back
 
-__all__ = ["Erasure", "Openings", "digest_of", "open_for_reading", "row_of_erasure", "tag_of"]
+__all__ = [
+    "ROLE",
+    "TABLES",
+    "Erasure",
+    "Openings",
+    "digest_of",
+    "erasures_of",
+    "open_for_reading",
+    "row_of_erasure",
+    "tag_of",
+]
 
 ROLE: Final = "audit personal data"
 
