@@ -212,7 +212,7 @@ class _Away:
     def __init__(self, left: Left, epoch: int) -> None:
         self.left = left
         self.epoch = epoch
-        self.held: list[tuple[Any, Reply | None]] = []
+        self.held: list[tuple[Any, Reply | None]] | None = None
         self.is_asked = False
 
 
@@ -396,14 +396,15 @@ class SleepingSession(Sleeper):
         except WakeFailed as failed:
             self._not_now(away, failed)
             return
-        held, away.held = away.held, []
+        held, away.held = away.held or (), None
         self._packed = packed
         handle_held(self._ref, held)
         if self._spill is away and self._packed is packed:
             self._packed = None  # they were all questions
 
     def _not_now(self, away: _Away, failed: WakeFailed) -> None:
-        held, away.held = away.held, [each for each in away.held if each[1] is None]
+        held = away.held or ()
+        away.held = [each for each in held if each[1] is None] or None
         for _, reply in held:
             if reply is not None:
                 reply.refuse(failed)
@@ -425,6 +426,8 @@ class SleepingSession(Sleeper):
         return None
 
     def _hold(self, away: _Away, message: Any, reply: Reply | None) -> None:
+        if away.held is None:
+            away.held = []
         away.held.append((message, reply))
         self.fetch()
 

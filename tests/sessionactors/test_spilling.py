@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from sessionactors import SessionSystem
@@ -259,6 +263,43 @@ def test_spilled_ones_come_back_after_a_shutdown_and_run_nothing_of_their_own(pa
         assert system.get_state("a") == "idle"
         system.resume("a")
         assert system.request("a", "two") == ["one", "two"]
+
+
+VICTIM = """
+import os, signal, sys
+from sessionactors import SessionSystem
+
+system = SessionSystem(path=sys.argv[1], session={"auth_required": False, "persistent": True})
+for session_id in ("a", "b"):
+    system.start_session(session_id)
+    system.activate(session_id)
+    system.update_resources(session_id, requests=5)
+    system.hibernate(session_id)
+    assert system.spill(session_id)
+system.terminate("b")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_after_kill_9_those_that_were_spilled_are_back_and_those_that_ended_are_not(path):
+    done = subprocess.run([sys.executable, "-c", VICTIM, str(path)], timeout=60.0, check=False)
+    assert done.returncode == -signal.SIGKILL
+    with SessionSystem(path=path, clock=VirtualClock(), entropy=Entropy(3)) as system:
+        assert system.get_state("a") == "idle"
+        assert system.get_info("a").resources_used.requests == 5
+        assert system.state_of("b") is None
+
+
+def test_one_that_cannot_be_read_cannot_be_terminated_and_goes_when_the_disk_is_back(system, disk):
+    start_spilled(system)
+    disk.fail(1, times=1000)
+    with pytest.raises(WakeFailed):
+        system.terminate("a")
+    assert is_spilled(system)
+    disk.heal()
+    system.terminate("a")
+    assert system.state_of("a") == "terminated"
+    assert system.stored_session("a") is None
 
 
 def test_what_another_process_has_left_asleep_is_not_taken_for_ones_own(path):
