@@ -127,7 +127,7 @@ class ProcessWorkers:
             self._command(self._warm_spares)
 
     def start(self, worker: int) -> None:
-        self._command(lambda: self._start(worker))
+        self._command(lambda: self._start(worker, PATIENCE_SECONDS))
 
     def send(self, worker: int, task: Task) -> None:
         process = self._by_worker.get(worker)
@@ -241,7 +241,7 @@ class ProcessWorkers:
 
     # -- starting --------------------------------------------------------------------
 
-    def _start(self, worker: int, patience: float = PATIENCE_SECONDS) -> None:
+    def _start(self, worker: int, patience: float) -> None:
         if self._is_closed:
             return
         try:

@@ -121,6 +121,16 @@ class WorkerProcess:
         except ChildProcessError:  # somebody else in this program has waited for it
             return False
 
+    def cpu_seconds(self) -> float:
+        """Return what it has used of the processor, seconds; 0.0 if nobody can tell."""
+        import psutil  # noqa: PLC0415 - only for the rare one that does not come up
+
+        try:
+            times = psutil.Process(self.popen.pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return float(times.user + times.system)
+
     def take_back(self) -> tuple[Task, ...]:
         """Take out the tasks that it has not begun; it is stopped, so it cannot begin one meanwhile.
 

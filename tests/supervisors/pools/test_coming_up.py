@@ -8,6 +8,7 @@ import pytest
 
 from supervisors.pools.coming_up import ComingUp
 from supervisors.pools.worker_process import WorkerProcess
+from tests.supervisors.pools.waiting import until
 
 
 @pytest.fixture
@@ -20,21 +21,37 @@ def process():
     made.close()
 
 
-def test_one_that_says_nothing_is_given_up_when_its_time_is_up(process):
-    coming = ComingUp()
+def test_one_that_says_nothing_and_does_nothing_is_given_up(process):
+    coming = ComingUp(lambda _: 0.25)
     coming.watch(process, 10.0, 2.0)
     assert coming.timeout(10.5) == 1.5
     assert coming.given_up(11.9) == []
-    assert coming.given_up(12.0) == [process]
-    assert coming.timeout(12.0) is None
+    assert coming.given_up(12.0) == []  # nobody knows yet whether it does anything
+    assert coming.given_up(13.9) == []
+    assert coming.given_up(14.0) == [process]
+    assert coming.timeout(14.0) is None
+
+
+def test_one_that_is_busy_has_more_time_until_it_is_not(process):
+    work = [0.1, 0.2, 0.3, 0.3]
+    coming = ComingUp(lambda _: work.pop(0))
+    coming.watch(process, 0.0, 1.0)
+    assert [coming.given_up(float(now)) for now in (1, 2, 3, 4)] == [[], [], [], [process]]
+
+
+def test_what_a_process_has_used_of_the_processor_is_known_until_it_is_gone(process):
+    until(process.cpu_seconds)  # it starts Python
+    process.popen.kill()
+    process.popen.wait()
+    assert process.cpu_seconds() == 0.0
 
 
 def test_one_that_has_heard_has_more_time(process):
-    coming = ComingUp()
+    coming = ComingUp(lambda _: 0.25)
     coming.watch(process, 0.0, 2.0)
     process.has_heard = True
-    assert coming.given_up(2.0) == []
-    assert coming.timeout(2.0) == 2.0
+    assert [coming.given_up(now) for now in (2.0, 4.0, 6.0)] == [[], [], []]
+    assert coming.timeout(6.0) == 2.0
 
 
 def test_one_that_has_heard_and_was_stopped_is_given_up(process):
@@ -42,8 +59,7 @@ def test_one_that_has_heard_and_was_stopped_is_given_up(process):
     coming.watch(process, 0.0, 2.0)
     process.has_heard = True
     process.popen.send_signal(signal.SIGSTOP)
-    while not process.is_stopped():  # the kernel needs a moment, and no more
-        pass
+    until(process.is_stopped)
     assert coming.given_up(2.0) == [process]
 
 
