@@ -35,13 +35,14 @@ class Directory:
     Thread: every method is safe anywhere.
     """
 
-    __slots__ = ("_ended", "_live", "_lock", "_returning", "peak_live", "started")
+    __slots__ = ("_ended", "_is_closed", "_live", "_lock", "_returning", "peak_live", "started")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards changes of everything below; reading one key needs no lock
         self._live: dict[str, ActorRef[Any]] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._returning: set[str] = set()  # crashed, and about to be started again
+        self._is_closed = False
         self.started = 0
         self.peak_live = 0
 
@@ -86,7 +87,7 @@ class Directory:
             if self._live.get(session_id) is not ref:
                 return False
             # In this order: who looks meanwhile without the lock finds it in one of the two.
-            if returns:
+            if returns and not self._is_closed:
                 self._returning.add(session_id)
             else:
                 self._end(session_id)
@@ -113,6 +114,12 @@ class Directory:
             for session_id in self._returning:
                 self._end(session_id)
             self._returning = set()
+
+    def close(self) -> None:
+        """Enter that nobody comes back any more, now or later: who would start them again has ended."""
+        with self._lock:
+            self._is_closed = True
+        self.give_up_all()
 
     def _end(self, session_id: str) -> None:
         self._ended[session_id] = None

@@ -226,6 +226,8 @@ class SessionSystem(SessionCalls, LogCalls):
         )
         try:
             self._root = start_tree(self.actors, parts)
+            # Also when it gives up: then nobody starts a crashed session again.
+            self._root.when_ended().when_done(self.directory.close)
             if self._store.store.count():
                 self._await_recovery()
         except BaseException:
@@ -374,7 +376,7 @@ class SessionSystem(SessionCalls, LogCalls):
             self.sandboxes.stop()
             self._intake.close()
             self._saves.close()
-            self.directory.give_up_all()  # nobody comes back to this system
+            self.directory.close()
             try:
                 self._ledger.close()
             finally:

@@ -19,6 +19,7 @@ from sessionactors.recovery import DONE, RecoveryReport, RefusedSession
 from sessionactors.session import Session
 from sessionactors.storage.errors import StoreDiskError, StoreLockedError
 from sessionactors.storage.sqlite import SqliteStore
+from sessionactors.surroundings import ROOT
 from supervisors.clock import VirtualClock
 from supervisors.entropy import Entropy
 from supervisors.errors import UsageError
@@ -356,6 +357,16 @@ class TestAfterACrash:
         system.actors.whereis("recovery").resume()
         system.actors.settle()
         assert system.get_state("a") == "idle"
+
+    @pytest.mark.parametrize("crashes_first", [True, False])
+    def test_nobody_is_told_to_ask_again_once_the_tree_has_ended(self, system, crashes_first):
+        system.actors.whereis("recovery").suspend()
+        if crashes_first:
+            self.crash(system)
+        system.actors.whereis(ROOT).kill()
+        system.actors.settle()
+        with pytest.raises(SessionTerminated):
+            system.get_state("a")
 
     def test_one_that_crashes_too_often_is_given_up_and_stays_stored(self, system):
         for _ in range(4):
