@@ -118,6 +118,7 @@ class Lane:
         "_runs",
         "_waiting",
         "_waits",
+        "closing",
         "count_max",
         "is_open",
     )
@@ -128,6 +129,7 @@ class Lane:
         self._is_lifo = is_lifo
         self._lock = threading.Lock()  # guards all below, and what members say but for their inboxes
         self.is_open = False
+        self.closing: Absorb | None = None  # what `close()` gives back, until the engine has it all
         self._waiting: deque[Task] = deque()
         self._idle: deque[Member] = deque()
         self._members: dict[int, Member] = {}  # that the engine has released
@@ -280,6 +282,7 @@ class Lane:
                 if member.assigned is None:
                     member.is_idle = True
                     self._idle.append(member)
+            self.closing = None
             self._waiting.extend(release.queued)
             self._released = len(running) + len(release.queued)
             self.is_open = True
@@ -291,10 +294,15 @@ class Lane:
                 member.inbox.put(task)
 
     def close(self) -> Absorb:
-        """Give everything back."""
+        """Give everything back.
+
+        It is in `closing` before the first bit of it is taken out here. So when the actor is
+        interrupted at any point until the engine has it, nothing of it is lost.
+        """
         with self._lock:
-            self.is_open = False
-            figures = self._figures()
+            if self.closing is not None:
+                return self.closing
+            figures = self._new_figures()
             idle = [member.worker for member in self._idle]
             running, resetting, done = [], [], []
             for worker, member in self._members.items():
@@ -304,10 +312,14 @@ class Lane:
                     resetting.append(worker)
                 if member.tasks_done:
                     done.append((worker, member.tasks_done))
-                    member.tasks_done = 0
+            absorb = Absorb(figures, tuple(done), (*resetting, *idle), tuple(running), tuple(self._waiting))
+            self.closing = absorb
+            self.is_open = False
+            for member in self._members.values():
+                member.tasks_done = 0
                 member.assigned = None
                 member.is_idle = False
-            absorb = Absorb(figures, tuple(done), (*resetting, *idle), tuple(running), tuple(self._waiting))
+            self._told()
             self._idle.clear()
             self._members.clear()
             self._waiting.clear()
@@ -317,19 +329,22 @@ class Lane:
     def look(self) -> tuple[LaneFigures, LaneView]:
         """Return what has happened since the last time, and what there is now; it stays where it is."""
         with self._lock:
-            figures = self._figures()
+            figures = self._new_figures()
+            self._released = self._here()
+            self._told()
             busy = sum(1 for member in self._members.values() if member.assigned is not None)
             oldest = self._waiting[0].submitted_at if self._waiting else None
             return figures, LaneView(len(self._waiting), busy, len(self._idle), oldest)
 
-    def _figures(self) -> LaneFigures:
-        """Take out what the engine has not been told; what came in is what went out and what is here."""
-        settled = self._done + self._failed
-        here = len(self._waiting) + sum(1 for member in self._members.values() if member.assigned is not None)
-        figures = LaneFigures(
-            settled + here - self._released, self._done, self._failed, self._refused, self._waits, self._runs
-        )
-        self._released = here
+    def _here(self) -> int:
+        return len(self._waiting) + sum(1 for member in self._members.values() if member.assigned is not None)
+
+    def _new_figures(self) -> LaneFigures:
+        """Return what the engine has not been told; what came in is what went out and what is here."""
+        submitted = self._done + self._failed + self._here() - self._released
+        return LaneFigures(submitted, self._done, self._failed, self._refused, self._waits, self._runs)
+
+    def _told(self) -> None:
+        """Begin to count anew: the engine is told of all up to here."""
         self._done = self._failed = self._refused = 0
         self._waits, self._runs = [], []
-        return figures

@@ -249,8 +249,10 @@ class PoolActor(Actor):
         """Answer everybody that the engine has not answered."""
         engine, outbox = self._engine, self._door.outbox
         lane = self._lane
-        absorb = lane.close() if lane is not None and lane.is_open else None
-        for effect in (*self._effects, *engine.undone()):  # decided, and perhaps not done
+        absorb = lane.close() if lane is not None and (lane.is_open or lane.closing is not None) else None
+        decided = (*self._effects, *engine.undone())
+        releases = [effect for effect in decided if isinstance(effect, Release)]
+        for effect in decided:  # and perhaps not done
             if isinstance(effect, Complete):
                 outbox.append(functools.partial(_settle_late, effect.task, effect.value, None))
             elif isinstance(effect, Fail):
@@ -259,7 +261,7 @@ class PoolActor(Actor):
                 effect.task.client.refused(effect.error)
             elif isinstance(effect, Deny):
                 effect.ticket.client.denied(effect.error)
-        for task, begun in salvage_tasks(engine, absorb):
+        for task, begun in salvage_tasks(engine, absorb, releases):
             outbox.append(functools.partial(task.client.fail, PoolCrashedError(reason, begun=begun)))
         for task in salvage_waiting(engine):
             task.client.refused(PoolCrashedError(reason))
@@ -282,6 +284,7 @@ class PoolActor(Actor):
         lane = self._lane
         if lane is not None and lane.is_open:
             self._perform(lane.close(), flush=False)
+            lane.closing = self._engine.counted = None
         self._perform(event, flush=flush)
 
     def _perform(self, event: Input, *, flush: bool) -> None:
@@ -310,6 +313,7 @@ class PoolActor(Actor):
     def _close_lane(self) -> None:
         if self._lane is not None and self._lane.is_open:
             self._perform(self._lane.close(), flush=True)
+            self._lane.closing = self._engine.counted = None
 
     def _figures(self) -> PoolStatistics:
         now = self._clock.monotonic()

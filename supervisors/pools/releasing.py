@@ -29,6 +29,7 @@ class Releasing(Running):
     def __init__(self, options: PoolOptions, draw: Callable[[], float], books: Books) -> None:
         super().__init__(options, draw, books)
         self.has_lane = False  # the performer says so, if its workers have one
+        self.counted: LaneFigures | None = None  # the last ones of the lane
 
     def _release(self) -> None:
         """Release what there is, if nothing is left to decide."""
@@ -90,12 +91,14 @@ class Releasing(Running):
     def count(self, figures: LaneFigures) -> None:
         """Take in what the lane has done since the last time."""
         tally = self.tally
+        # No call until the last counter, so no signal handler either: it is all counted, or none of it.
+        self.counted = figures
         tally.submitted += figures.submitted
         tally.pending += figures.submitted - figures.done - figures.failed
         tally.done += figures.done
         tally.failed += figures.failed
         tally.refused += figures.refused
-        tally.waits.add_all(figures.waits)
-        tally.runs.add_all(figures.runs)
         if figures.done:
             self.faults = 0
+        tally.waits.add_all(figures.waits)
+        tally.runs.add_all(figures.runs)

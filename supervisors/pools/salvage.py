@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from supervisors.pools.effects import Release
 from supervisors.pools.engine import PoolEngine
 from supervisors.pools.inputs import Absorb
 from supervisors.pools.records import BACKING_OFF, OVER, QUEUED, REFUSED, RUNNING, SETTLED, WAITING, Task, Ticket
@@ -18,23 +19,31 @@ __all__ = ["salvage_tasks", "salvage_tickets", "salvage_waiting"]
 _PENDING: Final = (QUEUED, RUNNING, BACKING_OFF)
 
 
-def salvage_tasks(engine: PoolEngine, absorb: Absorb | None) -> list[tuple[Task, bool]]:
+def salvage_tasks(
+    engine: PoolEngine, absorb: Absorb | None, releases: Iterable[Release] = ()
+) -> list[tuple[Task, bool]]:
     """Settle every task without an outcome as failed; the caller tells its client.
 
     Args:
         engine: as its actor has left it.
         absorb: what was in the lane; None: it was not open.
+        releases: what was to be put into the lane, and may have got there or not.
 
     Returns:
         Tasks in order of submission, each with whether a worker had begun it.
     """
     found: dict[Task, bool] = {}
     if absorb is not None:
-        engine.count(absorb.figures)
+        if engine.counted is not absorb.figures:
+            engine.count(absorb.figures)
         for _, task in absorb.running:
             found[task] = task.begun_at is not None
         for task in absorb.queued:
             found[task] = False
+    for release in releases:
+        for _, task in release.running:
+            found.setdefault(task, task.begun_at is not None)
+        _find(release.queued, found)
     for worker in engine.workers.values():
         for task in worker.in_flight:
             if task.worker is worker:

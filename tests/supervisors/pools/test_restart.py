@@ -12,6 +12,8 @@ from supervisors.clock import VirtualClock
 from supervisors.entropy import Entropy
 from supervisors.exits import Crashed
 from supervisors.pools import Backlog, CheckoutTimeoutError, PoolCrashedError, PoolStoppedError, WorkerPool
+from supervisors.pools.inputs import Absorb
+from supervisors.pools.lane import Lane
 from supervisors.pools.performer import Question
 from supervisors.pools.pool import RESTARTS_MAX
 from tests.supervisors.pools import jobs
@@ -189,3 +191,51 @@ def test_a_restart_is_told():
         pool.on_event(lambda what, facts: told.append(what))
         pool.ref.kill()
         until(lambda: "pool_restarted" in told)
+
+
+@pytest.mark.parametrize("when", ["before", "within"])
+def test_ctrl_c_while_the_lane_is_closed_costs_no_figure_and_no_outcome(let_go, when):
+    def interrupt(engine):
+        absorb = engine._acts[Absorb]
+
+        def interrupted(event):
+            if when == "within":
+                absorb(event)
+            raise KeyboardInterrupt
+
+        engine._acts[Absorb] = interrupted
+
+    with WorkerPool(None, 1) as pool:
+        pool.submit(int, priority=1).result(timeout=10)
+        pool.door.ask(Question(interrupt))
+        pool.submit(int, priority=1).result(timeout=10)  # it opens the lane
+        done = [pool.submit(int) for _ in range(5)]
+        running, waiting = pool.submit(let_go.wait, 10), pool.submit(int)
+        assert [each.result(timeout=10) for each in done] == [0] * 5
+        with pytest.raises(KeyboardInterrupt):
+            pool.submit(int, priority=1)
+        for future in (running, waiting):
+            assert isinstance(future.exception(timeout=5), PoolCrashedError)
+        let_go.set()
+        assert pool.submit(int).result(timeout=10) == 0
+        report = pool.close(drain_timeout=5.0)
+        assert pool.statistics().pending == 0
+    assert (report.submitted, report.done, report.failed) == (10, 8, 2)
+
+
+def test_ctrl_c_while_the_lane_is_opened_costs_no_outcome(let_go, monkeypatch):
+    def interrupted(_self, _release, _members):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    with WorkerPool(None, 1) as pool:
+        running = pool.submit(let_go.wait, 10)
+        waiting = [pool.submit(int) for _ in range(3)]
+        pool.door.ask(Question(lambda _: None))  # it closes the lane
+        monkeypatch.setattr(Lane, "open", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pool.submit(int)
+        for future in (running, *waiting):
+            assert isinstance(future.exception(timeout=5), PoolCrashedError)
+        report = pool.close(drain_timeout=5.0)
+    assert report.submitted == report.done + report.failed
