@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -12,13 +13,19 @@ import hypothesis
 import pytest
 
 # How long the threads of a test may take to end after it, all together, in seconds.
-GRACE = 2.0
+GRACE = 10.0
 
 # The same examples in every run: a failure that comes and goes helps nobody.
 # `make properties` looks further, and elsewhere each time.
 hypothesis.settings.register_profile("usual", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2_000, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
+
+
+# A shell has what it runs behind ignore Ctrl-C, and children inherit that: tests that
+# send one would wait for nothing.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ def run(pytester):
     """Run one test module under our conftest in a process of its own; return the outcomes."""
 
     def outcomes(source: str) -> dict[str, int]:
-        pytester.makeconftest(CONFTEST.read_text().replace("GRACE = 2.0", "GRACE = 0.05"))
+        pytester.makeconftest(CONFTEST.read_text().replace("GRACE = 10.0", "GRACE = 0.05"))
         pytester.makepyfile(source)
         return pytester.runpytest_subprocess("-p", "no:cacheprovider").parseoutcomes()
 

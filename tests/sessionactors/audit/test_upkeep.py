@@ -57,7 +57,7 @@ class TestAge:
             assert archived(path) == ["00000001.tar.gz"]
 
     def test_of_none_never_seals(self, path):
-        with system_with(path) as system:
+        with system_with(path, sweep_interval=DAY, idle_head_interval=None) as system:
             system.log_event(None, "lifecycle", durable=True)
             system.actors.advance(400 * DAY)
             assert archived(path) == []
