@@ -226,8 +226,6 @@ class SessionSystem(SessionCalls, LogCalls):
         )
         try:
             self._root = start_tree(self.actors, parts)
-            # Also when it gives up: then nobody starts a crashed session again.
-            self._root.when_ended().when_done(self.directory.close)
             if self._store.store.count():
                 self._await_recovery()
         except BaseException:

@@ -111,7 +111,10 @@ def start_tree(system: ActorSystem, parts: Parts) -> ActorRef[Any]:
         ChildSpec(RECOVERY, start_named, (RECOVERY, Recovery, parts.recovery, around)),
         ChildSpec(REAPER, start_named, (REAPER, Reaper, parts.reaper, around)),
     ]
-    return system.start(AuditedSupervisor, around, children, "rest_for_one", flags, name=ROOT)
+    root = system.start(AuditedSupervisor, around, children, "rest_for_one", flags, name=ROOT)
+    # Also when it gives up: then nobody starts a crashed session again.
+    root.when_ended().when_done(around.directory.close)
+    return root
 
 
 class _Audited(SupervisorActor):
