@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from supervisors.actor import Actor
 from supervisors.errors import Exit, IgnoreStart, InvalidArgumentError, Refusal, SupervisorsError
-from supervisors.exits import Crashed, describe
+from supervisors.exits import KILLED, Crashed, describe
 from supervisors.runtime.frames import Frames
 from supervisors.runtime.outcomes import StartError
 
@@ -107,6 +107,10 @@ class ProcessActor(Actor):
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
+        if self._expected:
+            # Killed before there was a process: ended() has set this, found none, and does not come again.
+            self.ended()
+            raise Exit(KILLED)
         reader, writer = cast("BinaryIO", process.stdout), cast("BinaryIO", process.stdin)
         frames = self._frames = Frames(reader, writer, actor_class.message_coders)
         answer = self._exchange(list(sys.path), actor_class.__module__, actor_class.__qualname__)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -193,3 +196,23 @@ def test_a_mailbox_in_front_of_a_process_has_its_bound(real):
     narrow.kill()
     with pytest.raises(ActorDeadError):
         hanging.get(timeout=10)
+
+
+def test_a_process_that_is_made_after_its_actor_was_killed_is_killed_as_well(real, monkeypatch):
+    begun, gate, made = threading.Event(), threading.Event(), queue.SimpleQueue()
+    proper = subprocess.Popen
+
+    def late(*args, **options):
+        begun.set()
+        assert gate.wait(30)
+        process = proper(*args, **options)
+        made.put(process)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", late)
+    ref = real.spawn(Worker, link=False, report=False)
+    assert begun.wait(30)
+    ref.kill()
+    assert ref.join(30) == "killed"
+    gate.set()
+    assert made.get(timeout=30).wait(30) == -signal.SIGKILL
