@@ -86,7 +86,7 @@ class Beam:
         self._folder = tempfile.TemporaryDirectory()
         (Path(self._folder.name) / "session.erl").write_text(SESSION_ERL)
         subprocess.run([erlc, "session.erl"], cwd=self._folder.name, check=True)  # noqa: S603 - our own program
-        self._node = subprocess.Popen(  # noqa: S603
+        self._node = subprocess.Popen(  # noqa: S603 - our own program
             [erl, "+P", "1000000", "-noshell", "-s", "session", "main"],
             cwd=self._folder.name,
             stdin=subprocess.PIPE,

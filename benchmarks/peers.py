@@ -56,8 +56,8 @@ def stock_pykka(count: int) -> float:
 def otpylib(count: int) -> float:
     """Call a gen_server."""
     from otpylib import gen_server, process  # noqa: PLC0415 - not installed everywhere
-    from otpylib.module import GEN_SERVER, OTPModule  # noqa: PLC0415
-    from otpylib.runtime.backends.asyncio_backend import AsyncIOBackend  # noqa: PLC0415
+    from otpylib.module import GEN_SERVER, OTPModule  # noqa: PLC0415 - not installed everywhere
+    from otpylib.runtime.backends.asyncio_backend import AsyncIOBackend  # noqa: PLC0415 - not installed everywhere
 
     class Echo(  # type: ignore[call-arg]  # no types are published for it
         metaclass=OTPModule,  # type: ignore[metaclass]  # likewise
@@ -105,7 +105,7 @@ def otpylib(count: int) -> float:
 
 def thespian(count: int, base: str = "multiprocTCPBase") -> float:
     """Ask an actor in a process of its own."""
-    from thespian.actors import ActorSystem as Thespian  # noqa: PLC0415
+    from thespian.actors import ActorSystem as Thespian  # noqa: PLC0415 - not installed everywhere
 
     from benchmarks.peers_thespian import Echo  # noqa: PLC0415 - not installed everywhere
 

@@ -455,29 +455,29 @@ class Isolation(Actor):
 
 _VERBS: Final[Mapping[str, Callable[..., object]]] = {
     "create_session": Isolation._create_session,  # noqa: SLF001 - our own methods
-    "destroy_session": Isolation._destroy_session,  # noqa: SLF001
-    "forget": Isolation._forget,  # noqa: SLF001
-    "cleanup_session": Isolation._cleanup_session,  # noqa: SLF001
-    "list_sessions": Isolation._list_sessions,  # noqa: SLF001
-    "find_for_collection": Isolation._find_for_collection,  # noqa: SLF001
-    "attach_sandbox": Isolation._attach_sandbox,  # noqa: SLF001
-    "detach_sandbox": Isolation._detach_sandbox,  # noqa: SLF001
-    "find_sandbox": Isolation._find_sandbox,  # noqa: SLF001
-    "sandbox_used": Isolation._sandbox_used,  # noqa: SLF001
-    "sandbox_ended": Isolation._sandbox_ended,  # noqa: SLF001
+    "destroy_session": Isolation._destroy_session,  # noqa: SLF001 - our own methods
+    "forget": Isolation._forget,  # noqa: SLF001 - our own methods
+    "cleanup_session": Isolation._cleanup_session,  # noqa: SLF001 - our own methods
+    "list_sessions": Isolation._list_sessions,  # noqa: SLF001 - our own methods
+    "find_for_collection": Isolation._find_for_collection,  # noqa: SLF001 - our own methods
+    "attach_sandbox": Isolation._attach_sandbox,  # noqa: SLF001 - our own methods
+    "detach_sandbox": Isolation._detach_sandbox,  # noqa: SLF001 - our own methods
+    "find_sandbox": Isolation._find_sandbox,  # noqa: SLF001 - our own methods
+    "sandbox_used": Isolation._sandbox_used,  # noqa: SLF001 - our own methods
+    "sandbox_ended": Isolation._sandbox_ended,  # noqa: SLF001 - our own methods
     "set_memory_limit": lambda self, *args: self._set_limit("memory", *args),
     "set_cpu_limit": lambda self, *args: self._set_limit("cpu", *args),
     "set_message_limit": lambda self, *args: self._set_limit("messages", *args),
     "set_connection_limit": lambda self, *args: self._set_limit("connections", *args),
     "isolate_session": lambda self, session_id: self._isolate(session_id, True),
     "unisolate_session": lambda self, session_id: self._isolate(session_id, False),
-    "record_usage": Isolation._record_usage,  # noqa: SLF001
-    "try_acquire_connection": Isolation._try_acquire_connection,  # noqa: SLF001
-    "release_connection": Isolation._release_connection,  # noqa: SLF001
-    "get_resource_usage": Isolation._get_resource_usage,  # noqa: SLF001
-    "check_resource_limits": Isolation._check_resource_limits,  # noqa: SLF001
-    "get_session_info": Isolation._get_session_info,  # noqa: SLF001
-    "subscribe": Isolation._subscribe,  # noqa: SLF001
-    "unsubscribe": Isolation._unsubscribe,  # noqa: SLF001
-    MEASURED: Isolation._measured,  # noqa: SLF001
+    "record_usage": Isolation._record_usage,  # noqa: SLF001 - our own methods
+    "try_acquire_connection": Isolation._try_acquire_connection,  # noqa: SLF001 - our own methods
+    "release_connection": Isolation._release_connection,  # noqa: SLF001 - our own methods
+    "get_resource_usage": Isolation._get_resource_usage,  # noqa: SLF001 - our own methods
+    "check_resource_limits": Isolation._check_resource_limits,  # noqa: SLF001 - our own methods
+    "get_session_info": Isolation._get_session_info,  # noqa: SLF001 - our own methods
+    "subscribe": Isolation._subscribe,  # noqa: SLF001 - our own methods
+    "unsubscribe": Isolation._unsubscribe,  # noqa: SLF001 - our own methods
+    MEASURED: Isolation._measured,  # noqa: SLF001 - our own methods
 }

@@ -42,7 +42,7 @@ class Settings:
             InvalidOption, InvalidKind, InvalidValue: as in `from_mapping`.
         """
         self._check_names(mapping)
-        return dataclasses.replace(self, **mapping)  # type: ignore[type-var]
+        return dataclasses.replace(self, **mapping)  # type: ignore[type-var]  # every subclass is a dataclass
 
     def as_dict(self) -> dict[str, object]:
         """Return option names and values."""

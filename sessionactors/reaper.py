@@ -252,14 +252,14 @@ class Reaper(Actor):
 
 _VERBS: Final[Mapping[str, Callable[..., object]]] = {
     "watch": Reaper._watch,  # noqa: SLF001 - our own methods
-    "forget": Reaper._forget,  # noqa: SLF001
-    ANSWERED: Reaper._answered,  # noqa: SLF001
-    LATE: Reaper._time_is_up,  # noqa: SLF001
-    "reap": Reaper._reap,  # noqa: SLF001
-    "set_policy": Reaper._set_policy,  # noqa: SLF001
-    "set_interval": Reaper._set_interval,  # noqa: SLF001
-    "pause": Reaper._pause,  # noqa: SLF001
-    "resume": Reaper._resume,  # noqa: SLF001
-    "get_stats": Reaper._get_stats,  # noqa: SLF001
-    "get_reaped_count": Reaper._get_reaped_count,  # noqa: SLF001
+    "forget": Reaper._forget,  # noqa: SLF001 - our own methods
+    ANSWERED: Reaper._answered,  # noqa: SLF001 - our own methods
+    LATE: Reaper._time_is_up,  # noqa: SLF001 - our own methods
+    "reap": Reaper._reap,  # noqa: SLF001 - our own methods
+    "set_policy": Reaper._set_policy,  # noqa: SLF001 - our own methods
+    "set_interval": Reaper._set_interval,  # noqa: SLF001 - our own methods
+    "pause": Reaper._pause,  # noqa: SLF001 - our own methods
+    "resume": Reaper._resume,  # noqa: SLF001 - our own methods
+    "get_stats": Reaper._get_stats,  # noqa: SLF001 - our own methods
+    "get_reaped_count": Reaper._get_reaped_count,  # noqa: SLF001 - our own methods
 }

@@ -36,7 +36,7 @@ class StoredSession(SessionCode):
     # Class attributes, because hardly any session ever has other values.
     _is_stored = False
     _comes_back = False
-    _is_stub = False  # most of its record is in the store, and nowhere else
+    _is_outline = False  # most of its record is in the store, and nowhere else
 
     _around: Surroundings
 
@@ -108,7 +108,7 @@ class StoredSession(SessionCode):
 
     def _hand_to(self, saved: Callable[[Record], object]) -> None:
         """Hand a snapshot over; what cannot be stored is audited, and what was stored before stays."""
-        if self._is_stub:
+        if self._is_outline:
             return
         try:
             saved(self.described())

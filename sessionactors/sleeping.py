@@ -33,7 +33,7 @@ from sessionactors.session_code import NO_HOOKS, SessionCode
 from sessionactors.session_data import SessionData, deadline
 from sessionactors.session_messages import QUERIES, Reaping
 from sessionactors.session_saving import StoredSession
-from sessionactors.spilling import RETRY_AFTER, Fetch, Left, Spill, Spilled, fetch, left_of, packed_in, row, stub
+from sessionactors.spilling import RETRY_AFTER, Fetch, Left, Spill, Spilled, fetch, left_of, outline, packed_in, row
 from sessionactors.states import TERMINATED
 from supervisors.errors import UsageError
 from supervisors.hibernation import Sleeper, fall_asleep, handle_held, rebuilt
@@ -252,7 +252,7 @@ class SleepingSession(Sleeper):
         if self._packed is None:
             away = self._spill
             if isinstance(away, _Away):
-                return stub(away.left, self.session_id, self._options, self._around.wall_offset)
+                return outline(away.left, self.session_id, self._options, self._around.wall_offset)
             woken = self._woken
             assert isinstance(woken, RestingSession)
             return woken.data
@@ -445,7 +445,7 @@ class SleepingSession(Sleeper):
             data, (own_state, before) = unpack(packed, self.session_id, self._options, around.wall_offset)
         else:
             assert isinstance(away, _Away)
-            data, before = stub(away.left, self.session_id, self._options, around.wall_offset), away.left.before
+            data, before = outline(away.left, self.session_id, self._options, around.wall_offset), away.left.before
         if kept is not None:
             session = kept
         else:
@@ -454,7 +454,7 @@ class SleepingSession(Sleeper):
             session = rebuilt(self._ref, cls, self.session_id, self._options, around, only=only)
         session.take_up(data, self._timer, subscribers, connections)
         if packed is None:
-            session._is_stub = True  # noqa: SLF001 - as in __init__()
+            session._is_outline = True  # noqa: SLF001 - as in __init__()
         if isinstance(away, _Away):
             around.hibernations.spilled(-1, 0 if packed is None else getsizeof(packed))
         elif away is not None:

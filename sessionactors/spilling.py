@@ -42,9 +42,9 @@ __all__ = [
     "Spilled",
     "fetch",
     "left_of",
+    "outline",
     "packed_in",
     "row",
-    "stub",
 ]
 
 RETRY_AFTER: Final = 1.0
@@ -78,7 +78,7 @@ def left_of(data: SessionData, before: int) -> Left:
     return Left(data.state, data.last_activity, data.created_at, data.user_id, before)
 
 
-def stub(left: Left, session_id: str, options: SessionOptions, wall_offset: float) -> SessionData:
+def outline(left: Left, session_id: str, options: SessionOptions, wall_offset: float) -> SessionData:
     """Return as much of the record as is in memory: enough to judge it by, and to end."""
     data = SessionData(session_id, options, left.created_at, wall_offset)
     data.state, data.last_activity, data.user_id = left.state, left.last_activity, left.user_id
