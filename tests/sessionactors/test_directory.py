@@ -143,6 +143,24 @@ class TestComingBack:
         directory.remove("a", "old", returns=True)
         return directory
 
+    @pytest.mark.parametrize("is_closed_first", [True, False])
+    def test_has_ended_once_nobody_could_start_it_again(self, directory, is_closed_first):
+        directory.add("b", "old")
+        if is_closed_first:
+            directory.close()
+        directory.remove("b", "old", returns=True)
+        directory.close()
+        for session_id in ("a", "b"):
+            with pytest.raises(SessionTerminated):
+                directory.find(session_id)
+
+    def test_once_closed_says_so_at_once(self, directory):
+        directory.close()
+        directory.add("b", "old")
+        directory.remove("b", "old", returns=True)
+        with pytest.raises(SessionTerminated):
+            directory.find("b")
+
     def test_is_told_to_who_looks_for_it(self, directory):
         with pytest.raises(SessionRecovering):
             directory.find("a")
