@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from supervisors.pools.inputs import Input
     from supervisors.pools.records import Task
     from supervisors.pools.tally import PoolStatistics
+    from supervisors.runtime.contract import Scheduler
     from supervisors.runtime.forks import Forkable
     from supervisors.runtime.ref import ActorRef
 
@@ -70,12 +71,16 @@ at_work: ContextVar[tuple[Door, int, Task] | None] = ContextVar("at_work", defau
 class Door:
     """Stands between one pool's actor and everybody else.
 
+    Args:
+        stepped: who runs everything in virtual time; None: threads do, and a wait simply blocks.
+
     Thread: any.
     """
 
-    __slots__ = ("courier", "futures_lock", "last", "outbox", "ref")
+    __slots__ = ("courier", "futures_lock", "last", "outbox", "ref", "stepped")
 
-    def __init__(self) -> None:
+    def __init__(self, stepped: Scheduler | None = None) -> None:
+        self.stepped = stepped
         self.outbox: deque[Callable[[], None]] = deque()  # append and popleft are atomic
         # Guards whether a future has a condition, while it gets one and while it gets its outcome.
         self.futures_lock = threading.Lock()
@@ -167,6 +172,8 @@ class Door:
         courier = self.courier
         if courier is not None and courier.is_alive():
             courier.send(act)
+        elif self.stepped is not None:
+            _call(act)  # in virtual time nobody is kept waiting
         else:  # the actor system ends; what is left to be said is said all the same
             threading.Thread(target=_call, args=(act,), name="supervisors-pool-last-words", daemon=True).start()
 

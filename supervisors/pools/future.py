@@ -111,13 +111,14 @@ class PoolFuture(Future[T], Generic[T]):
                 return self._result  # type: ignore[return-value]  # what was set
             return super().result(timeout)  # it knows how to raise without keeping itself alive
         self._refuse_forked()
-        if here.door is None and at_work.get() is None:
+        if self._door.stepped is None and here.door is None and at_work.get() is None:
             return super().result(timeout)
         self._refuse_in_loop()
         if here.door is self._door and not self.done():
-            value: T = self._as_worker(super().result, timeout)
+            value: T = self._as_worker(self._settled_in(super().result), timeout)
             return value
-        return super().result(timeout)
+        value = self._settled_in(super().result)(timeout)
+        return value
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return the exception or None, waiting for the outcome if need be; otherwise as `result()`."""
@@ -126,9 +127,10 @@ class PoolFuture(Future[T], Generic[T]):
         self._refuse_forked()
         self._refuse_in_loop()
         if here.door is self._door and not self.done():
-            error: BaseException | None = self._as_worker(super().exception, timeout)
+            error: BaseException | None = self._as_worker(self._settled_in(super().exception), timeout)
             return error
-        return super().exception(timeout)
+        error = self._settled_in(super().exception)(timeout)
+        return error
 
     def done(self) -> bool:
         """Tell whether there is an outcome."""
@@ -233,10 +235,23 @@ class PoolFuture(Future[T], Generic[T]):
         if mine is not None and mine[0] is self._door and not self.done():
             raise DeadlockError(["a coroutine of the pool, which must await this and not block its loop", self.task])
 
-    def _wait_settled(self, timeout: float) -> None:
-        waiting: ScheduledFuture[None] = ScheduledFuture()
+    def _wait_settled(self, timeout: float | None) -> bool:
+        stepped = self._door.stepped
+        waiting: ScheduledFuture[None] = ScheduledFuture(stepped)
         super().add_done_callback(lambda _: waiting.offer())
-        waiting.wait_blocking(timeout)
+        return waiting.wait_blocking(timeout) if stepped is None else waiting.settle(timeout)
+
+    def _settled_in(self, take: Callable[[float | None], Any]) -> Callable[[float | None], Any]:
+        """Return what takes the outcome; in virtual time it lets the others run until there is one."""
+        if self._door.stepped is None:
+            return take
+
+        def wait(timeout: float | None) -> Any:
+            if not self.done() and not self._wait_settled(timeout):
+                raise TimeoutError
+            return take(0.0)
+
+        return wait
 
     def _refuse_own_key(self, mine: Task) -> None:
         if mine.key is not None and mine.key == self.task.key:

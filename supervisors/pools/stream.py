@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import queue
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -13,6 +12,8 @@ from typing import Any, Generic, Protocol, Self, TypeVar, final
 from supervisors.pools.door import Door
 from supervisors.pools.errors import PoolFullError, TaskError
 from supervisors.pools.future import PoolFuture
+from supervisors.pools.landings import Landings, SteppedLandings, ThreadLandings
+from supervisors.runtime.contract import Scheduler
 
 __all__ = ["LandingFuture", "Progress", "Results", "Submitter"]
 
@@ -75,6 +76,7 @@ class Results(Generic[T]):
         return_exceptions: an error is a result like any other; otherwise it is raised,
             and the next result can still be asked for.
         progress: is told of each result.
+        stepped: who runs everything in virtual time; None: threads do.
 
     Thread: one at a time.
     """
@@ -88,6 +90,7 @@ class Results(Generic[T]):
         ordered: bool,
         return_exceptions: bool,
         progress: Progress | None,
+        stepped: Scheduler | None = None,
     ) -> None:
         self._items = iter(items)
         self._submit = submit
@@ -96,9 +99,9 @@ class Results(Generic[T]):
         self._return_exceptions = return_exceptions
         self._progress = progress
         self._under_way: deque[Future[T]] = deque()
-        self._landed: queue.SimpleQueue[Future[T]] = queue.SimpleQueue()
+        self._landed: Landings[Future[T]] = ThreadLandings() if stepped is None else SteppedLandings(stepped)
         self._left = 0  # under way, when the order does not matter
-        self._mine: set[Future[T]] = set()
+        self._mine: dict[Future[T], None] = {}  # no set: its order is not the same in each run
         self._kept: list[Any] = []  # an item for which there was no room
         self._is_exhausted = False
         self._end: Exception | None = None  # why there are no more items, if it was an error
@@ -109,12 +112,11 @@ class Results(Generic[T]):
     def __next__(self) -> T:
         future = self._next_future()
         if future is None:
-            try:
-                future = self._landed.get_nowait()
-            except queue.Empty:
-                future = self._one_of_mine().wait_blocking(self._landed.get)
+            future = self._landed.take_nowait()
+            if future is None:
+                future = self._one_of_mine().wait_blocking(self._landed.take)
             self._left -= 1
-            self._mine.discard(future)
+            self._mine.pop(future, None)
         return self._result(future)
 
     def __aiter__(self) -> AsyncIterator[T]:
@@ -180,7 +182,7 @@ class Results(Generic[T]):
                 except Exception as error:  # noqa: BLE001 - it is raised when its turn has come
                     self._break_off(error)
                     return
-            landed = None if self._ordered else self._landed.put
+            landed = None if self._ordered else self._landed.add
             future: Future[T]
             try:
                 future = self._submit(self._kept[0], landed)
@@ -201,7 +203,7 @@ class Results(Generic[T]):
                 self._under_way.append(future)
             else:
                 self._left += 1
-                self._mine.add(future)
+                self._mine[future] = None
 
     def _one_of_mine(self) -> PoolFuture[T]:
         """Return one that has not landed; those that were never taken in have."""
@@ -214,15 +216,14 @@ class Results(Generic[T]):
         self._end = error
 
     async def _land(self) -> Future[T]:
-        try:
-            future = self._landed.get_nowait()
-        except queue.Empty:
+        future = self._landed.take_nowait()
+        if future is None:
             waiting = {asyncio.wrap_future(future): future for future in self._mine}
             with self._one_of_mine().stood_in_for():
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            future = self._landed.get()
+            future = self._landed.take()
         self._left -= 1
-        self._mine.discard(future)
+        self._mine.pop(future, None)
         return future
 
     def _result(self, future: Future[T]) -> T:

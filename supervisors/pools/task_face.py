@@ -52,7 +52,7 @@ class TaskFace(ABC):
     def __init__(self, options: PoolOptions, kind: Kind, system: ActorSystem, *, brings_functions: bool) -> None:
         self.options = options
         self.kind: Kind = kind
-        self.door = Door()
+        self.door = Door(None if system.scheduler.is_threaded else system.scheduler)
         self._system = system
         self._brings_functions = brings_functions
         self._workers: Workers | None = None
@@ -312,6 +312,7 @@ class TaskFace(ABC):
             ordered=ordered,
             return_exceptions=return_exceptions,
             progress=ProgressBar(items, self._system.clock) if progress else None,
+            stepped=self.door.stepped,
         )
 
     def _gone(self) -> PoolError:
