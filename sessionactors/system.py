@@ -276,7 +276,7 @@ class SessionSystem(SessionCalls, LogCalls):
         template = self._templates.of(session_class)
         sessions = self._service(SESSIONS)
         try:
-            start_child(sessions, template.with_args((checked, given, self._around)), timeout=self.actors.ask_timeout)
+            start_child(sessions, template, args=(checked, given, self._around), timeout=self.actors.ask_timeout)
         except ActorDeadError as dead:
             raise NotFound(SESSIONS, "running service") from dead
         except ChildStartFailed as failed:

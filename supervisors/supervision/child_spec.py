@@ -150,6 +150,10 @@ class ChildSpec:
         assign(made, "_bare", self._bare if self.args else self)
         return made
 
+    def with_more(self, args: tuple[Any, ...]) -> ChildSpec:
+        """Return the same specification with arguments appended to its own."""
+        return self.with_args(self.args + args) if args else self
+
     def without_args(self) -> ChildSpec:
         """Return the same specification without positional arguments, the same object for many where possible."""
         if not self.args:

@@ -31,7 +31,7 @@ from collections.abc import Callable, Generator, Hashable, Iterable
 from itertools import count
 from typing import Any, Final, TypeVar
 
-from supervisors.errors import Refusal, UsageError
+from supervisors.errors import InternalError, Refusal, UsageError
 from supervisors.exits import SHUTDOWN
 from supervisors.invariants import invariant
 from supervisors.supervision.backoff import RestartDelays
@@ -188,6 +188,44 @@ class SupervisorCore(ABC):
         if self._deferred:
             self._catch_up()
         return effects
+
+    # Without a turn
+
+    def admit(self, child: object) -> ChildSpec | None:
+        """Check a child that can be started within one message, without a turn that waits.
+
+        Whoever gets a specification calls its start function, and tells `took()` the
+        outcome before any other news.
+
+        Args:
+            child: what is to be started, as in a `start_child` request.
+
+        Returns:
+            What to start; None: make a request of it.
+
+        Raises:
+            Refusal: it is not to be started; nothing has changed.
+        """
+        del child
+        return None
+
+    def took(self, spec: ChildSpec, args: tuple[Any, ...], outcome: Outcome) -> Outcome:
+        """Take in the outcome of a start that `admit()` has asked for; return the answer to whoever wanted it.
+
+        Args:
+            spec: what `admit()` has returned.
+            args: positional arguments that the start function got behind those of the specification.
+            outcome: of its call.
+
+        Raises:
+            Refusal: the child did not start.
+        """
+        raise InternalError("nobody was admitted", spec=spec, args=args, outcome=outcome)
+
+    def lets_go(self, ref: Any, reason: object) -> bool:
+        """Take in an exit message if nothing follows from it; False: it is news like any other."""
+        del ref, reason
+        return False
 
     # Turns
 

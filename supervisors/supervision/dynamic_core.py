@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final, final
 
-from supervisors.exits import SHUTDOWN, Crashed, describe
+from supervisors.exits import SHUTDOWN, Crashed, describe, is_abnormal
 from supervisors.supervision.backoff import RestartDelays
 from supervisors.supervision.child_spec import ChildSpec, InvalidChildSpec, check_child_spec
 from supervisors.supervision.core import Liveness, SupervisorCore, Turn, find
@@ -22,7 +22,7 @@ from supervisors.supervision.effects import Ready
 from supervisors.supervision.flags import DynamicFlags, SupervisorFlags
 from supervisors.supervision.inputs import RetryRestart
 from supervisors.supervision.inspection import ChildCounts, ChildRecord
-from supervisors.supervision.outcomes import Started, StartFailed
+from supervisors.supervision.outcomes import Outcome, Started, StartFailed
 from supervisors.supervision.reports import ChildSummary
 from supervisors.supervision.requests import (
     ChildNotFound,
@@ -74,6 +74,17 @@ class UnorderedCore(SupervisorCore):
         )
 
     # Life
+
+    def lets_go(self, ref: Any, reason: object) -> bool:
+        """Forget a temporary child that has ended as it should: by far the most common exit, and the least eventful."""
+        if self._turn is not None or self._is_ended:
+            return False
+        spec = self._children.get(ref)
+        if spec is None or spec.restart != "temporary" or spec.significant or is_abnormal(reason):
+            return False
+        del self._children[ref]
+        self._gone(ref, spec)
+        return True
 
     def _start_up(self) -> Turn:
         self._effects.append(Ready())
@@ -207,8 +218,26 @@ class DynamicCore(UnorderedCore):
         self._flags: Final = flags
         self._supervisors = 0
 
+    def admit(self, child: object) -> ChildSpec | None:
+        """Check a child, unless a turn is waiting."""
+        if self._turn is not None or self._is_ended:
+            return None
+        return self._checked(child)
+
+    def took(self, spec: ChildSpec, args: tuple[Any, ...], outcome: Outcome) -> Outcome:
+        """Make what has started one of the children; a temporary one is not started again: its arguments can go."""
+        if outcome.__class__ is Started:
+            kept = spec.without_args() if spec.restart == "temporary" else spec.with_more(args)
+            self._children[outcome.ref] = kept
+            self._supervisors += spec.type == "supervisor"
+        elif isinstance(outcome, StartFailed):
+            raise ChildStartFailed(outcome.why)
+        return outcome
+
     def _start_child(self, request: Request) -> Turn:
-        given = request.argument  # DYN-2, DYN-3
+        return self._start_new(self._checked(request.argument), request)
+
+    def _checked(self, given: object) -> ChildSpec:  # DYN-2, DYN-3
         if given.__class__ is not ChildSpec and isinstance(given, Mapping) and "significant" in given:
             # The key is accepted and has no effect, in any combination (DYN-10).
             given = {name: value for name, value in given.items() if name != "significant"}
@@ -218,18 +247,14 @@ class DynamicCore(UnorderedCore):
             raise TooManyChildren(limit)
         if self._flags.extra_arguments:
             spec = spec.with_args(self._flags.extra_arguments + spec.args)
-        return self._start_new(spec, request)
+        return spec
 
     def _start_new(self, spec: ChildSpec, request: Request) -> Turn:
         outcome = yield from self._start(spec)
-        if isinstance(outcome, StartFailed):
-            self._refuse(request, ChildStartFailed(outcome.why))
-            return
-        if isinstance(outcome, Started):
-            # A temporary child is not started again: its arguments can go.
-            self._children[outcome.ref] = spec.without_args() if spec.restart == "temporary" else spec
-            self._supervisors += spec.type == "supervisor"
-        self._reply(request, outcome)
+        try:
+            self._reply(request, self.took(spec, (), outcome))
+        except ChildStartFailed as failed:
+            self._refuse(request, failed)
 
     def _terminate_all(self) -> Turn:
         ended = yield from self._terminate(tuple(self._children.items()))

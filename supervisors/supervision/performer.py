@@ -28,6 +28,7 @@ from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.signals import Down, Exited
 from supervisors.supervision.backoff import Backoff, RestartDelays
 from supervisors.supervision.calls import Call
+from supervisors.supervision.child_spec import ChildSpec, check_child_spec
 from supervisors.supervision.core import SupervisorCore
 from supervisors.supervision.effects import (
     ArmShutdownTimer,
@@ -159,7 +160,9 @@ class SupervisorActor(Actor):
         """Take in exits, ends, timers and retries. Called by the runtime."""
         kind = message.__class__
         if kind is Exited:
-            self._tell(self._exit_news(message))
+            source = message.source
+            if source is self._actor_ref.parent or not self._core.lets_go(source, message.reason):
+                self._tell(self._exit_news(message))
         elif kind is Down:
             self._tell(ChildDown(message.source, message.reason))
         elif kind is RetryRestart or kind is ShutdownTimeout:
@@ -175,9 +178,7 @@ class SupervisorActor(Actor):
         """Answer a call, at once or later. Called by the runtime."""
         kind = message.__class__
         if kind is Call:
-            answer = _Answer()
-            self._tell(Request(message.operation, message.argument, answer))
-            return answer.taken(self)
+            return self._start_now(message) if message.operation == "start_child" else self._request(message)
         if kind is StopMessage:
             self._stop_when_asked()
         elif kind in PYKKA_MESSAGES:
@@ -205,6 +206,24 @@ class SupervisorActor(Actor):
     def _tell(self, news: Input) -> None:
         self._perform(self._core.handle(news, self._monotonic()))
 
+    # -- calls -------------------------------------------------------------
+
+    def _request(self, call: Call) -> Any:
+        """Have the core answer a call, now or after what it is busy with."""
+        answer = _Answer()
+        self._tell(Request(call.operation, call.argument, answer))
+        return answer.taken(self)
+
+    def _start_now(self, call: Call) -> Any:
+        """Start a child without the detour over a list of effects, where the core has nothing else in hand."""
+        args = call.args
+        spec = self._core.admit(call.argument)
+        if spec is not None:
+            return self._core.took(spec, args, self._start_child(spec, args))
+        if args:
+            call = Call(call.operation, check_child_spec(call.argument).with_more(args))
+        return self._request(call)
+
     # -- effects -----------------------------------------------------------
 
     def _perform(self, effects: list[Effect]) -> None:
@@ -224,7 +243,10 @@ class SupervisorActor(Actor):
             effects = self._core.handle(outcome, self._monotonic())
 
     def _start(self, effect: StartChild) -> Outcome:
-        outcome = call_start(effect.spec)
+        return self._start_child(effect.spec)
+
+    def _start_child(self, spec: ChildSpec, more: tuple[Any, ...] = ()) -> Outcome:
+        outcome = call_start(spec, more)
         if outcome.__class__ is Started:
             ref = outcome.ref
             links = self._actor_ref.links

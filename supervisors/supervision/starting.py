@@ -23,7 +23,7 @@ __all__ = ["call_start", "start_named"]
 A = TypeVar("A", bound=Actor)
 
 
-def call_start(spec: ChildSpec) -> Outcome:
+def call_start(spec: ChildSpec, more: tuple[Any, ...] = ()) -> Outcome:
     """Call the start function of a child; it never raises an `Exception`, nor the `SystemExit` of one child.
 
     =====================================  ==========================================
@@ -40,13 +40,17 @@ def call_start(spec: ChildSpec) -> Outcome:
     returns anything else                  the error is what it returned
     =====================================  ==========================================
 
+    Args:
+        spec: of the child.
+        more: positional arguments behind those of the specification.
+
     Thread: the supervisor's own turn. Blocks: as long as the start takes.
     """
     start = spec.start
     try:
         if isinstance(start, type) and Actor in start.__mro__:  # issubclass() would ask ABCMeta, which takes long
-            return Started(start.start_link(*spec.args, **spec.kwargs))  # type: ignore[attr-defined]  # it is an Actor
-        returned = start(*spec.args, **spec.kwargs)
+            return Started(start.start_link(*spec.args, *more, **spec.kwargs))  # type: ignore[attr-defined]  # it is an Actor
+        returned = start(*spec.args, *more, **spec.kwargs)
     except StartError as error:
         return StartFailed(error.reason)
     except IgnoreStart:

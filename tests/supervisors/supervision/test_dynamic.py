@@ -13,7 +13,7 @@ from supervisors.supervision.calls import (
     terminate_child,
     which_children,
 )
-from supervisors.supervision.child_spec import ChildSpec
+from supervisors.supervision.child_spec import ChildSpec, InvalidChildSpec
 from supervisors.supervision.dynamic import DynamicSupervisor
 from supervisors.supervision.flags import DynamicFlags
 from supervisors.supervision.inspection import render_tree
@@ -68,6 +68,38 @@ def test_dyn_2_extra_arguments_go_in_front(system, events):
     made = system.start(DynamicSupervisor, extra_arguments=(events,))
     crash(start_child(made, ChildSpec("any", Worker, ("a",))).ref)
     assert events == ["+a", "-a", "+a"]
+
+
+def test_arguments_of_one_start_come_behind_those_of_the_specification(system, events):
+    made = system.start(DynamicSupervisor, extra_arguments=(events,))
+    crash(start_child(made, ChildSpec("any", Worker), args=("a",)).ref)
+    assert events == ["+a", "-a", "+a"]  # and the restart knows them
+    assert [start_child(made, ChildSpec("any", Worker, ("b",)), args=[]).info] == [None]
+
+
+def test_arguments_of_one_start_wait_with_it(system, events):
+    made = system.start(DynamicSupervisor)
+    child = start_child(made, worker(events, "a", Stubborn, shutdown=1.0)).ref
+    ended = made.ask(Call("terminate_child", child), block=False)
+    late = made.ask(Call("start_child", ChildSpec("any", Worker, (events,)), ("b",)), block=False)
+    system.advance(1.0)
+    ended.get()
+    assert late.get().ref.is_alive()
+    assert events[-1] == "+b"
+
+
+@pytest.mark.parametrize("args", ["ab", 3, None, {}])
+def test_arguments_of_one_start_are_a_tuple(system, args):
+    made = system.start(DynamicSupervisor)
+    with pytest.raises(InvalidChildSpec) as caught:
+        start_child(made, ChildSpec("any", Worker), args=args)
+    assert caught.value.field == "args"
+
+
+def test_a_supervisor_with_an_order_takes_arguments_of_one_start_as_well(system, events):
+    made = system.start(Supervisor, [])
+    start_child(made, ChildSpec("any", Worker, (events,)), args=("a",))
+    assert events == ["+a"]
 
 
 def test_dyn_3_a_failing_start_keeps_nothing(system):

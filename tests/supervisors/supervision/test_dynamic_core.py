@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from supervisors import KILL, KILLED, NORMAL, SHUTDOWN, Crashed
+from supervisors.errors import InternalError
 from supervisors.supervision.child_spec import InvalidChildSpec
 from supervisors.supervision.effects import ArmShutdownTimer, ExitSelf, Ready, StartChild
 from supervisors.supervision.inputs import ParentExited, RetryRestart, ShutdownTimeout
@@ -18,6 +19,8 @@ from supervisors.supervision.requests import (
 from tests.supervisors.supervision.driver import (
     FAIL,
     IGNORED,
+    brief_dynamic,
+    brief_simple,
     dynamic,
     exits,
     monitored,
@@ -26,6 +29,7 @@ from tests.supervisors.supervision.driver import (
     simple,
     spec,
     started,
+    static,
     to_self,
 )
 
@@ -43,7 +47,10 @@ def refs(driver):
     return sorted(record.ref for record in driver.ask("which_children") if record.ref)
 
 
-BOTH = pytest.mark.parametrize("make", [simple, dynamic])
+BOTH = pytest.mark.parametrize("make", [simple, dynamic, brief_simple, brief_dynamic])
+
+
+DYNAMIC = pytest.mark.parametrize("make", [dynamic, brief_dynamic])
 
 
 # -- what both kinds have in common ----------------------------------------
@@ -150,14 +157,14 @@ def test_sup_46_and_dyn_9_all_are_signalled_before_any_is_awaited(make):
 def test_rep_7_dynamic_children_give_no_progress_report(make):
     driver = filled(make())
     driver.exited("a1", "boom")
-    driver.ask("start_child", ("x",) if make is simple else spec("a"))
+    driver.ask("start_child", ("x",) if make in (simple, brief_simple) else spec("a"))
     assert [one[0] for one in reports(driver.effects)] == ["child_terminated"]
 
 
 @BOTH
 def test_a_start_that_fails_or_ignores_keeps_nothing(make):
     driver = make()
-    argument = ("x",) if make is simple else spec("a")
+    argument = ("x",) if make in (simple, brief_simple) else spec("a")
     driver.plan["a"].extend([FAIL, IGNORED])
     refusal = driver.ask("start_child", argument)
     assert isinstance(refusal, ChildStartFailed)
@@ -175,9 +182,9 @@ def test_something_that_cannot_be_a_child_is_not_found(make):
 
 @BOTH
 def test_arguments_of_temporary_children_are_not_kept(make):
-    driver = make(spec("a", restart="temporary")) if make is simple else make()
+    driver = make(spec("a", restart="temporary")) if make in (simple, brief_simple) else make()
     secret = object()
-    driver.ask("start_child", (secret,) if make is simple else spec("a", secret, restart="temporary"))
+    driver.ask("start_child", (secret,) if make in (simple, brief_simple) else spec("a", secret, restart="temporary"))
     [kept] = driver.core._children.values()
     assert kept.args == ()
 
@@ -270,11 +277,64 @@ def test_rep_2_reports_show_the_template():
     assert shown.args == (1,)
 
 
+# -- the short way ---------------------------------------------------------
+
+
+def test_the_end_of_a_temporary_child_as_planned_leaves_nothing_to_do():
+    driver = dynamic()
+    driver.ask("start_child", spec("a", restart="temporary"))
+    assert driver.core.lets_go("a1", NORMAL)
+    assert len(driver.core) == 0
+
+
+@pytest.mark.parametrize(("restart", "reason"), [("temporary", "boom"), ("transient", NORMAL), ("permanent", NORMAL)])
+def test_an_end_that_is_reported_or_calls_for_a_restart_is_news(restart, reason):
+    driver = dynamic()
+    driver.ask("start_child", spec("a", restart=restart))
+    assert not driver.core.lets_go("a1", reason)
+    assert refs(driver) == ["a1"]
+
+
+def test_a_significant_end_is_news():
+    driver = simple(spec("a", restart="temporary", significant=True), auto_shutdown="any_significant")
+    driver.ask("start_child", ())
+    assert not driver.core.lets_go("a1", NORMAL)
+    assert exits(driver.exited("a1", NORMAL)) == [ExitSelf(SHUTDOWN)]
+
+
+def test_an_end_while_a_turn_waits_is_news():
+    driver = dynamic()
+    for _ in range(2):
+        driver.ask("start_child", spec("a", restart="temporary"))
+    driver.tell(Request("terminate_child", "a1", "asker"))
+    assert not driver.core.lets_go("a2", NORMAL)
+    assert driver.core.admit(spec("a")) is None
+
+
+def test_a_core_that_has_ended_admits_nobody():
+    driver = dynamic()
+    driver.ask("start_child", spec("a", restart="temporary"))
+    driver.tell(ParentExited(SHUTDOWN))
+    driver.down("a1")
+    assert driver.core.ended
+    assert driver.core.admit(spec("a")) is None
+    assert not driver.core.lets_go("a1", SHUTDOWN)
+
+
+def test_a_core_with_an_order_goes_the_long_way():
+    driver = static("a")
+    assert driver.core.admit(spec("b")) is None
+    assert not driver.core.lets_go("a1", NORMAL)
+    with pytest.raises(InternalError):
+        driver.core.took(spec("b"), (), Started("b1"))
+
+
 # -- DynamicSupervisor -----------------------------------------------------
 
 
-def test_dyn_2_ids_may_repeat_and_each_child_keeps_its_specification():
-    driver = dynamic()
+@DYNAMIC
+def test_dyn_2_ids_may_repeat_and_each_child_keeps_its_specification(make):
+    driver = make()
     first, second = spec("a", 1), spec("a", 2, restart="transient")
     driver.ask("start_child", first)
     driver.ask("start_child", second)
@@ -292,13 +352,15 @@ def test_dyn_2_extra_arguments_go_in_front_and_are_used_again():
     assert again[0].spec.args == (1, 2, 3)
 
 
-def test_dyn_3_a_bad_specification_is_refused():
-    refusal = dynamic().ask("start_child", {"id": "a", "start": print, "restart": "r"})
+@DYNAMIC
+def test_dyn_3_a_bad_specification_is_refused(make):
+    refusal = make().ask("start_child", {"id": "a", "start": print, "restart": "r"})
     assert refusal.why == ("invalid_restart_type", "r")
 
 
-def test_dyn_4_at_the_limit_nothing_is_started():
-    driver = filled(dynamic(max_children=2), 2)
+@DYNAMIC
+def test_dyn_4_at_the_limit_nothing_is_started(make):
+    driver = filled(make(max_children=2), 2)
     refusal = driver.ask("start_child", spec("a"))
     assert isinstance(refusal, TooManyChildren)
     assert refusal.why == "max_children"
