@@ -79,9 +79,9 @@ class DeadlockError(SupervisorsError):
         chain: the refs in waiting order; the first and the last are the same.
     """
 
-    def __init__(self, chain: Sequence[object]) -> None:
+    def __init__(self, chain: Sequence[object], told: str | None = None) -> None:
         self.chain = tuple(chain)
-        super().__init__(" waits for ".join(str(ref) for ref in self.chain))
+        super().__init__(" waits for ".join(str(ref) for ref in self.chain) if told is None else told)
 
 
 class MailboxFullError(SupervisorsError):

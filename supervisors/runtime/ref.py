@@ -358,11 +358,21 @@ class ActorRef(LivingCell, pykka.ActorRef[A]):
         Returns:
             True if it was alive and has stopped, False if it was dead already.
         """
-        answer: ScheduledFuture[bool] = ScheduledFuture(self.system.scheduler, self)
+        answer: ScheduledFuture[bool]
         if self._actor is None:
+            if block:
+                return False
+            answer = ScheduledFuture(self.system.scheduler, self)
             answer.set(False)
-            return False if block else answer
+            return answer
         asked = self.ask(StopMessage(), block=False)
+        if block:
+            try:
+                asked.get(timeout=timeout)
+            except ActorDeadError:
+                return False
+            return True
+        answer = ScheduledFuture(self.system.scheduler, self)
 
         def convert() -> None:
             # Not a get hook: `await ref.stop(block=False)` must not block a loop.
@@ -374,7 +384,7 @@ class ActorRef(LivingCell, pykka.ActorRef[A]):
                 answer.offer(True)
 
         asked.when_done(convert)
-        return answer.get(timeout=timeout) if block else answer
+        return answer
 
     def join(self, timeout: float | None = None) -> object:
         """Wait for the actor's end and return its exit reason.

@@ -15,11 +15,13 @@ import logging
 import queue
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, final
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
 from supervisors.runtime.cell import hand_over
 from supervisors.runtime.fence import Fenced
+from supervisors.runtime.nesting import refuse_held_up
 from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
@@ -305,7 +307,7 @@ class ThreadScheduler:
                 if ref is _STOP:
                     for_others += 1
                 else:
-                    ref.run_owned()
+                    _run(ref)
         finally:
             turn.worker = before
             for _ in range(for_others):
@@ -324,6 +326,10 @@ class ThreadScheduler:
 @final
 class ManualScheduler:
     """Runs everything on the threads that settle or wait: no worker exists.
+
+    A turn that waits lets others run on top of it, and goes on once those are through:
+    it may be later than its outcome, or its deadline, by the time that they wait for
+    something else. What could never come is refused at once (nesting.py).
 
     Args:
         next_timer: lets virtual time jump to the next timer, at most to the given
@@ -372,7 +378,7 @@ class ManualScheduler:
             if not ready:
                 return count
             count += 1
-            ready.popleft().run_owned()
+            _run(ready.popleft())
 
     def wait(self, future: ScheduledFuture[Any], timeout: float | None) -> bool:
         """Run what is ready until the future is done; then let time jump."""
@@ -387,8 +393,10 @@ class ManualScheduler:
             if turn.ready:
                 hand_over(turn)
             if self._ready:
-                self._ready.popleft().run_owned()
-            elif not self._next_timer(deadline):
+                _run(self._ready.popleft())
+                continue
+            refuse_held_up(turn.current, future)
+            if not self._next_timer(deadline):
                 if deadline is None:
                     raise UsageError(
                         "waiting without end in virtual time, with nothing to run and no timer: "
@@ -400,6 +408,12 @@ class ManualScheduler:
 
     def __repr__(self) -> str:
         return f"<ManualScheduler {len(self._ready)} mailboxes ready>"
+
+
+def _run(ref: Cell) -> None:
+    """Run a mailbox on a thread that has other things to do as well."""
+    with suppress(Fenced):  # it was killed; whoever lies below on this stack was not
+        ref.run_owned()
 
 
 def checked_count(field: str, value: object, highest: int) -> int:
