@@ -9,7 +9,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: bench bench-smoke check clean constraints coverage doc-examples docs format format-check help \
-	interpreters kills layers lint outside package properties pykka-suite run schedules simulate simulate-many test torture types untraced verify-outside
+	interpreters kills layers lint outside package properties pykka-suite run schedules simulate simulate-many tampering test torture types untraced verify-outside
 
 # Only a PYTHON that somebody chose is passed on; without one .ci/environment looks for it.
 export PYTHON
@@ -118,6 +118,10 @@ torture: $(READY) ## Torture the runtime at full size (TORTURE_SECONDS=60 by def
 
 kills: $(READY) ## Kill a process with stored sessions KILL_ROUNDS=200 times (minutes)
 	KILL_ROUNDS=$${KILL_ROUNDS:-200} $(BIN)/python -m pytest -q tests/sessionactors/storage/test_kill.py -o faulthandler_timeout=3600
+
+tampering: $(READY) ## Flip every bit of a small audit log, and edit a larger one 100,000 times (an hour)
+	TAMPERING_FLIPS=$${TAMPERING_FLIPS:-1} TAMPERING_EDITS=$${TAMPERING_EDITS:-100000} \
+		$(BIN)/python -m pytest -q -s tests/sessionactors/audit/test_tampering.py -o faulthandler_timeout=0
 
 bench: $(READY) ## Measure (or ONLY=group,group); figures land in benchmarks.json
 	$(BIN)/python -m benchmarks --json benchmarks.json $(if $(ONLY),--only $(ONLY))

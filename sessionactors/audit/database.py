@@ -32,8 +32,10 @@ from sessionactors.audit.errors import (
 from sessionactors.sqlite_files import FAULTS, PROBLEMS, Fault, connect, create_private, fault_of, rolled_back
 
 __all__ = [
+    "HEADER_SIZE",
     "ROLE",
     "create_tables",
+    "header_fault",
     "insert_entries",
     "is_empty",
     "open_for_reading",
@@ -48,6 +50,9 @@ __all__ = [
 ]
 
 ROLE: Final = "audit database"
+
+HEADER_SIZE: Final = 100
+"""Bytes at the beginning of the file that describe it."""
 
 _APPLICATION_ID: Final = 0x53414C31  # "SAL1"
 _USER_VERSION: Final = 1
@@ -167,9 +172,29 @@ def schema_fault(connection: sqlite3.Connection) -> str | None:
         return "it is no audit log's database"
     if version != _USER_VERSION:
         return f"its format is {version}, and this program knows {_USER_VERSION}"
-    found = dict(connection.execute("SELECT name, sql FROM sqlite_schema LIMIT 100"))
-    if found != _TABLES:
-        return f"its tables are not those of an audit log ({', '.join(sorted(map(str, found))) or 'none'})"
+    found = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema LIMIT 100").fetchall()
+    if len(found) != len(_TABLES) or set(found) != {("table", name, name, sql) for name, sql in _TABLES.items()}:
+        names = ", ".join(sorted(str(name) for _, name, _, _ in found))
+        return f"its tables are not those of an audit log ({names or 'none'})"
+    return None
+
+
+def header_fault(header: bytes) -> str | None:
+    """Return what is wrong with the first 100 bytes of the file, or None.
+
+    SQLite ignores some of them, and takes others for a wish of whoever made the file,
+    such as that nobody shall write to it any more. No row changes by that, and
+    nobody but a forger changes them.
+    """
+    if len(header) != HEADER_SIZE:
+        return "its header is too short"
+    versions, reserved, fractions = header[18:20], header[20:21], header[21:24]
+    if versions not in (b"\1\1", b"\2\2") or reserved != b"\0" or fractions != b"\x40\x20\x20":
+        return "its header has other versions"
+    # While the first transaction is in the write-ahead log only, format and encoding are not there yet.
+    schema_format, encoding = (int.from_bytes(header[at : at + 4], "big") for at in (44, 56))
+    if schema_format not in (0, 4) or encoding not in (0, 1) or any(header[48:56] + header[64:68] + header[72:92]):
+        return "its header has something in it that no audit log has"
     return None
 
 

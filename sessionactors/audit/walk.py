@@ -354,6 +354,10 @@ class Walk:
         (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if state != "ok":
             self.report(Finding("database", None, "a sound file", str(state)))
+        with self.paths.database.open("rb") as file:
+            fault = database.header_fault(file.read(database.HEADER_SIZE))
+        if fault is not None:
+            self.report(Finding("database", None, "the header of an audit log's file", fault))
 
     def _open(self, stack: ExitStack, path: Path, part: Part) -> tuple[BinaryIO | None, int]:
         """Open a file of the log and note how long it is now."""
