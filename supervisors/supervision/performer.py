@@ -22,6 +22,7 @@ from supervisors.actor import Actor
 from supervisors.errors import Exit, UsageError
 from supervisors.exits import KILL, NORMAL, Crashed
 from supervisors.monitors import monitor
+from supervisors.runtime.cell import Doom
 from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, StopMessage
 from supervisors.runtime.ref import ActorRef
@@ -328,6 +329,10 @@ class SupervisorActor(Actor):
             return
         own = self._actor_ref
         own.take()
+        if isinstance(own._doom, Doom):  # noqa: SLF001 - only a turn that waits meets its own end
+            # Killed meanwhile, or told to end before it could trap that. It takes in nothing any
+            # more, so the news of the child would never come; its end reaches the children over links.
+            raise Exit(own._doom.reason)  # noqa: SLF001 - as above
         while wait.child is child and self._core.busy:
             news = own.withdraw(lambda item: isinstance(item, (Exited, Down)) and item.source is child)
             if news is None:

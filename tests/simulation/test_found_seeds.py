@@ -9,7 +9,7 @@ import pytest
 
 from supervisors import Actor, ActorDeadError, ActorSystem, Down, ScheduledFuture
 from supervisors.simulation import run_seed
-from supervisors.simulation.workloads import linked_actors
+from supervisors.simulation.workloads import linked_actors, supervised_workers
 from tests.simulation.session_workload import sessions
 
 
@@ -94,6 +94,7 @@ def test_who_asked_an_actor_that_is_killed_during_its_cleanup_is_told():
     ("workload", "seed"),
     [
         (linked_actors, 51),
+        (supervised_workers, 384),  # a supervisor told to end in its first start waited for a child without end
         (sessions, 117),  # see above
         (sessions, 122),  # a supervisor used up its restarts waiting for names of its predecessor's children
         (sessions, 84),  # the root supervisor gives up: what was acknowledged is in the store all the same

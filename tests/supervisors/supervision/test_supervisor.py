@@ -149,6 +149,18 @@ def test_sup_6_and_sup_45_a_child_that_died_meanwhile_is_not_waited_for(system, 
     assert system.statistics()["actors"] == 0
 
 
+def test_sup_6_a_supervisor_that_is_killed_while_its_start_fails_waits_for_nobody(system, events):
+    class Fails(Actor):
+        def on_start(self):
+            self.actor_ref.parent.exit("kill")
+            raise Exit("why")
+
+    specs = [worker(events, "a"), ChildSpec("b", Fails)]
+    assert refused(system, Supervisor, specs) == KILLED
+    assert events == ["+a", "-a"]
+    assert system.statistics()["actors"] == 0
+
+
 def test_sup_6_nested_failures_give_nested_reasons(system):
     def fail():
         raise StartError("why")
