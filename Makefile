@@ -59,7 +59,7 @@ untraced: $(READY) ## Run the tests where threads meet without the tracer, behin
 $(TESTED): $(READY) $(SOURCES)
 	$(test_all)
 
-check: format-check lint types coverage untraced bench-smoke ## Run every check; green means ready
+check: format-check lint types coverage untraced bench-smoke outside ## Run every check; green means ready
 
 format: $(READY) ## Format the code and sort its imports
 	$(BIN)/ruff check -q --select I --fix .
@@ -98,7 +98,7 @@ properties: $(READY) ## Run the property tests with many more examples
 verify-outside: $(READY) ## Have programs by others (Go, OpenSSL, PyPI) verify our audit logs
 	$(BIN)/python -m tests.outside.verify_outside
 
-# The same for `make check`: as root with CI=true it installs them, elsewhere it names what is missing.
+# The same for `make check`: with CI=true it installs them and fails without, elsewhere it names what is missing.
 outside: $(READY)
 	$(BIN)/python -m tests.outside.verify_outside --where-possible
 

@@ -74,6 +74,33 @@ def test_what_is_missing_is_named(monkeypatch, capsys):
     assert capsys.readouterr().out.count("missing: a-program (ask a friend)") == 2
 
 
+def test_a_build_machine_installs_what_is_missing_and_goes_on(monkeypatch, capsys):
+    there = []
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setattr(verify_outside, "_missing", lambda: {} if there else {"ask a friend": ["a-program"]})
+    monkeypatch.setattr(verify_outside, "_install", lambda: there.append(True))
+    monkeypatch.setattr(verify_outside, "_judges", lambda *_: [_Judge(lambda case: case.flaw is None)])
+    assert verify_outside.main(["--where-possible"]) == 0
+    assert "missing" not in capsys.readouterr().out
+
+
+def test_a_build_machine_that_cannot_install_it_fails_and_says_so(monkeypatch, capsys):
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setattr(verify_outside, "_missing", lambda: {"ask a friend": ["a-program"]})
+    monkeypatch.setattr(verify_outside, "_install", lambda: None)
+    assert verify_outside.main(["--where-possible"]) == 2
+    printed = capsys.readouterr().out
+    assert "missing: a-program (ask a friend)" in printed
+    assert "could not be installed" in printed
+
+
+def test_an_installation_that_cannot_be_tried_is_no_crash(monkeypatch, capsys):
+    monkeypatch.setattr(verify_outside, "_INSTALL_TIMEOUT", 0.01)
+    verify_outside._attempt(["no-such-program"])
+    verify_outside._attempt(["sleep", "5"])
+    assert capsys.readouterr().err.count("verify-outside: ") == 2
+
+
 def test_a_program_is_missing_if_it_is_not_in_the_path(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "golang-go" in GoJudge.missing()

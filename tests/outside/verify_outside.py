@@ -6,9 +6,10 @@ history that was rewritten by somebody who has the key. The step fails if a
 program refuses a good one or accepts a bad one, and if one of them had nothing
 to accept or to refuse.
 
-What the programs need is installed if this runs as root and CI is "true", and then
-it must be there. Elsewhere what is missing is named, which is a failure unless
-`--where-possible` is given.
+Where CI is "true", what the programs need is installed (Debian's packages as root, or
+through sudo where that asks for no password), and then it must be there: a check that
+is skipped in silence checks nothing. Elsewhere what is missing is named, which is a
+failure unless `--where-possible` is given.
 """
 
 # ruff: noqa: T201 - a program: what it finds is printed
@@ -47,6 +48,9 @@ _PACKAGES: Final = _ROOT / ".outside"
 """Where the Python packages go: not into .venv, which constraints.txt describes whole."""
 
 _REQUIREMENTS: Final = Path(__file__).with_name("requirements.txt")
+_INSTALL_TIMEOUT: Final = 240.0
+"""Seconds for each step of an installation: a build must not hang on a network that is not there."""
+
 _MODULES: Final = ("metamorphic_log", "pymerkle")
 _BATCHES: Final = ((1,), (1, 1), (3, 4), (8, 56), (1, 6, 1, 24, 68))
 """Entries of each commit of each log: full trees, ragged ones, and the smallest."""
@@ -56,16 +60,20 @@ def main(arguments: list[str]) -> int:
     """Run everything; return 0 if all verdicts are right, 1 if not, 2 if something is missing."""
     parser = argparse.ArgumentParser(description="Have other people's programs verify our audit logs.")
     parser.add_argument("--where-possible", action="store_true", help="leave out programs that are not installed")
-    may_install = os.environ.get("CI") == "true" and os.geteuid() == 0
-    is_lenient = parser.parse_args(arguments).where_possible and not may_install
+    is_built = os.environ.get("CI") == "true"
+    is_lenient = parser.parse_args(arguments).where_possible and not is_built
     sys.path.append(str(_PACKAGES))
-    if _missing() and may_install:
+    if _missing() and is_built:
         _install()
     missing = _missing()
     for how, names in missing.items():
         print(f"verify-outside: missing: {', '.join(names)} ({how})")
+    if missing and is_built:
+        print("verify-outside: with CI=true these have to be there, and they could not be installed; see above for why")
     if missing and not is_lenient:
         return 2
+    if missing:
+        print("verify-outside: going on with the programs that are there")
     with tempfile.TemporaryDirectory() as folder:
         return _verify(Path(folder))
 
@@ -350,14 +358,21 @@ def _install() -> None:
     """Install what is missing; what cannot be is named by whoever asked."""
     debian = GoJudge.missing() + OpenSslJudge.missing()
     if debian and shutil.which("apt-get"):
-        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        install = ["apt-get", "install", "-qq", "-y", "--no-install-recommends", *debian]
-        for command in (["apt-get", "update", "-qq"], install):
-            subprocess.run(command, env=quiet, stdout=subprocess.DEVNULL, check=False)
+        become_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+        quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "Acquire::http::Timeout=30"]
+        _attempt([*become_root, *quiet, "update"])
+        _attempt([*become_root, *quiet, "install", "-y", "--no-install-recommends", *debian])
     if _missing_modules():
         pip = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps"]
-        command = [*pip, "--upgrade", "--target", str(_PACKAGES), "-r", str(_REQUIREMENTS)]
-        subprocess.run(command, check=False)
+        _attempt([*pip, "--upgrade", "--target", str(_PACKAGES), "-r", str(_REQUIREMENTS)])
+
+
+def _attempt(command: list[str]) -> None:
+    """Run a command that may fail; its own message says why."""
+    try:
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=False, timeout=_INSTALL_TIMEOUT)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(f"verify-outside: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":
