@@ -57,14 +57,7 @@ class StoredSession(SessionCode):
         """
         around = self._around
         now = around.now()
-        taken = snapshot(self.data, now, now + around.wall_offset)
-        name = self.stored_name()
-        if name != PLAIN:
-            taken["class"] = name
-            own = self.snapshot()
-            if own is not None:
-                taken["user_state"] = own
-        return taken
+        return {**snapshot(self.data, now, now + around.wall_offset), **(self._more() or {})}
 
     def described(self) -> Record:
         """Describe the session as it is now, in the form in which it is stored.
@@ -74,10 +67,20 @@ class StoredSession(SessionCode):
 
         Thread: the session's own turn.
         """
+        around = self._around
+        now = around.now()
         try:
-            return encode(self.plain())
+            return encode(self.data, now, now + around.wall_offset, self._more())
         except (InvalidKind, InvalidValue) as error:
             raise PersistFailed(str(error)) from error
+
+    def _more(self) -> dict[str, object] | None:
+        """Return what is stored of a derived class, or None."""
+        name = self.stored_name()
+        if name == PLAIN:
+            return None
+        own = self.snapshot()
+        return {"class": name} if own is None else {"class": name, "user_state": own}
 
     def persist_for(self, asker: Asker | None) -> None:
         """Have it stored at once, and somebody told when it is durable.

@@ -35,7 +35,7 @@ from sessionactors.session_data import SessionData
 from sessionactors.settings import Quota, SessionOptions, Settings
 from sessionactors.states import ACTIVE, AUTH, EDGES, IDLE, NEW, STATES, SUSPENDED, TERMINATED, State
 
-__all__ = ["Snapshot", "restore", "snapshot"]
+__all__ = ["Snapshot", "plain_edge", "plain_options", "restore", "snapshot"]
 
 Snapshot: TypeAlias = dict[str, object]
 
@@ -113,12 +113,13 @@ def _plain(settings: SessionOptions | Quota) -> Mapping[str, object]:
     if known is None or known[0] is not settings:
         if len(_shared_plain) >= _SHARED_MAX:
             _shared_plain.clear()
-        known = (settings, _plain_options(settings) if isinstance(settings, SessionOptions) else settings.as_dict())
+        known = (settings, plain_options(settings) if isinstance(settings, SessionOptions) else settings.as_dict())
         _shared_plain[id(settings)] = known
     return known[1]
 
 
-def _plain_options(options: SessionOptions) -> Mapping[str, object]:
+def plain_options(options: SessionOptions) -> Mapping[str, object]:
+    """Return options as plain data; what the session has of its own by now is not among them."""
     plain = options.as_dict()
     for name in ("quota", "metadata", "user_id"):
         del plain[name]  # the session's own have taken their place
@@ -133,8 +134,13 @@ def _plain_history(recorded: list[Transition | float], now: float) -> list[list[
     history: list[list[object]] = []
     for edge, at in zip(recorded[::2], recorded[1::2], strict=True):
         assert isinstance(edge, Transition)
-        history.append([edge.from_state, edge.to_state, edge.reason, edge.name, now - cast("float", at)])
+        history.append([*plain_edge(edge), now - cast("float", at)])
     return history
+
+
+def plain_edge(edge: Transition) -> tuple[str, str, str, str]:
+    """Return a transition as plain data; `restore()` expects its age behind it."""
+    return edge.from_state, edge.to_state, edge.reason, edge.name
 
 
 def _restore(stored: Mapping[str, object], now: float, wall: float) -> SessionData:

@@ -17,7 +17,6 @@ from sessionactors.errands import Errand
 from sessionactors.errors import InvalidKind, InvalidValue, PersistFailed, WakeFailed
 from sessionactors.session_data import SessionData
 from sessionactors.session_saving import PLAIN
-from sessionactors.snapshots import snapshot
 from sessionactors.storage.codec import decode, encode
 from sessionactors.storage.errors import RecordError, StoreError
 from sessionactors.surroundings import STORE
@@ -92,15 +91,14 @@ def row(data: SessionData, own_state: object, actor_class: Any, packed: bytes, a
         PersistFailed: it cannot be stored.
     """
     now = around.now()
-    taken = snapshot(data, now, now + around.wall_offset)
+    more: dict[str, object] = {ASLEEP: packed}
     name = actor_class.stored_name()
     if name != PLAIN:
-        taken["class"] = name
+        more["class"] = name
     if own_state is not None:
-        taken["user_state"] = own_state
-    taken[ASLEEP] = packed
+        more["user_state"] = own_state
     try:
-        return encode(taken)
+        return encode(data, now, now + around.wall_offset, more)
     except (InvalidKind, InvalidValue) as error:
         raise PersistFailed(str(error)) from error
 

@@ -57,17 +57,15 @@ _TABLES: Final = {
     "owner": "CREATE TABLE owner (id INTEGER PRIMARY KEY CHECK (id = 0), epoch INTEGER NOT NULL) STRICT",
 }
 
-_ROWS: Final = 64
-# One statement for many rows: a step of SQLite gives the interpreter lock away,
-# and getting it back beside a thread that computes can take milliseconds.
 _PUT: Final = "INSERT INTO sessions (session_id, epoch, schema, checksum, snapshot) VALUES {}"
 _REPLACE: Final = (
     " ON CONFLICT (session_id) DO UPDATE SET epoch = excluded.epoch, schema = excluded.schema,"
     " checksum = excluded.checksum, snapshot = excluded.snapshot"
     " WHERE excluded.epoch >= sessions.epoch AND excluded.schema >= sessions.schema"
 )
-_PUT_ROW: Final = _PUT.format("(?, ?, ?, ?, ?)") + _REPLACE
-_PUT_ROWS: Final = _PUT.format(", ".join(["(?, ?, ?, ?, ?)"] * _ROWS)) + _REPLACE
+# One statement for many rows: a step of SQLite gives the interpreter lock away,
+# and getting it back beside a thread that computes can take milliseconds.
+_PUT_ROWS: Final = {rows: _PUT.format(", ".join(["(?, ?, ?, ?, ?)"] * rows)) + _REPLACE for rows in (1024, 128, 16, 1)}
 _DELETE: Final = "DELETE FROM sessions WHERE session_id = ? AND ? >= epoch AND ? >= schema"
 _FIND: Final = "SELECT key, CAST(session_id AS BLOB), epoch, schema, checksum, snapshot FROM sessions"
 _ASIDE: Final = (
@@ -155,8 +153,7 @@ class SqliteStore:
             if epoch < claimed:
                 raise StoreFencedError(*FENCED, self._path)
             rows = [(each[0], epoch, each[1], each[2], each[3]) for each in records if each[3] is not None]
-            for start in range(0, len(rows), _ROWS):
-                _put(connection, rows[start : start + _ROWS], refused)
+            _put(connection, rows, refused)
             for record in records:
                 if record.snapshot is None:
                     _delete(connection, record.session_id, epoch, record.schema, refused)
@@ -295,16 +292,18 @@ class SqliteStore:
 def _put(
     connection: sqlite3.Connection, rows: Sequence[tuple[str, int, int, bytes, bytes]], refused: dict[str, str]
 ) -> None:
-    """Store some rows in a transaction that has begun, and note which were refused."""
-    if len(rows) == _ROWS:
-        changed = connection.execute(_PUT_ROWS, tuple(chain.from_iterable(rows))).rowcount
-        if changed == _ROWS:
-            return
-        # Some were refused; which ones is found below, where the others do no harm.
-    for row in rows:
-        if not connection.execute(_PUT_ROW, row).rowcount:
-            session_id, epoch, schema, _, _ = row
-            refused[session_id] = _why(connection, session_id, epoch, schema)
+    """Store rows in a transaction that has begun, and note which were refused."""
+    at = 0
+    for size, statement in _PUT_ROWS.items():
+        while len(rows) - at >= size:
+            some = rows[at : at + size]
+            at += size
+            if connection.execute(statement, tuple(chain.from_iterable(some))).rowcount != size:
+                # Some were refused; which ones is found here, where the others do no harm.
+                for row in some:
+                    if not connection.execute(_PUT_ROWS[1], row).rowcount:
+                        session_id, epoch, schema, _, _ = row
+                        refused[session_id] = _why(connection, session_id, epoch, schema)
 
 
 def _delete(connection: sqlite3.Connection, session_id: str, epoch: int, schema: int, refused: dict[str, str]) -> None:

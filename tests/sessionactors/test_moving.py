@@ -22,6 +22,7 @@ from sessionactors.errors import (
 )
 from sessionactors.moving import Load
 from sessionactors.session import Session
+from sessionactors.storage.codec import SCHEMA
 from tests.sessionactors.session_world import TRUSTED, ends, entries, names, start_active, virtual
 
 
@@ -250,7 +251,7 @@ def test_data_of_a_newer_program_are_refused_with_a_sentence_that_says_so(here, 
     session_id, _, checksum, snapshot = msgpack.unpackb(here.migrate("a", "node-2").state_data)
     there.start_session("a")
     with pytest.raises(LoadFailed, match="use the program that wrote it"):
-        there.load("a", msgpack.packb([session_id, 2, checksum, snapshot]))
+        there.load("a", msgpack.packb([session_id, SCHEMA + 1, checksum, snapshot]))
 
 
 def test_a_huge_value_is_refused_before_it_is_read():

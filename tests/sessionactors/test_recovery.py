@@ -17,6 +17,7 @@ from sessionactors.errors import (
 )
 from sessionactors.recovery import DONE, RecoveryReport, RefusedSession
 from sessionactors.session import Session
+from sessionactors.storage.codec import SCHEMA
 from sessionactors.storage.errors import StoreDiskError, StoreLockedError
 from sessionactors.storage.sqlite import SqliteStore
 from sessionactors.surroundings import ROOT
@@ -303,7 +304,7 @@ class TestSpoiledRecords:
             with opened(path) as system:
                 assert system.recovered.refused == (
                     RefusedSession(
-                        "a", "it has schema 9, and this program knows up to 1; use the program that wrote it"
+                        "a", f"it has schema 9, and this program knows up to {SCHEMA}; use the program that wrote it"
                     ),
                 )
                 with pytest.raises(LoadFailed, match="schema 9"):

@@ -1,24 +1,23 @@
-"""Snapshots and records for the tests of stores."""
+"""Sessions and records for the tests of stores."""
 
 from __future__ import annotations
 
 from sessionactors.session_data import SessionData
 from sessionactors.settings import SessionOptions
-from sessionactors.snapshots import snapshot
 from sessionactors.storage.codec import decode, encode
 
 OPTIONS = SessionOptions(persistent=True, auth_required=False)
 
 
-def snapshot_of(session_id, **fields):
+def session_of(session_id, **fields):
     data = SessionData(session_id, OPTIONS, 0.0)
     for name, value in fields.items():
         setattr(data, name, value)
-    return snapshot(data, 10.0, 1_000_000.0)
+    return data
 
 
 def record(session_id="a", **fields):
-    return encode(snapshot_of(session_id, **fields))
+    return encode(session_of(session_id, **fields), 10.0, 1_000_000.0)
 
 
 def requests(store, session_id="a"):

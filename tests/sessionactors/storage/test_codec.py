@@ -1,3 +1,5 @@
+"""What is stored of a session comes back as it was, and what is spoiled is found."""
+
 import datetime as dt
 
 import msgpack
@@ -5,16 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionactors.errors import InvalidKind, InvalidValue
-from sessionactors.settings import SessionOptions
-from sessionactors.snapshots import restore, snapshot
-from sessionactors.states import IDLE, LIVE_STATES
+from sessionactors.effects import Transition, Verify
+from sessionactors.errors import InvalidKind, InvalidValue, LoadFailed
+from sessionactors.settings import Quota, SessionOptions
+from sessionactors.snapshots import plain_options, restore, snapshot
+from sessionactors.states import AUTH, IDLE, LIVE_STATES
 from sessionactors.storage import codec
 from sessionactors.storage.codec import SCHEMA, decode, deletion, encode, id_of
 from sessionactors.storage.contract import StoredRecord
 from sessionactors.storage.errors import DamagedRecordError, NewerRecordError
 from tests.sessionactors.session_factory import session_in
-from tests.sessionactors.storage.stored import record, snapshot_of
+from tests.sessionactors.storage.stored import record
+
+QUOTAS = st.builds(Quota, max_requests=st.none() | st.integers(0, 9))
 
 
 def found(written, epoch=1, key=1):
@@ -29,40 +34,68 @@ def damaged(stored):
 
 
 @pytest.mark.parametrize("state", LIVE_STATES)
-def test_a_snapshot_comes_back_as_it_was(state):
+def test_a_session_comes_back_as_its_snapshot(state):
     data = session_in(state, metadata={"seen": [1, None, b"x"], "name": "Zoë"}, capabilities={"tools": True})
-    taken = snapshot(data, 110.0, 5.0)
-    assert decode(found(encode(dict(taken)))) == taken
+    data.requests, data.bytes, data.largest_message, data.suspend_reason = 7, 2**40, 9, "why"
+    assert decode(found(encode(data, 110.0, 5.0))) == snapshot(data, 110.0, 5.0)
+
+
+def test_what_is_stored_beside_a_session_comes_back_with_it():
+    data = session_in(IDLE)
+    more = {"class": "shop:Cart", "user_state": {"items": [1, 2]}}
+    assert decode(found(encode(data, 110.0, 5.0, more))) == {**snapshot(data, 110.0, 5.0), **more}
+
+
+def test_credentials_are_never_written():
+    data = session_in(AUTH)
+    data.question = Verify({"password": "swordfish"})
+    assert b"swordfish" not in encode(data, 110.0, 5.0).snapshot
 
 
 def test_what_comes_back_can_be_restored():
     data = session_in(IDLE, persistent=True, idle_timeout=12.5)
-    assert restore(decode(found(encode(snapshot(data, 110.0, 5.0)))), 3.0, 5.0).options == data.options
+    assert restore(decode(found(encode(data, 110.0, 5.0))), 3.0, 5.0).options == data.options
 
 
 def test_equal_options_are_written_alike_whoever_shares_them():
     options = [SessionOptions(idle_timeout=each) for each in (1.0, 2.0)]
-    taken = [snapshot_of("a", options=each) for each in (*options, *options)]
-    packed = [encode(each).snapshot for each in taken]
+    packed = [record("a", options=each).snapshot for each in (*options, *options)]
     assert packed[0] == packed[2] != packed[1] == packed[3]
 
 
 def test_options_beyond_those_that_are_remembered_are_written_right():
     for number in range(1, 600):
-        written = encode(snapshot_of("a", options=SessionOptions(idle_timeout=float(number))))
+        written = record("a", options=SessionOptions(idle_timeout=float(number)))
         assert decode(found(written))["options"]["idle_timeout"] == number
+
+
+def test_edges_beyond_those_that_are_remembered_are_written_right():
+    for number in range(600):
+        written = record("a", recorded=[Transition("new", "active", f"reason {number}", "activated"), 1.0])
+        assert decode(found(written))["history"] == [["new", "active", f"reason {number}", "activated", 9.0]]
+
+
+@given(st.builds(SessionOptions, persistent=st.booleans(), ttl=st.none() | st.floats(1.0, 9.0), quota=QUOTAS))
+def test_options_are_complete_when_they_come_back_whatever_is_left_out_of_the_record(options):
+    stored = decode(found(record("a", options=options, quota=options.quota)))
+    assert (stored["options"], stored["quota"]) == (plain_options(options), options.quota.as_dict())
+
+
+def test_a_session_with_the_usual_options_is_a_small_record():
+    data = session_in(IDLE, persistent=True)
+    assert len(encode(data, 110.0, 5.0).snapshot) < 300
 
 
 def test_what_cannot_be_packed_is_refused_and_the_next_is_written():
     with pytest.raises(InvalidKind, match="snapshot"):
-        encode({**snapshot_of("a"), "metadata": {"now": dt.datetime.now(tz=dt.UTC)}})
-    assert encode(snapshot_of("a")) == record("a")
+        record("a", metadata={"now": dt.datetime.now(tz=dt.UTC)})
+    assert decode(found(record("a")))
 
 
 def test_a_snapshot_may_not_be_larger_than_a_record(monkeypatch):
-    monkeypatch.setattr(codec, "SNAPSHOT_SIZE_MAX", 100)
-    with pytest.raises(InvalidValue, match="at most 100 bytes"):
-        encode(snapshot_of("a"))
+    monkeypatch.setattr(codec, "SNAPSHOT_SIZE_MAX", 50)
+    with pytest.raises(InvalidValue, match="at most 50 bytes"):
+        record("a")
 
 
 def test_a_deletion_has_no_content():
@@ -79,7 +112,7 @@ def test_every_changed_byte_is_found(data):
     assert damaged(found(written._replace(snapshot=bytes(spoiled)))) == "its checksum is not that of its content"
 
 
-@given(st.integers(0, 600))
+@given(st.integers(0, 300))
 def test_a_record_that_was_cut_is_found(size):
     written = record("a")
     cut = written.snapshot[: min(size, len(written.snapshot) - 1)]
@@ -87,7 +120,7 @@ def test_a_record_that_was_cut_is_found(size):
 
 
 def test_a_record_under_another_id_is_found():
-    assert "checksum" in damaged(found(record("a")._replace(session_id="b")))
+    assert damaged(found(record("a")._replace(session_id="b"))) == "it belongs to another session"
 
 
 def test_a_record_with_the_checksum_of_another_is_found():
@@ -97,8 +130,19 @@ def test_a_record_with_the_checksum_of_another_is_found():
 def signed(content, session_id="a"):
     """Return a record whose checksum is right, whatever is in it."""
     packed = content if isinstance(content, bytes) else msgpack.packb(content)
-    checksum = codec._checksum(session_id.encode(), SCHEMA.to_bytes(2, "big"), packed)
-    return StoredRecord(1, session_id.encode(), 1, SCHEMA, checksum, packed)
+    return StoredRecord(1, session_id.encode(), 1, SCHEMA, codec._checksum(packed), packed)
+
+
+def values(**changed):
+    """Return the content of a good record with some values changed; `None` as `more` is nil."""
+    content = msgpack.unpackb(record("a", recorded=[EDGE, 1.0]).snapshot)
+    more = changed.pop("more", None)
+    for name, value in changed.items():
+        content[codec._FIELDS.index(name)] = value
+    return [*content[:-1], more]
+
+
+EDGE = Transition("new", "active", "requested", "activated")
 
 
 @pytest.mark.parametrize(
@@ -106,23 +150,43 @@ def signed(content, session_id="a"):
     [
         b"",
         b"\xc1",
+        [],
         [1, 2],
-        {"session_id": "a"},
-        {"session_id": "a", "options": {}},
-        {"session_id": "a", "options": b"\x01"},
+        {"session_id": "a", "options": msgpack.packb({})},
         {1: 2},
         b"\x91" * 5000,
-        msgpack.packb({"session_id": "a"}) + b"\x00",
-        b"\xdf\xff\xff\xff\xff",
-        {"session_id": "a", "options": msgpack.ExtType(1, b"x")},
+        b"\xdd\xff\xff\xff\xff",
+        msgpack.packb(values()) + b"\x00",
+        values()[:-1],
+        [*values(), None],
+        values(options={}),
+        values(options=b"\x01"),
+        values(options=b""),
+        values(options=msgpack.ExtType(1, b"x")),
+        values(quota=None),
+        values(quota=b"\x90"),
+        values(history=None),
+        values(history={}),
+        values(history=[b"\x90"]),
+        values(history=["edge", 1.0]),
+        values(history=[b"\x01", 1.0]),
+        values(more=[]),
+        values(more={"session_id": "a"}),
+        values(more={"state": "active"}),
     ],
 )
 def test_content_that_is_no_snapshot_is_found(content):
     assert damaged(signed(content)).startswith("its content is no snapshot")
 
 
+@pytest.mark.parametrize("history", [[b"\x90", 1.0], [b"\x94\x01\x02\x03\x04", 1.0], [msgpack.packb(["new"] * 9), 1.0]])
+def test_an_edge_that_never_was_is_refused_by_who_restores_it(history):
+    with pytest.raises(LoadFailed):
+        restore(decode(signed(values(history=history))), 3.0, 5.0)
+
+
 def test_content_that_names_another_session_is_found():
-    assert damaged(signed({"session_id": "b", "options": msgpack.packb({})})) == "it belongs to another session"
+    assert damaged(signed(values(session_id="b"))) == "it belongs to another session"
 
 
 @pytest.mark.parametrize(

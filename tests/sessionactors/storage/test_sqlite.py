@@ -178,7 +178,7 @@ def test_a_file_that_may_not_grow_is_full_and_keeps_what_it_has(path):
     epoch = store.claim()
     store.write(epoch, [record("a", requests=1)])
     with pytest.raises(StoreFullError, match="free some space"):
-        store.write(epoch, [record("a", requests=2), *(record(f"s{number}") for number in range(500))])
+        store.write(epoch, [record("a", requests=2), *(record(f"s{number}") for number in range(2000))])
     assert (all_ids(store), requests(store)) == (["a"], 1)
     assert store.write(epoch, [record("a", requests=3)]) == {}
     store.close()
