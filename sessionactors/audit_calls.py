@@ -96,8 +96,8 @@ class AuditCalls(ServiceAccess):
             NotFound: the system has been stopped.
         """
         known = None if session_id is None else identifiers.parse(session_id)
-        event = logged(event_type, severity, data, self._ledger.pack_facts)
-        if not self._intake.put((self._around.now(), known, event, "program")):
+        kind, packed = logged(event_type, severity, data, self._ledger.pack_facts)
+        if not self._intake.put((self._around.now(), known, kind, packed, "program")):
             if self._is_stopped:
                 raise NotFound(AUDIT, "running service")
             raise CapacityExceeded("the audit queue", self._intake.queue_max)

@@ -138,7 +138,7 @@ class Judge:
             self.audit(session_id, "error", "subscriber_dropped", "warning", {"message": event})
 
     def audit(self, session_id: str | None, kind: Any, name: str, severity: Any, facts: Mapping[str, object]) -> None:
-        self._around.audit.put((self._around.now(), session_id, Audit(kind, name, severity, facts), ISOLATION))
+        self._around.audit.put((self._around.now(), session_id, Audit(kind, name, severity, facts), None, ISOLATION))
 
     def send_errand(self, account: Account, errand: Errand) -> None:
         if account.ref is not None:

@@ -61,7 +61,7 @@ from typing import Final, NoReturn
 from sessionactors.decisions import activity, authentication, overrides, resources, upkeep
 from sessionactors.decisions.authentication import accepts_flag
 from sessionactors.decisions.moves import RATE_LIMIT_EXCEEDED, RESOURCE_VIOLATION, Handler, ignore, wake_by
-from sessionactors.effects import Audit, Effects
+from sessionactors.effects import Audit, Effects, numbered
 from sessionactors.errors import InvalidState, InvalidTransition, SessionTerminated, UnknownRequest
 from sessionactors.operations import (
     ACTIVATE,
@@ -131,7 +131,7 @@ __all__ = [
     "start",
 ]
 
-_STARTED: Final = (Audit("lifecycle", "session_started"),)
+_STARTED: Final = (numbered(Audit("lifecycle", "session_started")),)
 
 _IN_EVERY_LIVE_STATE: Final[Mapping[str, Handler]] = {
     VERDICT: ignore,

@@ -371,14 +371,14 @@ class RateLimiter(Actor):
     ) -> None:
         """Audit an event, and tell the session and its subscribers."""
         around = self._around
-        around.audit.put((around.now(), session_id, Audit(kind, event, severity, facts), RATE_LIMITER))
+        around.audit.put((around.now(), session_id, Audit(kind, event, severity, facts), None, RATE_LIMITER))
         told = LimiterEvent(session_id, event, facts)
         session = around.directory.get(session_id)
         if session is not None:
             session.send(told)
         for _ in range(self._table.subscriptions.tell(session_id, told)):
             dropped = Audit("error", "subscriber_dropped", "warning", {"message": event})
-            around.audit.put((around.now(), session_id, dropped, RATE_LIMITER))
+            around.audit.put((around.now(), session_id, dropped, None, RATE_LIMITER))
 
     # -- entries ---------------------------------------------------------------
 

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from sessionactors.audit.intake import Logged
-from sessionactors.audit.record import PackedData, kind_of, pack_data
+from sessionactors.audit.record import kind_of, pack_data
 
 __all__ = ["REAPED", "reaped"]
 
@@ -19,15 +18,15 @@ _KIND: Final = kind_of("lifecycle")
 _float: Final[Callable[[float], bytes]] = struct.Struct(">d").pack
 
 
-def reaped(policy: str, idle: float) -> Logged:
-    """Return the event that a policy has ended a session.
+def reaped(policy: str, idle: float) -> tuple[int, bytes]:
+    """Return kind and data of the event that a policy has ended a session.
 
     Args:
         policy: its name.
         idle: seconds since the session's last activity.
     """
     before, after = _around_idle_age(policy)
-    return Logged("lifecycle", _KIND, PackedData(before + _float(idle) + after))
+    return _KIND, before + _float(idle) + after
 
 
 @lru_cache(maxsize=16)

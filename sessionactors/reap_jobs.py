@@ -378,4 +378,4 @@ class ReapJobs:
 
     def _audit(self, session_id: str, facts: Mapping[str, object]) -> None:
         event = Audit("lifecycle", REAPED, "info", facts)
-        self._around.audit.put((self._around.now(), session_id, event, REAPER))
+        self._around.audit.put((self._around.now(), session_id, event, None, REAPER))

@@ -365,7 +365,7 @@ class Recovery(Actor):
 
     def _audit(self, session_id: str | None, event: Audit) -> None:
         around = self._around
-        around.audit.put((around.now(), session_id, event, RECOVERY))
+        around.audit.put((around.now(), session_id, event, None, RECOVERY))
 
 
 class _NotNowError(Exception):

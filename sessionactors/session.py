@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sessionactors.decisions.moves import crash_reason, end, end_reason
+from sessionactors.decisions.moves import REAPED, crash_reason, end, end_reason
 from sessionactors.effects import (
     Audit,
     Effect,
@@ -83,8 +83,6 @@ if TYPE_CHECKING:
 __all__ = ["PEEK", "Reaping", "Session", "SessionEvent"]
 
 logger = logging.getLogger("sessionactors.session")
-
-REAPED: Final = "reaped"
 
 
 class Session(FollowedSession):
@@ -272,7 +270,8 @@ class Session(FollowedSession):
             for effect in rest:
                 kind = effect.__class__
                 if kind is Transition or kind is Audit:
-                    self._around.audit.put((now, self.data.session_id, effect, "session"))  # type: ignore[arg-type]  # its kind was looked at
+                    what = effect.number or effect  # type: ignore[union-attr]  # its kind was looked at
+                    self._around.audit.put((now, self.data.session_id, what, None, "session"))  # type: ignore[arg-type]  # likewise
                 elif kind is Notify:
                     if self._subscribers is not None:
                         self._notify(cast("Notify", effect))
@@ -435,8 +434,8 @@ class Session(FollowedSession):
         moment = reaping.spares(data, now)
         if moment is not None:
             return moment
-        event = reaped(reaping.policy.name, now - data.last_activity)
-        self._around.audit.put((now, data.session_id, event, "session"))
+        kind, facts = reaped(reaping.policy.name, now - data.last_activity)
+        self._around.audit.put((now, data.session_id, kind, facts, "session"))
         self._is_accounted_for = True
         self._perform(end(data, now, REAPED), now)
         raise StopNow

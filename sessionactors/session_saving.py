@@ -118,7 +118,7 @@ class StoredSession(SessionCode):
         except PersistFailed as failed:
             around = self._around
             event = Audit("error", "persist_failed", "error", {"reason": failed.reason})
-            around.audit.put((around.now(), self.data.session_id, event, "session"))
+            around.audit.put((around.now(), self.data.session_id, event, None, "session"))
 
     def _prepare_return(self, reason: object, *, crash: bool) -> None:
         """Before an end that is not the session's own: see that it can come back."""

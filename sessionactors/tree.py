@@ -133,7 +133,7 @@ class _Audited(SupervisorActor):
                 "reason": describe(report.reason)[:500],
             }
             event = Audit("error", "supervisor_report", "error", facts)
-            self.around.audit.put((self.around.now(), None, event, "supervisor"))
+            self.around.audit.put((self.around.now(), None, event, None, "supervisor"))
 
 
 class AuditedSupervisor(_Audited, Supervisor):

@@ -106,7 +106,7 @@ class UserCalls(ManagerCalls):
             facts = {"wait": wait if math.isfinite(wait) else None}
             around = self._around
             around.audit.put(
-                (around.now(), session_id, Audit("security", "rate_limited", "warning", facts), RATE_LIMITER)
+                (around.now(), session_id, Audit("security", "rate_limited", "warning", facts), None, RATE_LIMITER)
             )
             raise RateLimited(wait)
         return ref, UserRequest(payload, checked, seconds), seconds

@@ -24,29 +24,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sessionactors.audit.contract import AuditStore
-    from sessionactors.audit.record import PackedData, PersonalData
+    from sessionactors.audit.record import PersonalData
     from supervisors.runtime.ref import ActorRef
 
-__all__ = ["COMMIT", "FULL", "WAITING", "Erase", "Intake", "Logged", "Look", "Waiting"]
+__all__ = ["COMMIT", "FULL", "WAITING", "Erase", "Intake", "Look", "Waiting"]
 
 
-@final
-class Logged(NamedTuple):
-    """An event that the program wants in the log, packed where it came from.
+Waiting: TypeAlias = "tuple[float, str | None, int | Transition | Audit, bytes | PersonalData | None, str]"
+"""Monotonic seconds, session, what happened, its data, and who did it.
 
-    Attributes:
-        type: one of the event types.
-        kind: number of the type and the severity.
-        data: packed data; what the program does to its own afterwards does not matter.
-    """
-
-    type: str
-    kind: int
-    data: PackedData | PersonalData
-
-
-Waiting: TypeAlias = "tuple[float, str | None, Transition | Audit | Logged, str]"
-"""Monotonic seconds, session, what happened, and who did it."""
+Where data are given, the event was packed where it came from, and what happened is a
+kind: a number for type and severity. Where they are None it is an effect, or the
+number of one. Most are floats, texts, bytes and whole numbers only: in such a tuple the
+garbage collector has nothing to look at, however many wait.
+"""
 
 WAITING: Final = "events_waiting"
 """Message to the audit actor: the queue is not empty any more."""

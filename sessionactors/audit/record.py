@@ -152,8 +152,7 @@ class AuditRecord:
 class PackedData(bytes):
     """Data that need no more work: plain, without secrets, as canonical msgpack of at most `DATA_SIZE_MAX` bytes.
 
-    They are the bytes themselves, so that the garbage collector has nothing to look at
-    in all that waits to be written.
+    They are the bytes themselves, with a class that tells them from bytes of a program's.
     """
 
     __slots__ = ()

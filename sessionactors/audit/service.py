@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast, final
 
 from sessionactors.audit.errors import AuditError, AuditLockedError
-from sessionactors.audit.intake import COMMIT, FULL, WAITING, Erase, Intake, Logged, Look, Waiting
+from sessionactors.audit.intake import COMMIT, FULL, WAITING, Erase, Intake, Look, Waiting
 from sessionactors.audit.plain_values import FORBIDDEN_KEYS, forbidden_names
-from sessionactors.audit.record import PackedData, PersonalData, kind_of
+from sessionactors.audit.record import KINDS, PackedData, PersonalData, kind_of
 from sessionactors.audit.upkeep import LogKeeper
-from sessionactors.effects import Audit, Transition
+from sessionactors.effects import Audit, Transition, effect_of
 from sessionactors.errors import InvalidKind, UnknownRequest
 from sessionactors.flusher import FLUSH
 
@@ -88,8 +88,10 @@ class AuditCounts(NamedTuple):
     seals: int = 0
 
 
-def logged(event_type: str, severity: str, data: object, pack: Callable[[str, Mapping[Any, object]], Packed]) -> Logged:
-    """Pack an event of the program's.
+def logged(
+    event_type: str, severity: str, data: object, pack: Callable[[str, Mapping[Any, object]], Packed]
+) -> tuple[int, bytes | PersonalData]:
+    """Return the kind of an event of the program's, and its data packed.
 
     Args:
         event_type: one of the event types.
@@ -111,7 +113,8 @@ def logged(event_type: str, severity: str, data: object, pack: Callable[[str, Ma
         facts = {} if data is None else dict(data)
     except Exception as error:  # noqa: BLE001 - an entry that says what went wrong is better than none
         facts = {"unreadable": type(error).__name__}
-    return Logged(event_type, kind, pack("log_event", facts))
+    packed = pack("log_event", facts)
+    return kind, packed if isinstance(packed, PersonalData) else bytes(packed)
 
 
 @final
@@ -138,6 +141,7 @@ class AuditLedger:
         "_clock",
         "_is_torn",
         "_lost",
+        "_numbered",
         "_pack_again",
         "_packed",
         "_writing",
@@ -164,8 +168,9 @@ class AuditLedger:
         # Guards the log: an actor that is killed in the middle of a write leaves a
         # thread behind that completes it, and its successor has to wait for that.
         self._writing = threading.Lock()
-        # By identity: the lifecycle makes its common effects once. The effect
-        # itself is kept, so that its identity cannot pass to another one.
+        self._numbered: dict[int, tuple[int, Packed]] = {}
+        # By identity: what has no number may be the same again and again as well. The
+        # effect itself is kept, so that its identity cannot pass to another one.
         self._packed: dict[int, _Packed] = {}
         self._pack_again = lru_cache(maxsize=_PACKED_MAX)(self._pack_repeating)
 
@@ -246,7 +251,8 @@ class AuditLedger:
         if lost > self._lost:
             # They came after what was waiting, because there was no room for them behind it.
             facts = {"count": lost - self._lost}
-            waiting.append((self._clock.monotonic(), None, Audit("error", "events_lost", "critical", facts), "audit"))
+            event = Audit("error", "events_lost", "critical", facts)
+            waiting.append((self._clock.monotonic(), None, event, None, "audit"))
         if waiting and self.settings.durability == "each":
             self._write_each(waiting, lost)
         elif waiting:
@@ -280,40 +286,56 @@ class AuditLedger:
         self._lost = lost
 
     def _append(self, waiting: list[Waiting]) -> None:
-        offset = self._clock.time() - self._clock.monotonic()
-        events: list[tuple[float, float, str | None, int, str, object]] = []
-        append = events.append
-        batch: dict[int, _Tally] = {}  # by the identity of an effect; `waiting` keeps them all
-        types: list[str] = []
-        for moment, session_id, effect, actor in waiting:
-            if effect.__class__ is Logged:  # packed where it came from, and hardly ever the same again
-                append((moment + offset, moment, session_id, effect.kind, actor, effect.data))
-                types.append(effect.type)
-                continue
-            tally = batch.get(id(effect))
-            if tally is None:
-                tally = batch[id(effect)] = _Tally(*self._pack(effect))
-            tally.count += 1
-            append((moment + offset, moment, session_id, tally.kind, actor, tally.data))
-        self.log.append_many(events)
+        self.log.append_many(self._events(waiting))
         # Counted after the append, so that a batch that is tried again counts once.
         by_type = self.by_type
-        by_type.update(types)
-        for tally in batch.values():
-            effect, count = tally.effect, tally.count
-            if isinstance(effect, Transition):
-                by_type["state_transition"] += count
-                self.by_edge[f"{effect.from_state}->{effect.to_state}"] += count
-            else:
-                by_type[effect.type] += count
+        for kind, count in Counter([what for _, _, what, packed, _ in waiting if packed is not None]).items():
+            by_type[KINDS[cast("int", kind)][0]] += count
+        effects = [what for _, _, what, packed, _ in waiting if packed is None]
+        for number, count in Counter([what for what in effects if isinstance(what, int)]).items():
+            self._count(effect_of(number), count)
+        for effect in effects:
+            if not isinstance(effect, int):
+                self._count(effect, 1)
 
-    def _pack(self, effect: Transition | Audit | Logged) -> _Packed:
+    def _events(self, waiting: list[Waiting]) -> Iterator[tuple[float, float, str | None, int, str, object]]:
+        """Yield what waits as events of the log.
+
+        One by one, because ten thousand tuples at once would make the garbage collector
+        look at all that lives.
+        """
+        offset = self._clock.time() - self._clock.monotonic()
+        numbered = self._numbered
+        data: object
+        for moment, session_id, what, packed, actor in waiting:
+            if what.__class__ is not int:
+                _, kind, data = self._pack(cast("Transition | Audit", what))
+            elif packed is None:  # nearly all are like that
+                known = numbered.get(what)
+                if known is None:
+                    known = numbered[what] = self._pack_numbered(what)
+                kind, data = known
+            else:  # packed where it came from
+                kind, data = what, PackedData(packed) if packed.__class__ is bytes else packed
+            yield (moment + offset, moment, session_id, kind, actor, data)
+
+    def _count(self, effect: Transition | Audit, count: int) -> None:
+        if isinstance(effect, Transition):
+            self.by_type["state_transition"] += count
+            self.by_edge[f"{effect.from_state}->{effect.to_state}"] += count
+        else:
+            self.by_type[effect.type] += count
+
+    def _pack_numbered(self, number: int) -> tuple[int, Packed]:
+        _, kind, data = self._pack(effect_of(number))
+        assert not isinstance(data, dict)
+        return kind, data
+
+    def _pack(self, effect: Transition | Audit) -> _Packed:
         """Return an effect with its kind and its data as bytes."""
         known = self._packed.get(id(effect))
         if known is not None and known[0] is effect:
             return known
-        if isinstance(effect, Logged):
-            return (effect, effect.kind, effect.data)
         if isinstance(effect, Transition):
             facts: dict[str, object] = {
                 "from_state": effect.from_state,
@@ -363,20 +385,8 @@ class AuditLedger:
             return self.log.erase(subject, clock.time(), clock.monotonic(), actor=actor, reason=reason)
 
 
-_Packed: TypeAlias = "tuple[Transition | Audit | Logged, int, Packed | dict[str, object]]"
-
-
-@final
-class _Tally:
-    """An effect of a batch, how it is written, and how often it came."""
-
-    __slots__ = ("count", "data", "effect", "kind")
-
-    def __init__(self, effect: Transition | Audit | Logged, kind: int, data: Packed | dict[str, object]) -> None:
-        self.effect = effect
-        self.kind = kind
-        self.data = data
-        self.count = 0
+_Packed: TypeAlias = "tuple[Transition | Audit, int, Packed | dict[str, object]]"
+"""An effect, its kind, and its data as bytes, or as they are where each entry packs them for itself."""
 
 
 class AuditService(LogKeeper):

@@ -130,7 +130,7 @@ class LogKeeper(Flusher):
         quiet = self._now() - self._wrote_at
         # An event that waits is no silence; and behind a full queue nobody may wait here.
         if quiet >= interval and not self.is_failing and not len(self.ledger.intake):
-            self.ledger.intake.put((self._now(), None, _ALIVE, "audit"))
+            self.ledger.intake.put((self._now(), None, _ALIVE, None, "audit"))
             self.flush()
             quiet = 0.0
         self._tick(IDLE, max(interval - quiet, 0.0) or interval)
@@ -160,7 +160,7 @@ class LogKeeper(Flusher):
         ledger.failed_checks += 1
         if len(ledger.intake) < ledger.intake.queue_max:
             event = Audit("security", "verification_failed", "critical", {"problem": str(error)})
-            ledger.intake.put((self._now(), None, event, "audit"))
+            ledger.intake.put((self._now(), None, event, None, "audit"))
 
     def _pack_more(self) -> None:
         directory = self.ledger.log.directory

@@ -27,7 +27,7 @@ from sessionactors.decisions.moves import (
     move,
     wake_by,
 )
-from sessionactors.effects import NOTHING, Audit, Effects, Hibernate, Notify, Refuse, Transition
+from sessionactors.effects import NOTHING, Audit, Effects, Hibernate, Notify, Refuse, Transition, numbered
 from sessionactors.errors import ResumeBlocked
 from sessionactors.session_data import SessionData, deadline, state_deadline
 from sessionactors.states import ACTIVE, AUTH, IDLE, SUSPENDED, State
@@ -42,23 +42,23 @@ __all__ = [
     "wake",
 ]
 
-_DEACTIVATION: Final = Transition(ACTIVE, IDLE, REQUESTED, "deactivated")
+_DEACTIVATION: Final = numbered(Transition(ACTIVE, IDLE, REQUESTED, "deactivated"))
 _DEACTIVATED: Final = (_DEACTIVATION, Notify("session_deactivated"))
-_INACTIVITY: Final = Transition(ACTIVE, IDLE, IDLE_TIMEOUT, "deactivated")
+_INACTIVITY: Final = numbered(Transition(ACTIVE, IDLE, IDLE_TIMEOUT, "deactivated"))
 _WENT_IDLE: Final = (_INACTIVITY, Notify("session_deactivated", IDLE_TIMEOUT))
-_RESUMPTION: Final = Transition(IDLE, ACTIVE, REQUESTED, "resumed")
+_RESUMPTION: Final = numbered(Transition(IDLE, ACTIVE, REQUESTED, "resumed"))
 _RESUMED: Final = (_RESUMPTION, Notify("session_resumed"))
-_UNSUSPENSION: Final = Transition(SUSPENDED, ACTIVE, REQUESTED, "resumed")
+_UNSUSPENSION: Final = numbered(Transition(SUSPENDED, ACTIVE, REQUESTED, "resumed"))
 _UNSUSPENDED: Final = (_UNSUSPENSION, Notify("session_resumed"))
-_RESUME_BLOCKED: Final = Audit("security", "resume_blocked", "warning")
-_IDLING_OUT: Final = Transition(IDLE, SUSPENDED, IDLE_TIMEOUT, "idle_timeout")
+_RESUME_BLOCKED: Final = numbered(Audit("security", "resume_blocked", "warning"))
+_IDLING_OUT: Final = numbered(Transition(IDLE, SUSPENDED, IDLE_TIMEOUT, "idle_timeout"))
 _IDLED_OUT: Final = (
     _IDLING_OUT,
     Notify("session_idle_timeout"),
     Notify("session_suspended", IDLE_TIMEOUT),
 )
 _REST: Final = Hibernate()
-_AUTH_TIMED_OUT: Final = (Audit("auth", "auth_timeout", "warning"), Notify("session_auth_timeout"))
+_AUTH_TIMED_OUT: Final = (numbered(Audit("auth", "auth_timeout", "warning")), Notify("session_auth_timeout"))
 
 
 def become_active(data: SessionData, now: float, effects: Effects, transition: Transition) -> Effects:
@@ -144,9 +144,15 @@ def _suspension(state: State, reason: str) -> Effects:
     return (Transition(state, SUSPENDED, reason, name), Notify("session_suspended", reason))
 
 
+def _known_suspension(state: State, reason: str) -> Effects:
+    transition, notice = _suspension(state, reason)
+    assert isinstance(transition, Transition)
+    return (numbered(transition), notice)
+
+
 _SUSPENSIONS: Final[Mapping[State, Mapping[str, Effects]]] = {
     state: {
-        reason: _suspension(state, reason)
+        reason: _known_suspension(state, reason)
         for reason in (ADMIN_ACTION, ADMIN_OVERRIDE, RATE_LIMIT_EXCEEDED, RESOURCE_VIOLATION)
     }
     for state in (ACTIVE, IDLE)

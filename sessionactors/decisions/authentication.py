@@ -28,6 +28,7 @@ from sessionactors.effects import (
     Transition,
     Verdict,
     Verify,
+    numbered,
 )
 from sessionactors.errors import (
     AuditUnavailable,
@@ -48,16 +49,16 @@ __all__ = ["QuickCheck", "accepts_flag", "activate_auth", "activate_new", "authe
 
 QuickCheck: TypeAlias = Callable[[object], bool]
 
-_INITIALIZED: Final = (Audit("lifecycle", "session_initialized"), Notify("session_initialized"))
-_BLOCKED: Final = Audit("security", "auth_blocked", "warning")
-_PRE_AUTHENTICATION: Final = Transition(NEW, ACTIVE, "pre_authenticated", "activated_pre_auth")
-_NO_AUTHENTICATION: Final = Transition(NEW, ACTIVE, "auth_not_required", "activated_pre_auth")
+_INITIALIZED: Final = (numbered(Audit("lifecycle", "session_initialized")), Notify("session_initialized"))
+_BLOCKED: Final = numbered(Audit("security", "auth_blocked", "warning"))
+_PRE_AUTHENTICATION: Final = numbered(Transition(NEW, ACTIVE, "pre_authenticated", "activated_pre_auth"))
+_NO_AUTHENTICATION: Final = numbered(Transition(NEW, ACTIVE, "auth_not_required", "activated_pre_auth"))
 _ACTIVATED: Final = Notify("session_activated")
 _PRE_AUTHENTICATED: Final = (_PRE_AUTHENTICATION, _ACTIVATED)
 _NOT_REQUIRED: Final = (_NO_AUTHENTICATION, _ACTIVATED)
-_ACTIVATION_DENIED: Final = Audit("auth", "activation_denied", "warning")
-_AUTH_BEGUN: Final = Transition(NEW, AUTH, REQUESTED, "auth_attempt")
-_AUTHENTICATED: Final = Transition(AUTH, ACTIVE, "authenticated", "auth_success")
+_ACTIVATION_DENIED: Final = numbered(Audit("auth", "activation_denied", "warning"))
+_AUTH_BEGUN: Final = numbered(Transition(NEW, AUTH, REQUESTED, "auth_attempt"))
+_AUTHENTICATED: Final = numbered(Transition(AUTH, ACTIVE, "authenticated", "auth_success"))
 
 
 def accepts_flag(context: object) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from math import inf
 from typing import Any, Final, TypeAlias
 
-from sessionactors.effects import NOTHING, Effects, Notify, Terminate, Transition, Wake
+from sessionactors.effects import NOTHING, Effects, Notify, Terminate, Transition, Wake, numbered
 from sessionactors.session_data import SessionData
-from sessionactors.states import TERMINATED, State
+from sessionactors.states import ACTIVE, AUTH, IDLE, NEW, SUSPENDED, TERMINATED, State
 from supervisors.exits import NORMAL, Crashed, describe
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "IDLE_TIMEOUT",
     "MAX_ATTEMPTS",
     "RATE_LIMIT_EXCEEDED",
+    "REAPED",
     "REQUESTED",
     "RESOURCE_VIOLATION",
     "SHUTDOWN",
@@ -51,6 +52,7 @@ RESOURCE_VIOLATION: Final = "resource_violation"
 MAX_ATTEMPTS: Final = "max_attempts"
 CRASHED: Final = "crashed"
 SHUTDOWN: Final = "shutdown"
+REAPED: Final = "reaped"
 
 
 def move(data: SessionData, transition: Transition, now: float) -> None:
@@ -79,7 +81,10 @@ def wake_by(data: SessionData, effects: Effects, due: float) -> Effects:
 
 def end(data: SessionData, now: float, reason: str, before: Effects = NOTHING, after: Effects = NOTHING) -> Effects:
     """End the session: the one way that leads to the last state."""
-    ending = _ending(data.state, reason)
+    try:
+        ending = _ENDINGS[data.state][reason]
+    except KeyError:
+        ending = _ending(data.state, reason)
     transition = ending[0]
     assert isinstance(transition, Transition)
     data.wake_at = inf
@@ -107,12 +112,31 @@ def crash_reason(reason: object) -> str:
     return type(reason.error).__name__ if isinstance(reason, Crashed) else describe(reason)[:_REASON_MAX]
 
 
-# Made once for each reason in use: what is the same object again and again is packed for the
-# log once. Reasons in free words come and go, so the oldest of them are dropped.
+# What is the same object again and again is packed for the log once. Reasons in free words
+# come and go, so the oldest of them are dropped.
 @lru_cache(maxsize=256)
 def _ending(state: State, reason: str) -> Effects:
-    return (
-        Transition(state, TERMINATED, reason, "session_terminated"),
-        Notify("session_terminated", reason),
-        Terminate(reason),
-    )
+    return _ending_by(Transition(state, TERMINATED, reason, "session_terminated"))
+
+
+def _ending_by(transition: Transition) -> Effects:
+    reason = transition.reason
+    return (transition, Notify("session_terminated", reason), Terminate(reason))
+
+
+_ENDINGS: Final[Mapping[State, Mapping[str, Effects]]] = {
+    state: {
+        reason: _ending_by(numbered(Transition(state, TERMINATED, reason, "session_terminated")))
+        for reason in (
+            ABSOLUTE_TIMEOUT,
+            AUTH_TIMEOUT,
+            CRASHED,
+            MAX_ATTEMPTS,
+            REAPED,
+            REQUESTED,
+            SHUTDOWN,
+            SUSPEND_TIMEOUT,
+        )
+    }
+    for state in (NEW, AUTH, ACTIVE, IDLE, SUSPENDED)
+}

@@ -13,7 +13,7 @@ from typing import Final
 from sessionactors import bounds
 from sessionactors.decisions.activity import become_active, suspend
 from sessionactors.decisions.moves import ADMIN_OVERRIDE, end
-from sessionactors.effects import Audit, Effects, Notify, Transition
+from sessionactors.effects import Audit, Effects, Notify, Transition, numbered
 from sessionactors.errors import InvalidKind, InvalidQuota
 from sessionactors.operations import (
     FORCE_RESUME,
@@ -31,8 +31,8 @@ from sessionactors.states import ACTIVE, IDLE, SUSPENDED, State
 __all__ = ["force_resume", "force_suspend", "force_terminate", "lock", "override_quota", "unlock"]
 
 _FORCED_RESUMPTIONS: Final[Mapping[State, Transition]] = {
-    IDLE: Transition(IDLE, ACTIVE, ADMIN_OVERRIDE, "resumed"),
-    SUSPENDED: Transition(SUSPENDED, ACTIVE, ADMIN_OVERRIDE, "resumed"),
+    IDLE: numbered(Transition(IDLE, ACTIVE, ADMIN_OVERRIDE, "resumed")),
+    SUSPENDED: numbered(Transition(SUSPENDED, ACTIVE, ADMIN_OVERRIDE, "resumed")),
 }
 _FORCED: Final = Notify("session_resumed", ADMIN_OVERRIDE)
 

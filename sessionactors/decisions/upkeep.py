@@ -15,7 +15,7 @@ from sessionactors.decisions.moves import (
     end,
     wake_by,
 )
-from sessionactors.effects import NOTHING, Audit, Effects, Migrate, Notify, Persist, Refuse
+from sessionactors.effects import NOTHING, Audit, Effects, Migrate, Notify, Persist, Refuse, numbered
 from sessionactors.errors import (
     InvalidKind,
     LoadFailed,
@@ -39,9 +39,9 @@ __all__ = [
 
 # What the audit log says before the transition itself.
 _PRELUDES: Final[Mapping[str, Effects]] = {
-    REQUESTED: (Audit("lifecycle", "terminate_requested"),),
-    RESOURCE_VIOLATION: (Audit("security", RESOURCE_VIOLATION, "warning"),),
-    RATE_LIMIT_EXCEEDED: (Audit("security", RATE_LIMIT_EXCEEDED, "warning"),),
+    REQUESTED: (numbered(Audit("lifecycle", "terminate_requested")),),
+    RESOURCE_VIOLATION: (numbered(Audit("security", RESOURCE_VIOLATION, "warning")),),
+    RATE_LIMIT_EXCEEDED: (numbered(Audit("security", RATE_LIMIT_EXCEEDED, "warning")),),
 }
 _PERSIST: Final = (Persist(),)
 

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
-from sessionactors.effects import Audit
+from sessionactors.effects import Audit, numbered
 from sessionactors.errors import PersistFailed, UnknownRequest
 from sessionactors.flusher import FLUSH, Flusher
 from sessionactors.storage.errors import StoreError, StoreLockedError
@@ -34,7 +34,7 @@ COMMIT: Final = "commit"
 """Ask of the store actor: write everything that waits, and answer None when it is
 durable, or with the `StoreError` that kept it from that."""
 
-_PERSISTED: Final = Audit("lifecycle", "session_persisted")
+_PERSISTED: Final = numbered(Audit("lifecycle", "session_persisted"))
 _CLOSING_PATIENCE: Final = 10.0  # seconds; a hundred thousand last snapshots take one or two
 
 
@@ -246,7 +246,7 @@ class StoreService(Flusher):
 
     def _tell(self, session_id: str, event: Audit) -> None:
         around = self._around
-        around.audit.put((around.now(), session_id, event, "store"))
+        around.audit.put((around.now(), session_id, event.number or event, None, "store"))
 
 
 _READS: Final = frozenset({"read", "page", "quarantine", "quarantined"})

@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from sessionactors import SessionSystem
-from sessionactors.effects import Verdict, Verify
+from sessionactors.effects import Verdict, Verify, effect_of
 from sessionactors.errors import (
     AuthenticationFailed,
     AuthenticationPending,
@@ -182,7 +182,8 @@ class InterruptedLog:
 
     def put(self, event):
         taken = self._queue.put(event)
-        if event[2].name == self._name:
+        what = event[2]
+        if (effect_of(what) if isinstance(what, int) else what).name == self._name:
             self._name = None
             raise KeyboardInterrupt
         return taken

@@ -11,7 +11,7 @@ EVENT = Audit("lifecycle", "something")
 
 
 def event(number=0):
-    return (float(number), "a", EVENT, "test")
+    return (float(number), "a", EVENT, None, "test")
 
 
 class Writer:
@@ -144,7 +144,9 @@ def test_no_wake_up_is_lost_between_threads():
     threads, each = 4, 5_000
     taking = threading.Thread(target=taker.run, args=(intake, threads * each))
     putting = [
-        threading.Thread(target=lambda who=who: [intake.put((float(n), str(who), EVENT, "t")) for n in range(each)])
+        threading.Thread(
+            target=lambda who=who: [intake.put((float(n), str(who), EVENT, None, "t")) for n in range(each)]
+        )
         for who in range(threads)
     ]
     taking.start()
@@ -155,4 +157,4 @@ def test_no_wake_up_is_lost_between_threads():
     taking.join()
     assert len(taker.taken) == threads * each
     for who in range(threads):
-        assert [moment for moment, name, _, _ in taker.taken if name == str(who)] == [float(n) for n in range(each)]
+        assert [moment for moment, name, *_ in taker.taken if name == str(who)] == [float(n) for n in range(each)]

@@ -1,3 +1,4 @@
+import gc
 import subprocess
 import sys
 import textwrap
@@ -55,6 +56,20 @@ def break_log(system):
     log = system._ledger.log = Broken(system._ledger.log)
     log.full = True
     return log
+
+
+def test_the_garbage_collector_has_nothing_to_look_at_in_what_waits(system):
+    start_active(system, "a")
+    system.commit_audit()
+    system.deactivate("a")
+    system.resume("a")
+    system.suspend("a")
+    system.log_event("a", "error", {"status": 500})
+    system.terminate("a")
+    gc.collect(0)
+    waiting = system._ledger.intake.take()
+    assert len(waiting) >= 5
+    assert not [event for event in waiting if gc.is_tracked(event)]
 
 
 def test_events_are_written_a_moment_after_they_happen(system):
