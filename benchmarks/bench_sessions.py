@@ -38,9 +38,9 @@ class StockSession(pykka.ThreadingActor):
         return self.state
 
 
-def live_system(count: int) -> tuple[SessionSystem, list[str]]:
-    """Return a system with so many active sessions, whose timers never fire."""
-    system = SessionSystem(session=SessionOptions(auth_required=False), clock=VirtualClock())
+def live_system(count: int, audit: Mapping[str, object] | None = None) -> tuple[SessionSystem, list[str]]:
+    """Return a system with so many active sessions, whose timers never fire; `audit` has settings of its log."""
+    system = SessionSystem(session=SessionOptions(auth_required=False), clock=VirtualClock(), audit=audit)
     ids = [system.start_session(f"session-{number}") for number in range(count)]
     for number, session_id in enumerate(ids):
         system.activate(session_id)

@@ -1,8 +1,12 @@
 """What do figures cost a session system: when nobody scrapes, and when somebody does each second?
 
-Workload: the sessions of one system make transitions, as in `bench_sessions`, by turns
-without telemetry and with one that nobody reads. A scrape, of all figures of the system,
-its sessions and its process, is timed beside; somebody who scrapes once a second
+Workload: of 100,000 live sessions of one system, five hundred at a time make two transitions
+each, and the audit log takes what that gave it. They do so by turns without telemetry,
+with one that nobody reads, and with one that also times one message of 17; each turn
+has other sessions, so all meet memory that is equally cold, and who comes first changes
+from round to round. A run sums forty such turns of each, in CPU time of the thread that does it
+all: other programs on the machine are hardly in it. A scrape, of all figures of the system,
+its sessions and its process, is timed beside, in CPU time as well; somebody who scrapes once a second
 takes that much out of each second. So does somebody who watches with `top`: fifty looks
 at the threads, and a frame.
 
@@ -12,53 +16,102 @@ the work of several threads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+import time
+from collections.abc import Callable, Mapping
 
 from benchmarks.bench_sessions import live_system, round_trip
-from benchmarks.harness import Effort, Figure, benchmark, figure, seconds
+from benchmarks.harness import Effort, Figure, benchmark, figure
 from sessionactors import SessionSystem
 from sessionactors.daemon.metrics import SessionCollector
+from sessionactors.session import Session
+from supervisors.clock import SystemClock
 from supervisors.inspection import Inspector, Live
-from supervisors.telemetry import Telemetry
+from supervisors.telemetry import HandlerTimes, Telemetry
 
 _LOOKS = 50  # of `top` in a second
+_SLICE = 500  # sessions of one turn
+_EVERY = 17  # as the daemon's option has it
 
 
 @benchmark("telemetry")
 def overhead(effort: Effort) -> Mapping[str, Figure]:
-    """Make transitions without telemetry, with telemetry, and with scrapes."""
+    """Make transitions without telemetry, with telemetry, and with times of handlers; and scrape."""
     count = effort.size(100_000, smoke=200)
-    system, ids = live_system(count)
-    round_trip(system, ids)  # the first one makes what later ones use again
-
-    def unread() -> float:
-        telemetry = _telemetry(system)
-        try:
-            return seconds(lambda: round_trip(system, ids))
-        finally:
-            telemetry.close()
-
-    def scrape() -> float:
-        telemetry = _telemetry(system)
-        try:
-            return seconds(telemetry.exposition)
-        finally:
-            telemetry.close()
-
+    turns = effort.size(40, smoke=1)
+    # The log in memory would be sealed in the middle of somebody's turn.
+    system, ids = live_system(count, audit={"max_events": None})
+    ways = {"plain": _nothing, "unread": lambda: _telemetry(system).close, "timed": lambda: _timed(system)}
+    runs: list[dict[str, float]] = []
+    scrapes: list[float] = []
     try:
-        compared = effort.interleave(
-            {"plain": lambda: seconds(lambda: round_trip(system, ids)), "unread": unread, "scrape": scrape}
-        )
+        round_trip(system, ids)  # the first one makes what later ones use again
+        system.commit_audit()
+        slices = _slices(ids)
+        for _ in range(effort.runs):
+            runs.append(_run(system, slices, ways, turns))
+            scrapes.append(_scrape(system))
     finally:
         system.stop()
-    plain, idle, scrapes = (compared.values[name] or () for name in ("plain", "unread", "scrape"))
-    # The work of a second and one scrape take this many seconds.
-    busy = tuple(working * (1.0 + scraping) for working, scraping in zip(idle, scrapes, strict=True))
+    idle = [(run["unread"] / run["plain"] - 1.0) * 100.0 for run in runs]
+    timed = [(run["timed"] / run["plain"] - 1.0) * 100.0 for run in runs]
+    # The work of a second, and one scrape.
+    busy = [(1.0 + each / 100.0) * (1.0 + scrape) * 100.0 - 100.0 for each, scrape in zip(idle, scrapes, strict=True)]
     return {
-        "telemetry_idle_overhead_pct": _percent(idle, plain),
-        "telemetry_overhead_pct": _percent(busy, plain),
-        "telemetry_scrape_ms_100k": compared.figure("scrape", "ms", scale=1000.0),
+        "telemetry_idle_overhead_pct": figure(idle, "%"),
+        "telemetry_overhead_pct": figure(busy, "%"),
+        "telemetry_handler_times_overhead_pct": figure(timed, "%"),
+        "telemetry_scrape_ms_100k": figure([each * 1000.0 for each in scrapes], "ms"),
     }
+
+
+def _slices(ids: list[str]) -> Callable[[], list[str]]:
+    """Return a function that gives the next few sessions, round and round."""
+    at = 0
+
+    def take() -> list[str]:
+        nonlocal at
+        found = ids[at : at + _SLICE]
+        at = at + _SLICE if at + _SLICE < len(ids) else 0
+        return found
+
+    return take
+
+
+def _run(
+    system: SessionSystem,
+    slices: Callable[[], list[str]],
+    ways: Mapping[str, Callable[[], Callable[[], object]]],
+    turns: int,
+) -> dict[str, float]:
+    """Return seconds of CPU time by way, after so many turns of each."""
+    spent = dict.fromkeys(ways, 0.0)
+    names = list(ways)
+    gc.collect()
+    gc.disable()  # a collection would go through all sessions, in whose turn it falls
+    try:
+        for turn in range(turns):
+            for place in range(len(names)):
+                name = names[(place + turn) % len(names)]
+                ids = slices()
+                end = ways[name]()
+                began = time.thread_time()
+                round_trip(system, ids)
+                system.commit_audit()
+                spent[name] += time.thread_time() - began
+                end()
+    finally:
+        gc.enable()
+    return spent
+
+
+def _scrape(system: SessionSystem) -> float:
+    telemetry = _telemetry(system)
+    gc.collect()
+    try:
+        return _cpu_seconds(telemetry.exposition)
+    finally:
+        telemetry.close()
 
 
 @benchmark("telemetry")
@@ -75,14 +128,14 @@ def inspection(effort: Effort) -> Mapping[str, Figure]:
                     live.look()
                 live.frame(sort=sort)
 
-            return seconds(one_second)
+            return _cpu_seconds(one_second)
 
         try:
             compared = effort.interleave(
                 {
                     "mailbox": lambda: watch("mailbox"),
                     "memory": lambda: watch("memory"),
-                    "page": lambda: seconds(lambda: inspector.ps(limit=200)),
+                    "page": lambda: _cpu_seconds(lambda: inspector.ps(limit=200)),
                 }
             )
         finally:
@@ -95,11 +148,29 @@ def inspection(effort: Effort) -> Mapping[str, Figure]:
     }
 
 
+def _cpu_seconds(work: Callable[[], object]) -> float:
+    began = time.thread_time()
+    work()
+    return time.thread_time() - began
+
+
+def _nothing() -> Callable[[], object]:
+    return lambda: None
+
+
+def _timed(system: SessionSystem) -> Callable[[], object]:
+    telemetry = _telemetry(system)
+    times = HandlerTimes(SystemClock(), every=_EVERY)
+    times.measure(Session)
+
+    def end() -> None:
+        times.close()
+        telemetry.close()
+
+    return end
+
+
 def _telemetry(system: SessionSystem) -> Telemetry:
     telemetry = Telemetry(system.actors)
     telemetry.add(SessionCollector(system))
     return telemetry
-
-
-def _percent(values: tuple[float, ...], baseline: tuple[float, ...]) -> Figure:
-    return figure([(one / other - 1.0) * 100.0 for one, other in zip(values, baseline, strict=True)], "%")

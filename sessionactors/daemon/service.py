@@ -208,7 +208,7 @@ class Daemon:
         telemetry.add(SessionCollector(system))
         parts = _Parts(system, self._health(system), telemetry)
         telemetry.add(HealthCollector(parts.health))
-        times = HandlerTimes(system.actors.clock)
+        times = HandlerTimes(system.actors.clock, every=config.get("health", "handler_times_every"))
         if config.get("health", "handler_times"):
             for actor_class in {Session, *config.session_classes}:
                 times.measure(actor_class)

@@ -8,9 +8,11 @@ hundred at each frame.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, final
 
 from supervisors.clock import process_seconds
@@ -92,7 +94,7 @@ class Live:
         self._began = self._system.clock.monotonic()
         self._cpu = process_seconds()
         self._sampler = Sampler(self._system)
-        self._heaviest: dict[int, int] = {}  # by number
+        self._heaviest: dict[Cell, int] = {}  # estimates
         self._weighed_to = 0  # the number of the last actor whose memory was estimated
 
     def look(self) -> None:
@@ -132,11 +134,12 @@ class Live:
                 "restarts": lambda ref: restarts.get(ref.id, 0),
             }
             most = tables[sort]
-            if sort in ("busy", "mailbox", "restarts"):
+            if sort in ("busy", "mailbox", "memory", "restarts"):
                 # Nearly all have nothing of it, and comparing them would take most of the time.
                 some: dict[str, set[int]] = {
                     "busy": {ref.id for ref in busy},
                     "mailbox": set(lengths),
+                    "memory": {ref.id for ref in self._heaviest},
                     "restarts": set(restarts),
                 }
                 wanted = _with_something(wanted, some[sort], limit)
@@ -152,22 +155,26 @@ class Live:
 
     def memory(self, ref: Cell) -> int:
         """Return the memory that was last estimated, 0 if that was not done yet or was not much."""
-        return self._heaviest.get(ref.id, 0)
+        return self._heaviest.get(ref, 0)
 
     def _row(self, row: ActorRow, ref: ActorRef[Any], busy: Mapping[Cell, float]) -> LiveRow:
-        memory = self._heaviest[ref.id] = weight_of(ref)
+        memory = self._heaviest[ref] = weight_of(ref)
         return LiveRow(row, busy.get(ref, 0.0), memory)
 
     def _weigh(self, living: list[ActorRef[Any]]) -> None:
         """Estimate the memory of the next few hundred, and forget those that hold little."""
-        after = [ref for ref in living if ref.id > self._weighed_to][:_WEIGHED_MAX]
+        # In order of start is in order of number; two that start at once may have changed places, which does no harm.
+        first = bisect_right(living, self._weighed_to, key=_number)
+        after = living[first : first + _WEIGHED_MAX]
         after += living[: _WEIGHED_MAX - len(after)]
         for ref in after:
-            self._heaviest[ref.id] = weight_of(ref)
+            self._heaviest[ref] = weight_of(ref)
         self._weighed_to = after[-1].id if after else 0
-        there = {ref.id for ref in living}
         kept = heapq.nlargest(_HEAVIEST_MAX, self._heaviest.items(), key=lambda each: each[1])
-        self._heaviest = {number: size for number, size in kept if number in there}
+        self._heaviest = {ref: size for ref, size in kept if ref.is_alive()}
+
+
+_number = attrgetter("id")
 
 
 def _with_something(refs: list[ActorRef[Any]], ids: set[int], least: int) -> list[ActorRef[Any]]:

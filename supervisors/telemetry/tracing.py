@@ -24,18 +24,18 @@ from typing import TYPE_CHECKING, Any, Final, Self, final
 from supervisors.actor import Actor
 from supervisors.errors import InvalidTypeError, MissingExtraError, Refusal, UsageError
 from supervisors.inspection.plain import summary
-from supervisors.runtime.bounded import BoundedRef
 from supervisors.runtime.pykka_adapter import StopMessage
-from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.signals import ControlMessage, Down, Exited
+from supervisors.telemetry.sending import listen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from supervisors.runtime.ref import ActorRef
+
 __all__ = ["Carried", "Tracing"]
 
-_SENDING: Final = ("_ask_queued", "forward", "send", "tell")  # an ask that is not queued runs in its asker's context
 _OURS: Final = (ControlMessage, Down, Exited, StopMessage)
 
 _changing: Final = threading.Lock()
@@ -81,7 +81,7 @@ class Tracing:
         self._consumer = trace.SpanKind.CONSUMER
         self._error = trace.StatusCode.ERROR
         self._tracer = trace.get_tracer("supervisors", tracer_provider=provider)
-        self._replaced: list[tuple[type, str, Any, Any]] = []
+        self._end_listening: Callable[[], None] | None = None
 
     def start(self) -> None:
         """Have contexts travel with messages from now on.
@@ -93,13 +93,8 @@ class Tracing:
             if _current:
                 raise UsageError("there is one Tracing in a process at a time; close the other one first")
             _current.append(self)
-            for kind in (ActorRef, BoundedRef):
-                for name in _SENDING:
-                    own = vars(kind).get(name)
-                    if own is not None:
-                        made = self._sending(own)
-                        self._replaced.append((kind, name, own, made))
-                        setattr(kind, name, made)
+            # An ask that is not queued runs in its asker's context, and needs no carrying.
+            self._end_listening = listen(self._carried)
 
     def trace(self, actor_class: type[Actor], *, state: Callable[[Any], object] | None = None) -> None:
         """Make a span for each message that actors of a class handle; those that live are traced, too.
@@ -137,10 +132,8 @@ class Tracing:
                 return
             for hook in _hooks.values():
                 hook.tracing = None
-            for kind, name, own, made in reversed(self._replaced):
-                if vars(kind).get(name) is made:
-                    setattr(kind, name, own)
-            self._replaced.clear()
+            if self._end_listening is not None:
+                self._end_listening()
             _current.remove(self)
 
     def __enter__(self) -> Self:
@@ -153,15 +146,6 @@ class Tracing:
         self.close()
 
     # -- sending -------------------------------------------------------------------
-
-    def _sending(self, method: Any) -> Any:
-        """Return a method that sends the same with its context."""
-
-        @functools.wraps(method)
-        def sending(ref: Any, message: Any, *more: Any, **options: Any) -> Any:
-            return method(ref, self._carried(ref, message), *more, **options)
-
-        return sending
 
     def _carried(self, ref: ActorRef[Any], message: Any) -> Any:
         kind: Any = ref.actor_class

@@ -129,3 +129,14 @@ def test_there_are_not_more_classes_than_may_be(times, monkeypatch):
     monkeypatch.setattr(handlers_module, "CLASSES_MAX", 0)
     with pytest.raises(InvalidArgumentError, match="at most 0 classes"):
         times.measure(Lasting)
+
+
+@pytest.mark.parametrize("given", [0, -1, True, 1.0, "1", 1_000_001])
+def test_how_many_are_left_out_is_checked(given):
+    with pytest.raises(InvalidArgumentError, match="every"):
+        HandlerTimes(VirtualClock(), every=given)
+
+
+def test_whether_waits_are_measured_is_yes_or_no():
+    with pytest.raises(InvalidTypeError, match="waits"):
+        HandlerTimes(VirtualClock(), waits=1)
