@@ -31,7 +31,7 @@ __all__ = ["MARKS_MAX", "REFS_MAX", "Waits"]
 REFS_MAX: Final = 4096
 """Mailboxes in which something is marked at the same time."""
 
-MARKS_MAX: Final = 16
+MARKS_MAX: Final = 64
 """Marked messages that wait in one mailbox at the same time."""
 
 _Marks: TypeAlias = "deque[tuple[int, float]]"
