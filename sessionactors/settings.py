@@ -302,7 +302,7 @@ class StoreSettings(Settings):
             `os`: as `group`, but the operating system decides when it is on the disk,
             so that it survives the death of the process and not a power cut.
         queue_max: sessions whose snapshots may wait.
-        batch_max: sessions that become durable together.
+        batch_max: sessions that become durable together; the store answers others between two batches.
         batch_delay: seconds that a snapshot may wait for company when nobody waits for it.
         busy_timeout: seconds to wait for another program that has the file.
         max_restarts: crashes of one session within `max_seconds` after which it is
@@ -312,7 +312,7 @@ class StoreSettings(Settings):
 
     durability: str = "group"
     queue_max: int = 100_000
-    batch_max: int = 10_000
+    batch_max: int = 4_096
     batch_delay: float = 0.05
     busy_timeout: float = 1.0
     max_restarts: int = 3

@@ -50,17 +50,20 @@ class Saving:
     Attributes:
         record: what is to be written.
         askers: who waits for it, each with the answer.
+        number: its place among all that was ever taken, from 1; 0 until it is taken.
     """
 
-    __slots__ = ("askers", "record")
+    __slots__ = ("askers", "number", "record")
 
     def __init__(self, record: Record, askers: tuple[tuple[Asker, str], ...] = ()) -> None:
         self.record = record
         self.askers = askers
+        self.number = 0
 
     def replaced_by(self, newer: Saving) -> Saving:
-        """Hand those who wait over to what comes in its place."""
+        """Hand those who wait, and the place, over to what comes instead."""
         newer.askers = self.askers + newer.askers
+        newer.number = self.number
         return newer
 
 

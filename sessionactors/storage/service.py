@@ -8,10 +8,11 @@ the next actor writes it, and answers.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from sessionactors.effects import Audit, numbered
 from sessionactors.errors import PersistFailed, UnknownRequest
@@ -21,12 +22,13 @@ from sessionactors.storage.intake import SOMEBODY_WAITS, WAITING, Saving, StoreI
 from sessionactors.storage.limits_file import KEEP_LIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from sessionactors.settings import StoreSettings
     from sessionactors.storage.contract import Quarantined, SessionStore, StoredRecord
     from sessionactors.storage.limits_file import LimitsFile
     from sessionactors.surroundings import Surroundings
+    from supervisors.runtime.replies import Reply
 
 __all__ = ["COMMIT", "StoreLedger", "StoreService", "open_store"]
 
@@ -35,7 +37,12 @@ COMMIT: Final = "commit"
 durable, or with the `StoreError` that kept it from that."""
 
 _PERSISTED: Final = numbered(Audit("lifecycle", "session_persisted"))
+_MORE: Final = "more"
+_EACH_MAX: Final = 16  # writes in one turn, where each session has one of its own
 _CLOSING_PATIENCE: Final = 10.0  # seconds; a hundred thousand last snapshots take one or two
+
+
+Tell: TypeAlias = Callable[[Iterable[str], Audit], None]
 
 
 def open_store(path: str | Path | None, settings: StoreSettings) -> SessionStore:
@@ -74,7 +81,7 @@ class StoreLedger:
     Thread: every method is safe anywhere.
     """
 
-    __slots__ = ("_held", "_writing", "batches", "epoch", "intake", "limits", "saved", "settings", "store")
+    __slots__ = ("_held", "_number", "_writing", "batches", "epoch", "intake", "limits", "saved", "settings", "store")
 
     def __init__(
         self, store: SessionStore, intake: StoreIntake, settings: StoreSettings, limits: LimitsFile | None = None
@@ -90,33 +97,59 @@ class StoreLedger:
         # write leaves a thread behind that completes it, and its successor has to
         # wait for that.
         self._writing = threading.Lock()
-        self._held: dict[str, Saving] = {}  # taken, and not in the store yet
+        self._held: dict[str, Saving] = {}  # taken, and not in the store yet; what waits longest comes first
+        self._number = 0
 
-    def write(self, tell: Callable[[str, Audit], None]) -> None:
-        """Store everything that waits, durably, and answer who waits for it.
+    def write(self, tell: Tell) -> None:
+        """Store a batch of what waits longest, durably, and answer who waits for it.
 
         Args:
-            tell: takes what is to be audited of which session.
+            tell: takes what is to be audited of which sessions.
 
         Raises:
-            StoreError: it cannot be done now. Who waited has been told so; the
-                snapshots are kept, and the next write tries again.
+            StoreError: it cannot be done now. Who waited, for this batch or for a later
+                one, has been told so; the snapshots are kept, and the next write tries again.
         """
         with self._writing:
             self._take()
-            size = 1 if self.settings.durability == "each" else self.settings.batch_max
-            while self._held:
-                try:
-                    self._write_batch(dict(islice(self._held.items(), size)), tell)
-                except StoreError as error:
-                    for session_id, saving in self._held.items():
-                        if saving.askers:
-                            _refuse(session_id, saving, error.problem, tell)
-                    raise
+            held = self._held
+            is_each = self.settings.durability == "each"
+            try:
+                for _ in range(min(_EACH_MAX, len(held)) if is_each else min(1, len(held))):
+                    self._write_batch(dict(islice(held.items(), 1 if is_each else self.settings.batch_max)), tell)
+            except StoreError as error:
+                for session_id, saving in held.items():
+                    if saving.askers:
+                        _refuse(session_id, saving, error.problem, tell)
+                raise
 
-    def read(self, session_id: str) -> StoredRecord | None:
-        """Return what is stored of a session, after `write()`."""
+    def newest(self) -> int:
+        """Return the number of the last thing that was taken and not written; 0 when there is none."""
         with self._writing:
+            self._take()
+            return self._number if self._held else 0
+
+    def oldest(self) -> int:
+        """Return the number of what is written next; 0 when nothing is held."""
+        with self._writing:
+            return next(iter(self._held.values())).number if self._held else 0
+
+    def read(self, session_id: str, tell: Tell) -> StoredRecord | None:
+        """Return what is stored of a session; what waits of it is written before, and nothing else.
+
+        Raises:
+            StoreError: it cannot be written or read now.
+        """
+        with self._writing:
+            self._take()
+            waiting = self._held.get(session_id)
+            if waiting is not None:
+                try:
+                    self._write_batch({session_id: waiting}, tell)
+                except StoreError as error:
+                    if waiting.askers:
+                        _refuse(session_id, waiting, error.problem, tell)
+                    raise
             return self.store.read(session_id)
 
     def page(self, after: int, limit: int) -> Sequence[StoredRecord]:
@@ -155,26 +188,34 @@ class StoreLedger:
                 self._writing.release()
 
     def _take(self) -> None:
+        # In the order of their numbers: what is newer of a session takes the place and
+        # the number of the older one, so that nobody who waits is overtaken.
         held = self._held
         for session_id, saving in self.intake.take().items():
             older = held.get(session_id)
-            held[session_id] = saving if older is None else older.replaced_by(saving)
+            if older is None:
+                self._number += 1
+                saving.number = self._number
+                held[session_id] = saving
+            else:
+                held[session_id] = older.replaced_by(saving)
 
-    def _write_batch(self, batch: dict[str, Saving], tell: Callable[[str, Audit], None]) -> None:
+    def _write_batch(self, batch: dict[str, Saving], tell: Tell) -> None:
         refused = self.store.write(self.epoch, [saving.record for saving in batch.values()])
         self.saved += len(batch) - len(refused)
         self.batches += 1
         self._settle(batch, refused, tell)
 
-    def _settle(self, batch: dict[str, Saving], refused: Mapping[str, str], tell: Callable[[str, Audit], None]) -> None:
+    def _settle(self, batch: dict[str, Saving], refused: Mapping[str, str], tell: Tell) -> None:
         """Answer who waited for a batch that has been written."""
         if self.intake.leaving:
             self.intake.settled({*batch})
         for session_id, why in refused.items():
             _refuse(session_id, batch[session_id], why, tell)
-        for session_id, saving in batch.items():
+        # Who is answered finds the event in the log.
+        tell([session_id for session_id, saving in batch.items() for _ in saving.askers], _PERSISTED)
+        for saving in batch.values():
             for asker, answer in saving.askers:
-                tell(session_id, _PERSISTED)
                 asker.set(answer)
         held = self._held
         if held is batch:
@@ -184,15 +225,15 @@ class StoreLedger:
                 del held[session_id]
 
 
-def _refuse(session_id: str, saving: Saving, why: str, tell: Callable[[str, Audit], None]) -> None:
+def _refuse(session_id: str, saving: Saving, why: str, tell: Tell) -> None:
     """Tell the log, and those who wait, that it did not work."""
-    tell(session_id, Audit("error", "persist_failed", "error", {"reason": why}))
+    tell((session_id,), Audit("error", "persist_failed", "error", {"reason": why}))
     askers, saving.askers = saving.askers, ()
     for asker, _ in askers:
         asker.refuse(PersistFailed(why))
 
 
-def _nobody(_session_id: str, _event: Audit) -> None:
+def _nobody(_session_ids: Iterable[str], _event: Audit) -> None:
     """Audit nothing: the audit log is closed."""
 
 
@@ -202,6 +243,11 @@ class StoreService(Flusher):
     Messages: those of `sessionactors.storage.intake`; asks: `COMMIT`, `("read", id)`,
     `("page", after, limit)`, `("quarantine", found, at)`, `("quarantined",)`. Those
     that read see everything that was put into the queue before.
+
+    A turn writes one batch. When more waits, the rest is left to turns behind the
+    messages that have come meanwhile, so that nobody waits for a hundred thousand
+    others; a question about all of them is answered when all that was there before
+    it is written.
 
     Args:
         ledger: store and queue, which an earlier store actor may have left.
@@ -215,38 +261,93 @@ class StoreService(Flusher):
         super().__init__(around.timers)
         self._ledger = ledger
         self._around = around
+        self._is_going_on = False
+        # The number of what has to be written before each question, the question, and who asks.
+        self._behind: deque[tuple[int, tuple[Any, ...], Reply]] = deque()
 
     def write(self) -> None:
-        """Write what waits as one batch."""
+        """Write a batch of what waits."""
         self._ledger.write(self._tell)
+
+    def on_stop(self) -> None:
+        """Write all that waits, before anybody closes the store."""
+        self._is_going_on = True  # here, and in no further turn
+        while self._go_on() is None and self._ledger.oldest():
+            pass
 
     def on_receive(self, message: Any) -> Any:
         """Note that snapshots wait, write them, or answer; see the class."""
         if message in (SOMEBODY_WAITS, FLUSH):
-            self.flush()
+            self._go_on()
+            return None
+        if message == _MORE:
+            self._is_going_on = False
+            self._go_on()
             return None
         if message == WAITING:
             if not self.is_failing:
                 self.flush_after(self._ledger.settings.batch_delay)
             return None
-        if message == COMMIT:
-            return self.flush()
         if message == KEEP_LIMITS:
             if self._ledger.limits is not None:
                 self._ledger.limits.flush()
             return None
-        if isinstance(message, tuple) and message and message[0] in _READS:
-            failed = self.flush()
-            try:
-                # What could not be written is not there for a reader either.
-                return failed if failed is not None else getattr(self._ledger, message[0])(*message[1:])
-            except StoreError as error:
-                return error
+        if message == COMMIT:
+            return self._answer_behind((COMMIT,))
+        if isinstance(message, tuple) and message:
+            if message[0] == "read" and len(message) == 2:
+                try:
+                    return self._ledger.read(message[1], self._tell)
+                except StoreError as error:
+                    return error
+            if message[0] in _READS:
+                return self._answer_behind(message)
         raise UnknownRequest("message", message, "a message of the queue in front of the store, or a question")
 
-    def _tell(self, session_id: str, event: Audit) -> None:
+    def _go_on(self) -> object:
+        """Write a batch, answer whose question that has been waiting for, and see to the rest.
+
+        Returns:
+            The failure, if it was one.
+        """
+        failed = self.flush()
+        oldest = self._ledger.oldest()
+        behind = self._behind
+        while behind and (failed is not None or not oldest or oldest > behind[0][0]):
+            _, question, reply = behind.popleft()
+            # What could not be written is not there for a reader either.
+            reply.set(failed if failed is not None else self._answer(question))
+        if failed is None and oldest and not self._is_going_on:
+            self._is_going_on = True
+            self._actor_ref.send(_MORE)
+        return failed
+
+    def _answer_behind(self, question: tuple[Any, ...]) -> Any:
+        """Answer a question when everything is written that was there before it."""
+        newest = self._ledger.newest()
+        failed = self._go_on()
+        if failed is not None:
+            return failed
+        oldest = self._ledger.oldest()
+        if not newest or not oldest or oldest > newest:
+            return self._answer(question)
+        self._behind.append((newest, question, self.defer_reply()))
+        return None
+
+    def _answer(self, question: tuple[Any, ...]) -> Any:
+        name, *arguments = question
+        if name == COMMIT:
+            return None
+        try:
+            return getattr(self._ledger, name)(*arguments)
+        except StoreError as error:
+            return error
+
+    def _tell(self, session_ids: Iterable[str], event: Audit) -> None:
         around = self._around
-        around.audit.put((around.now(), session_id, event.number or event, None, "store"))
+        now, put, what = around.now(), around.audit.put, event.number or event
+        for session_id in session_ids:
+            put((now, session_id, what, None, "store"))
 
 
-_READS: Final = frozenset({"read", "page", "quarantine", "quarantined"})
+_READS: Final = frozenset({"page", "quarantine", "quarantined"})

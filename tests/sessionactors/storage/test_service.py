@@ -129,6 +129,103 @@ class TestPersist:
             assert system.persist("c") is None
 
 
+class TestMoreThanABatch:
+    """Six sessions wait, one fits into a batch, and then somebody asks."""
+
+    @pytest.fixture
+    def system(self, tmp_path, disk):
+        store = SqliteStore(tmp_path / "s.db", connection_class=disk.connection_class)
+        with virtual(store=store, session=STORED, storage={"batch_max": 1}) as system:
+            yield system
+
+    def batches_until(self, system, question):
+        """Return the answer, and how many batches were written before it."""
+        for session_id in "abcdef":
+            system.start_session(session_id)
+        system.actors.advance(1.0)
+        before = system._store.batches
+        store = system.actors.whereis("store")
+        store.suspend()
+        waiting = [system.directory.get(each).ask(("persist", None), block=False) for each in "abcdef"]
+        answer = store.ask(question, block=False)
+        seen = []
+        answer.when_done(lambda: seen.append(system._store.batches - before))
+        store.resume()
+        assert [each.get(timeout=5.0) for each in waiting] == ["new"] * 6
+        return answer.get(timeout=5.0), *seen
+
+    def test_does_not_keep_a_question_about_another_session_waiting(self, system):
+        answer, batches = self.batches_until(system, ("read", "x"))
+        assert (answer, batches) == (None, 1)
+
+    def test_lets_a_session_that_is_asked_for_go_first(self, system):
+        answer, batches = self.batches_until(system, ("read", "f"))
+        assert (answer.session_id, batches) == (b"f", 2)
+
+    def test_is_in_the_store_before_a_question_about_all_of_it_is_answered(self, system):
+        answer, batches = self.batches_until(system, ("page", 0, 10))
+        assert ([each.session_id for each in answer], batches) == ([b"a", b"b", b"c", b"d", b"e", b"f"], 6)
+
+    def test_is_in_the_store_when_a_commit_is_answered(self, system):
+        assert self.batches_until(system, COMMIT) == (None, 6)
+
+    def test_that_comes_later_keeps_no_commit_waiting(self, system):
+        class Again:
+            """Somebody who wants to be stored again as soon as it is."""
+
+            left = 50
+
+            def set(self, _value):
+                self.left -= 1
+                if self.left:
+                    system._saves.persist(record(f"x{self.left}"), self, "")
+
+            def refuse(self, error):
+                raise error
+
+        store = system.actors.whereis("store")
+        store.suspend()
+        again = Again()
+        again.set(None)
+        answer = store.ask(COMMIT, block=False)
+        left = []
+        answer.when_done(lambda: left.append(again.left))
+        store.resume()
+        assert answer.get(timeout=5.0) is None
+        system.actors.settle()
+        assert left[0] > 40 > again.left == 0
+
+    def test_is_written_at_the_end_of_the_actor(self, system):
+        for session_id in "abcdef":
+            system.start_session(session_id)
+        system.actors.whereis("store").suspend()
+        for session_id in "abcdef":
+            system.activate(session_id)
+        system.actors.whereis("store").resume()
+        system.actors.stop()
+        assert len(all_ids(system._store.store)) == 6
+
+    def test_fails_for_all_who_wait_and_who_ask_when_the_disk_does(self, system, disk):
+        for session_id in "abc":
+            system.start_session(session_id)
+        system.actors.advance(1.0)
+        store = system.actors.whereis("store")
+        store.suspend()
+        waiting = [system.directory.get(each).ask(("persist", None), block=False) for each in "abc"]
+        answer = store.ask(COMMIT, block=False)
+        disk.fail(7, times=1000)  # after the first batch
+        store.resume()
+        assert isinstance(answer.get(timeout=5.0), StoreError)
+        refused = 0
+        for each in waiting:
+            try:
+                each.get(timeout=5.0)
+            except PersistFailed:
+                refused += 1
+        assert 1 <= refused <= 2
+        disk.heal()
+
+
 class TestByItself:
     def test_a_start_is_stored_soon(self, system):
         system.start_session("a")
