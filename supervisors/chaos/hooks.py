@@ -10,10 +10,9 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, final
 
-from supervisors.runtime.cell import hand_over
 from supervisors.runtime.fence import refuse_fenced
 from supervisors.runtime.signals import Ask
-from supervisors.runtime.turn import thread_turn
+from supervisors.runtime.turn import hand_over, thread_turn
 from supervisors.simulation.disturbances import is_stop
 from supervisors.simulation.faults import InjectedFaultError
 from supervisors.simulation.wrapping import Wrapping, nothing

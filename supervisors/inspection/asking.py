@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from supervisors.errors import UsageError
 from supervisors.inspection.errors import ActorEndedError, ActorHangsError, InspectionRefused
-from supervisors.runtime.cell import hand_over
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
-from supervisors.runtime.turn import thread_turn
+from supervisors.runtime.turn import hand_over, thread_turn
 
 if TYPE_CHECKING:
     from supervisors.runtime.ref import ActorRef

@@ -59,7 +59,7 @@ from supervisors.runtime.signals import (
     Exited,
     Signal,
 )
-from supervisors.runtime.turn import DRAIN_MAX, NESTING_MAX, QUANTUM_MESSAGES, Turn, thread_turn
+from supervisors.runtime.turn import NESTING_MAX, QUANTUM_MESSAGES, Turn, drain, thread_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from supervisors.runtime.contract import Runner, Runtime
     from supervisors.runtime.small_set import SmallSet
 
-__all__ = ["CLOSED", "INLINE", "PINNED", "SHARED", "TICKET", "TOKEN", "Cell", "Doom", "drain", "hand_over"]
+__all__ = ["CLOSED", "INLINE", "PINNED", "SHARED", "TICKET", "TOKEN", "Cell", "Doom"]
 
 logger = logging.getLogger("supervisors.cell")
 
@@ -334,7 +334,8 @@ class Cell:
         enqueue = scheduler.enqueue
         before = turn.current
         nested = self._inline
-        budget = QUANTUM_MESSAGES
+        pace = None if nested else turn.pace
+        budget = QUANTUM_MESSAGES if pace is None else pace.begin()
         if not owned:
             try:
                 del gate[0]
@@ -347,6 +348,10 @@ class Cell:
         try:
             while True:
                 left = self._run_quantum(budget, until)
+                if left <= 0 and pace is not None:
+                    budget = pace.more()
+                    if budget:
+                        continue
                 inner = self._inner
                 if inner is not None and not inner and inner is not CLOSED and not self.suspended:
                     self._inner = None
@@ -468,32 +473,3 @@ class Doom:
 
     def __init__(self, reason: object) -> None:
         self.reason = reason
-
-
-def drain(turn: Turn) -> None:
-    """Run what the turns on this thread have made ready, in order.
-
-    Inside a shared actor's turn, and beyond `DRAIN_MAX` runs, the mailboxes go
-    to the scheduler instead: see `Cell._wake`.
-    """
-    ready = turn.ready
-    budget = DRAIN_MAX if turn.current is None else 0
-    turn.depth += 1
-    try:
-        while ready and budget:
-            cell = ready.popleft()
-            # Empty: whoever has taken the message that was the reason has the mailbox.
-            if cell._outer or cell._inner is not None:  # noqa: SLF001 - the other half of _wake()
-                budget -= 1
-                cell._run(turn)  # noqa: SLF001
-    finally:
-        turn.depth -= 1
-        if ready:
-            hand_over(turn)
-
-
-def hand_over(turn: Turn) -> None:
-    """Give everything that is ready on this thread to the scheduler."""
-    ready = turn.ready
-    while ready:
-        ready.popleft()._hand_over()  # noqa: SLF001 - the other half of _wake()

@@ -13,12 +13,14 @@ import logging
 import queue
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import pykka
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.runtime.outcomes import AskTimeoutError, DeadlockError
+from supervisors.runtime.pace import roused
 from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
@@ -178,20 +180,31 @@ class ScheduledFuture(pykka.Future[T]):
             _call_all(callbacks)
 
     def gate(self) -> _thread.LockType:
-        """Return a closed lock that the outcome opens; for a new future that nobody else has yet."""
+        """Return a closed lock that the outcome opens, for a new future that nobody else has yet.
+
+        Whoever has got through takes it out of `roused`.
+        """
         gate = _thread.allocate_lock()
         gate.acquire()
-        self._callbacks = [gate.release]
+        self._callbacks = [partial(roused.add, gate), gate.release]
         return gate
 
     def wait_blocking(self, timeout: float | None) -> bool:
         """Block this thread until there is an outcome; False when so many seconds are over (None: no limit)."""
         gate = _thread.allocate_lock()
         gate.acquire()
-        self.when_done(gate.release)
-        if gate.acquire(True, -1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX)):
-            return True
-        self.forget(gate.release)
+
+        def opened() -> None:
+            roused.add(gate)
+            gate.release()
+
+        self.when_done(opened)
+        try:
+            if gate.acquire(True, -1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX)):
+                return True
+        finally:
+            roused.discard(gate)
+        self.forget(opened)
         return self._done
 
     def __await__(self) -> Generator[Any, None, T]:

@@ -13,16 +13,17 @@ from typing import Any, Final, Literal, TypeVar, cast, final, overload
 import pykka
 
 from supervisors.exits import KILLED, NORMAL
-from supervisors.runtime.cell import CLOSED, TOKEN, drain, hand_over
+from supervisors.runtime.cell import CLOSED, TOKEN
 from supervisors.runtime.fence import Fence, Fenced
 from supervisors.runtime.futures import ScheduledFuture, checked_timeout, refuse_cycle
 from supervisors.runtime.life import LivingCell
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
+from supervisors.runtime.pace import roused
 from supervisors.runtime.pykka_adapter import StopMessage, StopNow
 from supervisors.runtime.pykka_views import Inbox, Stopped, copy_outcome
 from supervisors.runtime.replies import NOBODY
 from supervisors.runtime.signals import Ask, ExitSignal, Resumed, Suspended, Unwatched, Watched
-from supervisors.runtime.turn import NESTING_MAX, Turn, thread_turn
+from supervisors.runtime.turn import NESTING_MAX, Turn, drain, hand_over, thread_turn
 from supervisors.typed import Request
 
 __all__ = ["ASK_TIMEOUT", "ActorRef"]
@@ -184,11 +185,16 @@ class ActorRef(LivingCell, pykka.ActorRef[A]):
             raise
         if turn.ready:
             hand_over(turn)
-        if not gate.acquire(True, -1 if seconds is None else min(seconds, TIMEOUT_MAX)):
+        opened = gate.acquire(True, -1 if seconds is None else min(seconds, TIMEOUT_MAX))
+        late = None
+        if not opened:
             assert seconds is not None, "a wait without end has none"
             late = AskTimeoutError(seconds, self)
-            if future.offer(error=late):
-                raise late
+            if not future.offer(error=late):
+                late = None  # a reply at the last moment
+        roused.discard(gate)
+        if late is not None:
+            raise late
         return future.get()
 
     def _get(self, future: ScheduledFuture[Any], timeout: float | _Default | None) -> Any:

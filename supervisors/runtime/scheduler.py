@@ -19,10 +19,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, final
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
-from supervisors.runtime.cell import hand_over
 from supervisors.runtime.fence import Fenced
 from supervisors.runtime.nesting import refuse_held_up
-from supervisors.runtime.turn import thread_turn
+from supervisors.runtime.pace import Pace, roused
+from supervisors.runtime.turn import hand_over, thread_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -245,6 +245,7 @@ class ThreadScheduler:
     def _work(self) -> None:
         turn = thread_turn.turn
         turn.worker = self
+        pace = turn.pace = Pace(self._queue.qsize, self._clock.monotonic)
         get = self._queue.get
         counted = True
         with self._lock:
@@ -284,6 +285,8 @@ class ThreadScheduler:
                 logger.exception("a turn of %s ended in something that is no Exception", ref)
             if turn.abandoned:
                 break
+            if roused and self._queue.qsize():
+                pace.step_back()
         with self._lock:
             if counted and not turn.abandoned:
                 self._live -= 1

@@ -6,7 +6,7 @@ that got a message during those turns. They are run when the outermost inline
 turn ends, by the same thread: a send never runs the receiver inside the
 sender's own turn, and never switches threads either.
 
-The three fields belong to their thread alone; nothing here needs a lock.
+The fields belong to their thread alone; nothing here needs a lock.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from supervisors.runtime.cell import Cell
+    from supervisors.runtime.pace import Pace
 
 __all__ = [
     "DRAIN_MAX",
@@ -28,7 +29,9 @@ __all__ = [
     "Turn",
     "all_turns",
     "current_ref",
+    "drain",
     "forget_threads",
+    "hand_over",
     "thread_turn",
 ]
 
@@ -49,13 +52,14 @@ _turns: weakref.WeakSet[Turn] = weakref.WeakSet()
 class Turn:
     """What one thread is doing for actors right now."""
 
-    __slots__ = ("__weakref__", "abandoned", "current", "depth", "ready", "thread_id", "worker")
+    __slots__ = ("__weakref__", "abandoned", "current", "depth", "pace", "ready", "thread_id", "worker")
 
     def __init__(self) -> None:
         self.current: Cell | None = None
         self.depth = 0
         self.ready: deque[Cell] = deque()
         self.worker: object | None = None
+        self.pace: Pace | None = None  # of a worker: when it leaves an actor for others
         self.abandoned = False  # set by a killer: the thread ends when it can
         self.thread_id = threading.get_ident()
         with _turns_lock:
@@ -92,3 +96,32 @@ def forget_threads() -> None:
 def current_ref() -> Cell | None:
     """Return the actor whose code runs on this thread, or None outside any turn."""
     return thread_turn.turn.current
+
+
+def drain(turn: Turn) -> None:
+    """Run what the turns on this thread have made ready, in order.
+
+    Inside a shared actor's turn, and beyond `DRAIN_MAX` runs, the mailboxes go
+    to the scheduler instead: see `Cell._wake`.
+    """
+    ready = turn.ready
+    budget = DRAIN_MAX if turn.current is None else 0
+    turn.depth += 1
+    try:
+        while ready and budget:
+            cell = ready.popleft()
+            # Empty: whoever has taken the message that was the reason has the mailbox.
+            if cell._outer or cell._inner is not None:  # noqa: SLF001 - the other half of Cell._wake()
+                budget -= 1
+                cell._run(turn)  # noqa: SLF001
+    finally:
+        turn.depth -= 1
+        if ready:
+            hand_over(turn)
+
+
+def hand_over(turn: Turn) -> None:
+    """Give everything that is ready on this thread to the scheduler."""
+    ready = turn.ready
+    while ready:
+        ready.popleft()._hand_over()  # noqa: SLF001 - the other half of Cell._wake()

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from supervisors.clock import VirtualClock
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
-from supervisors.runtime.cell import hand_over
 from supervisors.runtime.fence import Fenced
 from supervisors.runtime.ref import ActorRef
-from supervisors.runtime.turn import thread_turn
+from supervisors.runtime.turn import hand_over, thread_turn
 from supervisors.timers.deadlines import Deadlines, Entry
 
 if TYPE_CHECKING:
