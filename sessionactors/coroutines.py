@@ -4,8 +4,9 @@ Sessions are actors and no tasks; a handler that awaits something leaves its
 session's turn and comes back with a message. The loop starts with the first
 coroutine. A coroutine that computes holds up the others, as in any asyncio program.
 
-In virtual time there is no thread. There a coroutine runs to its end when the
-system settles, on a loop of its own; what it awaits takes real time.
+The loop and the thread are those of the actor system's machine, so in a simulation both
+are simulated. In virtual time without a simulation there is no thread. There a coroutine
+runs to its end when the system settles, on a loop of its own; what it awaits takes real time.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, TypeAlias, final
 
 from supervisors.actor import Actor
+from supervisors.runtime.machine import Machine, OwnMachine, Thread
 from supervisors.runtime.pykka_adapter import StopMessage
 
 __all__ = ["Coroutines", "LoopCoroutines", "Tell", "TurnCoroutines"]
@@ -35,17 +38,21 @@ _Coroutine: TypeAlias = Coroutine[Any, Any, object]
 class LoopCoroutines:
     """Runs coroutines on an event loop, started when the first one comes.
 
+    Args:
+        machine: whose loop and thread it is; None: the one that this process runs on.
+
     Thread: every method is safe anywhere.
     """
 
-    __slots__ = ("_is_stopped", "_lock", "_loop", "_tasks", "_thread")
+    __slots__ = ("_is_stopped", "_lock", "_loop", "_machine", "_tasks", "_thread")
 
-    def __init__(self) -> None:
+    def __init__(self, machine: Machine | None = None) -> None:
+        self._machine: Machine = OwnMachine() if machine is None else machine
         self._lock = threading.Lock()  # guards all below but _tasks, which is the loop's
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
         self._is_stopped = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}  # no set: its order is not the same in each run
 
     def start(self, coroutine: _Coroutine, timeout: float | None, tell: Tell) -> Callable[[], None]:
         """Run a coroutine.
@@ -64,15 +71,14 @@ class LoopCoroutines:
                 return _do_nothing
             loop = self._loop
             if loop is None:
-                loop = self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._run, args=(loop,), name="sessions-loop", daemon=True)
-                self._thread.start()
+                loop = self._loop = self._machine.event_loop()
+                self._thread = self._machine.thread(partial(self._run, loop), "sessions-loop")
         begun: list[asyncio.Task[None]] = []
 
         def begin() -> None:
             task = loop.create_task(_told(coroutine, timeout, tell))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = None
+            task.add_done_callback(self._forget)
             begun.append(task)
 
         def cancel() -> None:
@@ -102,8 +108,11 @@ class LoopCoroutines:
             loop.stop()
 
         _in_loop(loop, lambda: loop.create_task(end()))
-        if thread is not threading.current_thread():
+        if not thread.is_current():
             thread.join(2 * _PATIENCE)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)

@@ -24,7 +24,6 @@ from sessionactors.service_access import ServiceAccess
 from sessionactors.session import Session
 from sessionactors.surroundings import ISOLATION
 from sessionactors.tiers import MOVED, MoveBack, MoveOut, check_movable
-from supervisors.clock import VirtualClock
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ class IsolationCalls(ServiceAccess):
         self._ask(ISOLATION, ("create_session", session_id, options))
 
     def _isolate_in_process(self, session_id: str, options: dict[str, object]) -> None:
-        if isinstance(self.actors.clock, VirtualClock):
+        if not self.actors.has_processes:
             raise InvalidOption("isolated", "process", "True or False: a process does not live in virtual time")
         handler, arguments, limits, rest = sandbox_options(options, self.isolation_settings)
         session_id = identifiers.parse(session_id)
@@ -201,7 +200,7 @@ class IsolationCalls(ServiceAccess):
         ref = info.ref
         if ref is None or self.directory.get(info.session_id) is not ref:
             raise NoProcess(session_id)
-        if isinstance(self.actors.clock, VirtualClock):
+        if not self.actors.has_processes:
             raise InvalidOption("process", True, "False: a process does not live in virtual time")
         cls = ref.actor_class
         check_movable(cls)
@@ -249,7 +248,7 @@ class IsolationCalls(ServiceAccess):
         except (AskTimeoutError, KeyboardInterrupt):
             if move.claim.take():
                 raise
-            move.ended.wait(_MOVE_TIMEOUT)  # it has come about at the last moment
+            self.actors.scheduler.wait(move.ended, _MOVE_TIMEOUT)  # it has come about at the last moment
             if move.error is not None:
                 raise move.error from None
             return move.moved

@@ -188,11 +188,13 @@ class SessionSystem(SessionCalls, LogCalls):
         now = self.actors.clock.monotonic()
         self.directory = Directory()
         self.isolation_settings = isolation_settings
-        self.sandboxes = SandboxKeeper(self.actors.clock.monotonic, isolation_settings.spare_processes)
+        self.sandboxes = SandboxKeeper(
+            self.actors.clock.monotonic, isolation_settings.spare_processes, self.actors.machine
+        )
         self.delay_max = limiter_settings.delay_max
         self._verifier = None if authenticator is None else _verifier(authenticator, self.actors)
         self._intake = Intake(lambda: self.actors.whereis(AUDIT), audit_settings.batch_max, audit_settings.queue_max)
-        self._coroutines = TurnCoroutines() if isinstance(self.actors.clock, VirtualClock) else LoopCoroutines()
+        self._coroutines = LoopCoroutines(self.actors.machine) if self.actors.has_processes else TurnCoroutines()
         self._around = Surroundings(
             now=self.actors.clock.monotonic,
             wall_offset=self.actors.clock.time() - now,

@@ -21,7 +21,6 @@ after it takes the state with it, and isolation ends the session.
 from __future__ import annotations
 
 import inspect
-import threading
 from abc import abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
@@ -32,6 +31,7 @@ from sessionactors.metadata import check_metadata
 from sessionactors.session_code import SessionCode
 from sessionactors.states import TERMINATED
 from supervisors.errors import Refusal
+from supervisors.runtime.futures import ScheduledFuture
 
 if TYPE_CHECKING:
     from sessionactors.sandbox.keeper import Sandbox
@@ -119,7 +119,7 @@ class _Move(Errand):
 
     def __init__(self) -> None:
         self.claim = Claim()
-        self.ended = threading.Event()
+        self.ended: ScheduledFuture[None] = ScheduledFuture()
         self.error: BaseException | None = None
         self.moved: Any = None
 
@@ -131,7 +131,7 @@ class _Move(Errand):
             self.error = error
             raise
         finally:
-            self.ended.set()
+            self.ended.offer()
         return self.moved
 
     @abstractmethod

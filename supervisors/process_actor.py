@@ -4,29 +4,30 @@ It has a thread of its own (it is pinned), which writes each message to the othe
 process and waits until that has handled it. So order, mailbox bounds by stopping to
 read, links, monitors and names are those of any actor. Killing it kills the process.
 A second thread waits for the end of the process.
+
+The process is one of the system's `machine`: a simulation has simulated ones.
 """
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import sys
-import threading
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from supervisors.actor import Actor
 from supervisors.errors import Exit, IgnoreStart, InvalidArgumentError, Refusal, SupervisorsError
 from supervisors.exits import KILLED, Crashed, describe
 from supervisors.runtime.frames import Frames
+from supervisors.runtime.machine import Program
 from supervisors.runtime.outcomes import StartError
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from supervisors.runtime.machine import Process
 
-__all__ = ["ProcessActor", "ProcessEnded", "RemoteError", "RemoteRefusal", "memory_kills"]
+__all__ = ["ProcessActor", "ProcessEnded", "RemoteError", "RemoteRefusal"]
+
+PROGRAM: Final = Program("supervisors.process_child")
 
 STOP_SECONDS: Final = 5.0
 """Seconds that the process has for its actor's cleanup before it is killed."""
@@ -89,10 +90,10 @@ class ProcessActor(Actor):
             raise InvalidArgumentError("actor_class", name[:40], "one that can be imported")
         super().__init__()
         self._made_of = (actor_class, args, kwargs)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._frames: Frames | None = None
         self._expected = False
-        self._killed_before = memory_kills()
+        self._killed_before = self.system.machine.memory_kills()
 
     @property
     def pid(self) -> int | None:
@@ -101,18 +102,12 @@ class ProcessActor(Actor):
 
     def starting(self) -> None:
         actor_class, args, kwargs = self._made_of
-        process = self._process = subprocess.Popen(
-            [sys.executable, "-c", "from supervisors.process_child import main; raise SystemExit(main())"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
+        process = self._process = self.system.machine.process(PROGRAM)
         if self._expected:
             # Killed before there was a process: ended() has set this, found none, and does not come again.
             self.ended()
             raise Exit(KILLED)
-        reader, writer = cast("BinaryIO", process.stdout), cast("BinaryIO", process.stdin)
-        frames = self._frames = Frames(reader, writer, actor_class.message_coders)
+        frames = self._frames = Frames(process.reader, process.writer, actor_class.message_coders)
         answer = self._exchange(list(sys.path), actor_class.__module__, actor_class.__qualname__)
         if answer[0] == "hello":
             answer = self._exchange(list(args), kwargs)
@@ -121,9 +116,7 @@ class ProcessActor(Actor):
         if answer[0] == "failed":
             raise StartError(Crashed(RemoteError(*answer[1:])), actor_class.__name__)
         assert frames is self._frames
-        threading.Thread(
-            target=self._wait, args=(process,), name=f"supervisors-process-{process.pid}", daemon=True
-        ).start()
+        process.when_ended(self._tell_end)
 
     def receive_ask(self, message: Any) -> Any:
         if type(message).__module__.startswith("pykka"):
@@ -143,9 +136,11 @@ class ProcessActor(Actor):
         if process is not None and frames is not None and process.poll() is None:
             try:
                 frames.write("stop", describe(reason))
-                process.wait(STOP_SECONDS)
-            except (OSError, subprocess.TimeoutExpired):
-                process.kill()
+                has_ended = process.wait(STOP_SECONDS) is not None
+            except OSError:
+                has_ended = False
+            if not has_ended:
+                process.signal(signal.SIGKILL)
         return reason
 
     def ended(self) -> None:
@@ -154,14 +149,9 @@ class ProcessActor(Actor):
         if process is None:
             return
         if process.poll() is None:
-            process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:
-                    continue  # what was left to be written has no reader
+            process.signal(signal.SIGKILL)
+        process.wait(None)
+        process.close()
 
     def _exchange(self, *frame: Any) -> list[Any]:
         frames = self._frames
@@ -192,31 +182,17 @@ class ProcessActor(Actor):
     def _why(self) -> ProcessEnded:
         process = self._process
         assert process is not None
-        try:
-            code = process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            code = process.wait()
+        code = process.wait(STOP_SECONDS)
+        if code is None:
+            process.signal(signal.SIGKILL)
+            code = process.wait(None)
+            assert code is not None, "a wait without end has one"
         if code >= 0:
             return ProcessEnded(code, None)
-        memory = -code == signal.SIGKILL and memory_kills() > self._killed_before
+        memory = -code == signal.SIGKILL and self.system.machine.memory_kills() > self._killed_before
         return ProcessEnded(None, signal.Signals(-code).name, memory)
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> None:
-        process.wait()
+    def _tell_end(self) -> None:
         if not self._expected:
             # Nobody may be asking it just now; a signal tells all the same.
             self.actor_ref.exit(self._why())
-
-
-def memory_kills() -> int:
-    """Return how often the kernel has killed a process of this machine, or of this group, for want of memory."""
-    for counts in (Path("/proc/vmstat"), Path("/sys/fs/cgroup/memory.events")):
-        try:
-            lines = counts.read_text(encoding="ascii").splitlines()
-        except OSError:
-            continue
-        for line in lines:
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    return 0  # another system: then nobody can tell

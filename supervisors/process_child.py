@@ -1,8 +1,9 @@
 """The other process of an actor with the dispatch `"process"`: ``python -m supervisors.process_child``.
 
 It reads frames from standard input and answers on what was standard output; what
-the actor prints goes to standard error. The actor lives in an `ActorSystem` of its own
-here, so that everything an actor can do works, among the actors of this process.
+the actor prints goes to standard error. In a simulation it has two pipes instead. The
+actor lives in an `ActorSystem` of its own here, so that everything an actor can do works,
+among the actors of this process.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import importlib
 import os
 import sys
 import traceback
-from typing import Any
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 from supervisors.errors import Exit, IgnoreStart, Refusal
 from supervisors.exits import describe
@@ -20,7 +22,7 @@ from supervisors.runtime.outcomes import ActorDeadError, StartError
 from supervisors.runtime.ref import ActorRef
 from supervisors.system import ActorSystem
 
-__all__ = ["main"]
+__all__ = ["main", "serve"]
 
 
 def main() -> int:
@@ -28,6 +30,11 @@ def main() -> int:
     reader = os.fdopen(os.dup(0), "rb")
     writer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    return serve(reader, writer, ActorSystem)
+
+
+def serve(reader: BinaryIO, writer: BinaryIO, make_system: Callable[..., ActorSystem]) -> int:
+    """Serve one actor over two pipes, in a system of its own; return the exit code."""
     first = Frames(reader, writer).read()
     if first is None:
         return 0
@@ -36,7 +43,7 @@ def main() -> int:
     for name in first[2].split("."):
         actor_class = getattr(actor_class, name)
     frames = Frames(reader, writer, actor_class.message_coders)
-    with ActorSystem(ask_timeout=None) as system:
+    with make_system(ask_timeout=None) as system:
         frames.write("hello")
         arguments = frames.read()
         if arguments is None:

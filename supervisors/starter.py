@@ -186,14 +186,16 @@ class ActorStarter:
     def _spawn_process(
         self, actor_class: type[A], args: tuple[Any, ...], kwargs: dict[str, Any] | None, **options: Any
     ) -> ActorRef[A]:
-        if not isinstance(self.scheduler, ThreadScheduler):
-            raise InvalidArgumentError("dispatch", PROCESS, "another kind: a process does not live in virtual time")
+        if not isinstance(self.scheduler, ThreadScheduler) and self._stepped is None:
+            raise InvalidArgumentError(
+                "dispatch", PROCESS, "another kind: a process lives in virtual time only under a Simulation"
+            )
         from supervisors.process_actor import ProcessActor  # noqa: PLC0415 - few need it, and it needs msgpack
 
         checked_bound(actor_class)
         bounds = {name: getattr(actor_class, name) for name in MAILBOX_BOUNDS}
         stand_in: type[Actor] = type(
-            ProcessActor.__name__, (ProcessActor,), {**bounds, "__module__": ProcessActor.__module__}
+            actor_class.__name__, (ProcessActor,), {**bounds, "__module__": ProcessActor.__module__}
         )
         ref: ActorRef[Any] = self.spawn(stand_in, (actor_class, args, kwargs or {}), **options)
         ref.actor_class = actor_class

@@ -28,6 +28,7 @@ from supervisors.runtime.dump import dump, dump_on_signal
 from supervisors.runtime.fence import refuse_fenced
 from supervisors.runtime.forks import poison_in_children
 from supervisors.runtime.futures import ScheduledFuture
+from supervisors.runtime.machine import OwnMachine
 from supervisors.runtime.pykka_adapter import show_to_registry
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.scheduler import ManualScheduler, ThreadScheduler
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from supervisors.actor import Actor
     from supervisors.runtime.contract import SteppedScheduler
+    from supervisors.runtime.machine import Machine
 
 __all__ = ["ActorSystem"]
 
@@ -145,6 +147,7 @@ class ActorSystem(ActorStarter):
             count = workers if workers is not None else max(4, (os.cpu_count() or 2) + 2)
             self.scheduler = ThreadScheduler(count, self.clock, name=name)
             self.timers = TimerService(self.clock, self.registry.whereis, lambda: 0)
+        self.machine: Machine = OwnMachine() if self._stepped is None else self._stepped.machine
         self.forked = False
         self._watchdog: Watchdog | None = None
         if slow_inline_turn is not None and isinstance(self.scheduler, ThreadScheduler):
@@ -250,6 +253,11 @@ class ActorSystem(ActorStarter):
     def actors(self) -> list[ActorRef[Any]]:
         """Return the living actors in order of start; a snapshot."""
         return list(self._live.values())
+
+    @property
+    def has_processes(self) -> bool:
+        """Whether processes, threads and event loops can be had here: in real time, and in a simulation."""
+        return self._stepped is not None or isinstance(self.scheduler, ThreadScheduler)
 
     @property
     def is_stopped(self) -> bool:
@@ -366,12 +374,13 @@ class ActorSystem(ActorStarter):
             The actors that had to be killed or abandoned; usually empty.
 
         Raises:
-            UsageError: an actor's own turn calls this.
+            UsageError: the turn of one of its actors calls this.
         """
         budget = self.shutdown_timeout if timeout is None else checked_delay("timeout", timeout)
         if self.forked:
             return []  # its threads and actors live in the parent
-        if thread_turn.turn.current is not None:
+        current = thread_turn.turn.current
+        if current is not None and current.system is self:
             raise UsageError("an actor cannot wait for the end of its own system; stop it from outside")
         with self._lock:
             if self._stopping:

@@ -13,11 +13,11 @@ import importlib
 import os
 import signal
 import sys
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from supervisors.runtime.frames import Frames
 
-__all__ = ["OUT_OF_MEMORY", "main"]
+__all__ = ["OUT_OF_MEMORY", "main", "serve"]
 
 OUT_OF_MEMORY: Final = 86
 """Exit code of a process that could not get the memory it asked for."""
@@ -25,22 +25,28 @@ OUT_OF_MEMORY: Final = 86
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def main() -> None:
+def main() -> int:
     """Serve one handler until the pipe is closed."""
     _die_with_parent()
     reader = os.fdopen(os.dup(0), "rb")
     writer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    return serve(reader, writer, None)
+
+
+def serve(reader: BinaryIO, writer: BinaryIO, _make_system: object) -> int:
+    """Serve one handler over two pipes, as `main()` does; return the exit code."""
     frames = Frames(reader, writer)
-    frames.write("warm")
     try:
+        frames.write("warm")
         _serve(frames)
     except MemoryError:
         # Nothing that allocates may be relied on any more, and nobody knows what
         # state the handler is in.
         os._exit(OUT_OF_MEMORY)
     except OSError:
-        return  # the parent is gone
+        pass  # the parent is gone
+    return 0
 
 
 def _serve(frames: Frames) -> None:

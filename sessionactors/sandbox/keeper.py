@@ -8,30 +8,29 @@ sandbox in use it never wakes.
 
 Requests are written and read by the thread that makes them. What ends a read that
 nobody answers is the death of the process, and the keeper sees to that.
+
+Processes, the thread and what waits come from the `machine` of the actor system; in a
+simulation they are simulated.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
-import subprocess
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable
 from math import inf
-from typing import IO, Any, Final, cast, final
-
-import psutil
+from typing import Any, Final, final
 
 from sessionactors.errors import OperationFailed, ProcessDied
 from sessionactors.sandbox.child import OUT_OF_MEMORY
 from sessionactors.sandbox.duty_cycle import DutyCycle
 from sessionactors.sandbox.limits import SandboxLimits
-from supervisors.process_actor import memory_kills
 from supervisors.runtime.frames import Frames
+from supervisors.runtime.futures import ScheduledFuture
+from supervisors.runtime.machine import Machine, OwnMachine, Process, Program, Thread
 
 __all__ = ["Sandbox", "SandboxKeeper"]
 
@@ -52,7 +51,10 @@ START_SECONDS: Final = 30.0
 CPU_BURST: Final = 0.2
 """CPU seconds that a sandbox may have saved."""
 
-_COMMAND: Final = "from sessionactors.sandbox.child import main; main()"
+RETRY_SECONDS: Final = 0.5
+"""How soon another process is started where the machine had none left."""
+
+_PROGRAM: Final = Program("sessionactors.sandbox.child", own_session=True)
 
 
 @final
@@ -77,9 +79,8 @@ class Sandbox:
         "_keeper",
         "_killed_before",
         "_lock",
-        "_popen",
+        "_process",
         "_reported_at",
-        "_watched",
         "deadline",
         "hosts_session",
         "is_owner",
@@ -90,19 +91,18 @@ class Sandbox:
         "reason",
     )
 
-    def __init__(self, keeper: SandboxKeeper, popen: subprocess.Popen[bytes], frames: Frames) -> None:
+    def __init__(self, keeper: SandboxKeeper, process: Process) -> None:
         self._keeper = keeper
-        self._popen = popen
-        self._frames = frames
-        self._lock = threading.Lock()  # guards the pipe: one request at a time
-        self._watched = psutil.Process(popen.pid)
-        self._killed_before = memory_kills()
+        self._process = process
+        self._frames = Frames(process.reader, process.writer)
+        self._lock = keeper.machine.lock()  # guards the pipe: one request at a time
+        self._killed_before = keeper.machine.memory_kills()
         self._base_memory = 0
         self._duty: DutyCycle | None = None
         self._is_stopped = False
         self._reported_at = -inf
-        self._ended = threading.Event()
-        self.pid = popen.pid
+        self._ended: ScheduledFuture[None] = ScheduledFuture(keeper.machine.scheduler)
+        self.pid = process.pid
         self.limits = SandboxLimits()
         self.deadline = inf  # monotonic seconds, of the request in hand
         self.reason: str | None = None
@@ -141,14 +141,16 @@ class Sandbox:
         """End the process and whatever it has started; the first reason counts."""
         if self.reason is None:
             self.reason = reason
-        if self._popen.returncode is None:  # afterwards the number may be somebody else's
-            self._signal(signal.SIGKILL)
+        if not self._ended.is_done():  # afterwards the number may be somebody else's
+            self._process.signal(signal.SIGKILL)
         self._keeper.wake()
 
-    def _signal(self, number: signal.Signals) -> None:
-        """Send a signal to the process and to all that it has started."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+    def is_gone(self) -> bool:
+        """Tell whether it has ended in reserve; then it is seen to."""
+        code = self._process.poll()
+        if code is not None:
+            self._end(code)
+        return code is not None
 
     def set_up(self, limits: SandboxLimits, module: str, name: str, arguments: list[object]) -> None:
         """Limit the process, and have it make the handler; done once, by the keeper.
@@ -158,15 +160,13 @@ class Sandbox:
             ProcessDied: the process has ended meanwhile.
         """
         self._read()  # it is up now, if it was not so already
+        usage = self._process.usage()
+        if usage is None:
+            raise ProcessDied("it has ended before its start was over")
+        self._base_memory = usage.resident
         try:
-            info = self._watched.memory_info()
-            self._base_memory = info.rss
-            if limits.memory is not None and hasattr(self._watched, "rlimit"):
-                most = info.vms + limits.memory
-                self._watched.rlimit(psutil.RLIMIT_AS, (most, most))
-            if hasattr(self._watched, "rlimit"):
-                self._watched.rlimit(psutil.RLIMIT_CORE, (0, 0))
-        except psutil.Error as gone:
+            self._process.limit(None if limits.memory is None else usage.virtual + limits.memory)
+        except ProcessLookupError as gone:
             raise ProcessDied("it has ended before its start was over") from gone
         # Not before it is known what an empty process takes: it is looked at all the time.
         self.limits = limits
@@ -178,51 +178,48 @@ class Sandbox:
 
     def look(self, now: float) -> bool:
         """Judge the process: kill it, pause it, let it go on; False once it has ended."""
-        code = self._popen.poll()
+        code = self._process.poll()
         if code is not None:
             self._end(code)
             return False
         if now >= self.deadline:
             self.kill("deadline_exceeded")
             return True
-        try:
-            memory = max(0, self._watched.memory_info().rss - self._base_memory)
-            times = self._watched.cpu_times()
-        except psutil.Error:
+        usage = self._process.usage()
+        if usage is None:
             return True  # it is ending
+        memory = max(0, usage.resident - self._base_memory)
         if self.limits.memory is not None and memory > self.limits.memory:
             self.kill("out_of_memory")
             return True
-        seconds = times.user + times.system
-        if self._duty is not None and self._duty.step(now, seconds) is self._is_stopped:
+        if self._duty is not None and self._duty.step(now, usage.cpu) is self._is_stopped:
             self._is_stopped = not self._is_stopped
-            self._signal(signal.SIGSTOP if self._is_stopped else signal.SIGCONT)
+            self._process.signal(signal.SIGSTOP if self._is_stopped else signal.SIGCONT)
         if self.on_use is not None and now - self._reported_at >= REPORT_SECONDS:
             self._reported_at = now
-            self.on_use(memory, seconds)
+            self.on_use(memory, usage.cpu)
         return True
 
     def _end(self, code: int) -> None:
         if self.reason is None:
-            if code == OUT_OF_MEMORY or (code == -signal.SIGKILL and memory_kills() > self._killed_before):
+            kills = self._keeper.machine.memory_kills()
+            if code == OUT_OF_MEMORY or (code == -signal.SIGKILL and kills > self._killed_before):
                 self.reason = "out_of_memory"
             elif code < 0:
                 self.reason = f"killed by {signal.Signals(-code).name}"
             else:
                 self.reason = f"exit code {code}"
-        self._signal(signal.SIGKILL)  # what it has started does not outlive it
-        for pipe in (self._popen.stdin, self._popen.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError, ValueError):
-                    pipe.close()
-        self._ended.set()
+        self._process.signal(signal.SIGKILL)  # what it has started does not outlive it
+        self._process.close()
+        self._ended.offer()
         if self.on_end is not None:
             self.on_end(self.reason)
 
     def reap(self) -> None:
         """Wait for the end of the process; for the keeper, when it stops."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._end(self._popen.wait(START_SECONDS))
+        code = self._process.wait(START_SECONDS)
+        if code is not None:
+            self._end(code)
 
     def _exchange(self, request: object) -> tuple[str, Any]:
         kind, answer = self._exchange_frame(request)
@@ -240,9 +237,9 @@ class Sandbox:
         if answer is None:
             # The keeper finds out why, and says so.
             self._keeper.wake()
-            if not self._ended.wait(PIPE_SECONDS):
+            if not self._ended.settle(PIPE_SECONDS):
                 self.kill("closed its pipe")
-                self._ended.wait(START_SECONDS)
+                self._ended.settle(START_SECONDS)
             raise ProcessDied(self.reason or "its pipe was closed")
         return answer
 
@@ -257,20 +254,24 @@ class SandboxKeeper:
     Args:
         now: reads the monotonic clock.
         spares: processes in reserve.
+        machine: starts the processes; None: the one that this process runs on.
 
     Thread: every method is safe anywhere.
     """
 
-    def __init__(self, now: Callable[[], float], spares: int) -> None:
+    def __init__(self, now: Callable[[], float], spares: int, machine: Machine | None = None) -> None:
         self.now = now
+        self.machine: Machine = OwnMachine() if machine is None else machine
         self._spares = spares
-        self._changed = threading.Condition()  # guards everything below
+        self._look_seconds = max(LOOK_SECONDS, self.machine.look_seconds)
+        self._changed = self.machine.signals()  # guards everything below
         self._warm: deque[Sandbox] = deque()
         self._in_use: list[Sandbox] = []
         self._wanted = 0
         self._is_awake = False
         self._is_stopped = False
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
+        self._has_failed = False  # to start the last process; the keeper's own
 
     def start(self, limits: SandboxLimits, handler: type, arguments: list[object]) -> Sandbox:
         """Take a process, limit it, and make the handler in it.
@@ -286,6 +287,7 @@ class SandboxKeeper:
 
         Blocks: some milliseconds with a process in reserve, and the import of the module.
         """
+        self.machine.meets(handler.__module__)
         sandbox = self._take()
         sandbox.deadline = self.now() + START_SECONDS
         try:
@@ -317,13 +319,12 @@ class SandboxKeeper:
             if self._is_stopped:
                 raise OperationFailed("the session system has been stopped")
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="sessionactors-sandboxes", daemon=True)
-                self._thread.start()
+                self._thread = self.machine.thread(self._run, "sessionactors-sandboxes")
             self._wanted += 1
             self._is_awake = True
             self._changed.notify_all()
             try:
-                if not self._changed.wait_for(lambda: self._warm or self._is_stopped, START_SECONDS):
+                if not self._changed.wait_for(lambda: self._has_warm() or self._is_stopped, START_SECONDS):
                     raise OperationFailed(f"no process came up within {START_SECONDS:.0f} s")
                 if not self._warm:
                     raise OperationFailed("the session system has been stopped")
@@ -332,6 +333,14 @@ class SandboxKeeper:
                 return sandbox
             finally:
                 self._wanted -= 1
+
+    def _has_warm(self) -> bool:
+        """Tell whether a process is in reserve; whoever has ended there is taken out."""
+        while self._warm and self._warm[0].is_gone():
+            self._warm.popleft()
+            self._is_awake = True
+            self._changed.notify_all()
+        return bool(self._warm)
 
     def _run(self) -> None:
         """Be the keeper."""
@@ -351,15 +360,15 @@ class SandboxKeeper:
                 with self._changed:
                     self._in_use = [each for each in self._in_use if each not in ended]
             if missing > 0:
-                self._start_one()
-                if missing > 1:
+                self._has_failed = not self._start_one()
+                if missing > 1 and not self._has_failed:
                     self.wake()
         self._end_all()
 
     def _pause(self, in_use: list[Sandbox]) -> float | None:
         if not in_use:
-            return None
-        return max(0.0, min(LOOK_SECONDS, min(each.deadline for each in in_use) - self.now()))
+            return RETRY_SECONDS if self._has_failed else None
+        return max(0.0, min(self._look_seconds, min(each.deadline for each in in_use) - self.now()))
 
     def _look(self, sandbox: Sandbox, now: float) -> bool:
         try:
@@ -369,23 +378,16 @@ class SandboxKeeper:
             sandbox.kill("internal_error")
             return True
 
-    def _start_one(self) -> None:
+    def _start_one(self) -> bool:
         try:
-            popen = subprocess.Popen(  # noqa: S603 - our own interpreter, our own words
-                [sys.executable, "-c", _COMMAND],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                start_new_session=True,
-            )
-            frames = Frames(cast("IO[bytes]", popen.stdout), cast("IO[bytes]", popen.stdin))  # type: ignore[arg-type]
-            sandbox = Sandbox(self, popen, frames)
+            sandbox = Sandbox(self, self.machine.process(_PROGRAM))
         except Exception:
             logger.exception("a process in reserve could not be started")
-            return
+            return False
         with self._changed:
             self._warm.append(sandbox)
             self._changed.notify_all()
+        return True
 
     def _end_all(self) -> None:
         with self._changed:

@@ -33,9 +33,13 @@ class SessionHost:
         for part in name.split("."):
             cls = getattr(cls, part)
         # What a constructor does for an actor has no place here; what the derived class
-        # adds to it has. This process makes no other session.
+        # adds to it has. Put back afterwards: a simulated process is not the only one here.
+        proper = Session.__init__
         Session.__init__ = _without_actor  # type: ignore[method-assign,assignment]
-        self._session: Any = cls(session_id, None, None)
+        try:
+            self._session: Any = cls(session_id, None, None)
+        finally:
+            Session.__init__ = proper  # type: ignore[method-assign]
 
     def handle_request(self, request: list[Any]) -> list[Any]:
         """Do what is asked, and return `["value", answer]`, or `["refused", words]` if the session's code says no."""

@@ -36,7 +36,8 @@ from supervisors.pools.performer import Batch
 from supervisors.pools.records import Task
 from supervisors.pools.transport import error_of, outcome_of, pack_worker
 from supervisors.pools.worker_process import WorkerProcess, main_facts
-from supervisors.process_actor import ProcessEnded, memory_kills
+from supervisors.process_actor import ProcessEnded
+from supervisors.runtime.machine import memory_kills
 
 __all__ = ["ProcessWorkers"]
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from supervisors.clock import Clock
     from supervisors.runtime.cell import Cell
     from supervisors.runtime.futures import ScheduledFuture
+    from supervisors.runtime.machine import Machine
     from supervisors.runtime.ref import ActorRef
     from supervisors.runtime.turn import Turn
 
@@ -67,6 +68,11 @@ class SteppedScheduler(Scheduler, Protocol):
 
     Its refs are never run by a sender, so that each message is a step to decide on.
     """
+
+    @property
+    def machine(self) -> Machine:
+        """The machine that the system lives on."""
+        ...
 
     def settle(self) -> int:
         """Run until nothing is ready, without letting time pass; return how many steps that took."""

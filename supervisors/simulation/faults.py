@@ -85,11 +85,20 @@ FAULT_KINDS: Final[Mapping[str, FaultKind]] = MappingProxyType(
         "fsync_error": FaultKind("fsync", 0.01, True, "what was written cannot be made durable, and is gone"),
         "torn_write": FaultKind("fsync", 0.005, False, "a crash leaves a part of what was written"),
         "lost_write": FaultKind("fsync", 0.005, False, "what was said to be durable is gone"),
+        "process_kill": FaultKind("process", 0.01, True, "a process is killed, as by SIGKILL"),
+        "process_crash": FaultKind("process", 0.01, True, "a process crashes, as by SIGSEGV"),
+        "process_exit": FaultKind("process", 0.01, True, "a process ends with some exit code"),
+        "process_memory": FaultKind("process", 0.01, True, "the kernel kills a process for want of memory"),
+        "process_stop": FaultKind("process", 0.01, True, "a process stands still for up to 10 seconds, as by SIGSTOP"),
+        "process_slow_start": FaultKind("process start", 0.05, True, "a process comes up up to 10 seconds late"),
+        "process_refused": FaultKind("process start", 0.02, True, "the machine has no process left"),
+        "process_hang": FaultKind("process", 0.005, False, "a process stands still for an hour, as by SIGSTOP"),
     }
 )
 """Every kind, by name.
 
-Those at `store` and `fsync` are thrown by a simulated disk, see `Simulation.strikes()`.
+Those at `store` and `fsync` are thrown by a simulated disk, see `Simulation.strikes()`;
+those at `process` whenever one process writes to another, see `process_faults`.
 """
 
 ALL_WITHIN_CONTRACT: Final = tuple(name for name, kind in FAULT_KINDS.items() if kind.within_contract)

@@ -15,6 +15,7 @@ The program outside the actors is a unit as well: it runs until it waits.
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import logging
 import threading
@@ -29,6 +30,9 @@ from supervisors.runtime.fence import Fenced
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.turn import thread_turn
 from supervisors.simulation.disturbances import Disturbances
+from supervisors.simulation.loop import SimulatedLoop
+from supervisors.simulation.machine import SimulatedMachine
+from supervisors.simulation.process_faults import ProcessFaults
 from supervisors.simulation.refs import SimulatedBoundedRef, SimulatedRef
 from supervisors.simulation.transcript import label_of
 from supervisors.simulation.units import Carrier, Time, Waiter
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
     from supervisors.simulation.schedules import Schedule
     from supervisors.simulation.transcript import Transcript
     from supervisors.system import ActorSystem
+    from supervisors.timers.service import TimerService
 
 __all__ = ["ForeignThreadError", "NoProgressError", "SimulatedScheduler"]
 
@@ -100,7 +105,9 @@ class SimulatedScheduler:
         clock = system.clock
         assert isinstance(clock, VirtualClock)
         self._system = system
-        self._clock = clock
+        self.clock = self._clock = clock
+        self.entropy = system.entropy
+        self.other_timers: list[TimerService] = []  # of actor systems in parts of the simulated machine
         self._choose_index = schedule.choose
         self.transcript = transcript
         self._steps_max = steps_max
@@ -120,6 +127,8 @@ class SimulatedScheduler:
         self.foreign: str | None = None
         self.faults = faults
         self.disturbances = Disturbances(self, system, faults, spare)
+        self.process_faults = ProcessFaults(self, faults, spare)
+        self.machine = SimulatedMachine(self)
         self.choices: list[int] = []
         self.steps = 0
         self.fired = 0
@@ -144,8 +153,9 @@ class SimulatedScheduler:
         """Do nothing: a fenced turn waits, and finds out when it goes on."""
 
     def before_await(self) -> None:
-        """Run what is ready: nobody else will while asyncio waits."""
-        self.settle()
+        """Run what is ready, if asyncio waits in real time: nobody else will."""
+        if not isinstance(asyncio.get_running_loop(), SimulatedLoop):
+            self.settle()
 
     def ref_class(self, *, bounded: bool) -> type[ActorRef[Any]]:
         """Return the class of the refs."""
@@ -436,6 +446,8 @@ class SimulatedScheduler:
 
     def _next_moment(self) -> float | None:
         timer = self._system.timers.next_deadline()
+        if self.other_timers:
+            timer = self._timers_now().next_deadline()
         alarms = self._alarms
         if not alarms:
             return timer
@@ -446,14 +458,24 @@ class SimulatedScheduler:
         alarm = alarms[0][0]
         return alarm if timer is None or alarm < timer else timer
 
+    def _timers_now(self) -> TimerService:
+        """Return whose timer is due first; the system's own, if it is a tie."""
+        first, earliest = self._system.timers, self._system.timers.next_deadline()
+        for timers in self.other_timers:
+            due = timers.next_deadline()
+            if due is not None and (earliest is None or due < earliest):
+                first, earliest = timers, due
+        return first
+
     def _let_happen(self) -> None:
         """Let the next moment come: fire one timer, or end one wait or one delay."""
-        timer = self._system.timers.next_deadline()
+        timers = self._timers_now() if self.other_timers else self._system.timers
+        timer = timers.next_deadline()
         self.fired += 1
         if timer is not None and (not self._alarms or timer <= self._alarms[0][0]):
             self.is_firing = True
             try:
-                self._system.timers.fire_next(None)
+                timers.fire_next(None)
             finally:
                 self.is_firing = False
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import logging
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, Self, final
@@ -17,6 +19,8 @@ from supervisors.simulation.options import SimulationOptions
 from supervisors.simulation.outside import OutsideWatch
 from supervisors.simulation.scheduler import NoProgressError, SimulatedScheduler
 from supervisors.simulation.schedules import Replay
+from supervisors.simulation.standins import StandIns
+from supervisors.simulation.threads import Thread
 from supervisors.simulation.transcript import Transcript
 from supervisors.simulation.verdict import Outcome, Recipe, Verdict, ViolationError
 from supervisors.system import ActorSystem
@@ -40,12 +44,15 @@ SHUTDOWN_SECONDS = 600.0
 
 
 class Client(Actor):
-    """Runs functions as somebody who uses the system: beside others, waiting as it likes."""
+    """Runs functions as somebody who uses the system: beside others, waiting as it likes.
+
+    A coroutine function runs in an event loop of its own.
+    """
 
     def on_receive(self, message: Any) -> Any:
         """Call the function with its arguments; its answer is the reply."""
         function, arguments = message
-        return function(*arguments)
+        return _awaited(function(*arguments))
 
 
 @final
@@ -139,6 +146,10 @@ class Simulation:
         if self.options.watch_outside:
             self._watch.begin()
             self._scheduler.meets = self._watch.look_at
+        self._stand_ins = StandIns(
+            lambda: self._state != "entered" and get_ident() == self._scheduler.running, self._scheduler.machine
+        )
+        self._stand_ins.begin()
         return self
 
     def __exit__(
@@ -155,6 +166,7 @@ class Simulation:
             pass  # the outcome has said so
         finally:
             self._scheduler.close()
+            self._stand_ins.end()
             self._log.setLevel(self._log_level)
 
     # -- for the workload --------------------------------------------------
@@ -162,11 +174,12 @@ class Simulation:
     def client(self, function: Callable[..., Any], *arguments: Any) -> ScheduledFuture[Any]:
         """Call a function beside everything else, as a user of the system would.
 
-        It may ask, wait and start actors. Faults leave it alone.
+        It may ask, wait and start actors; a coroutine function may await. Faults leave it alone.
 
         Returns:
             A future of what it returns or raises.
         """
+        self._scheduler.meets(getattr(function, "__module__", None) or "")
         future: ScheduledFuture[Any] = self.system.start(Client).ask((function, arguments), block=False)
         return future
 
@@ -231,7 +244,7 @@ class Simulation:
         """Run a workload, let the system calm down, judge it, stop it, and judge what is left.
 
         Args:
-            workload: gets this simulation; what it raises is a failure: *wrong
+            workload: gets this simulation, a function or a coroutine function; what it raises is a failure: *wrong
                 result* for an `AssertionError`, *crash* for anything else.
 
         Raises:
@@ -244,7 +257,7 @@ class Simulation:
         verdict: Verdict = "ok"
         by = what = ""
         try:
-            workload(self)
+            _awaited(workload(self))
             self._judge()
         except ViolationError as error:
             verdict, by, what = error.verdict, error.by, str(error)
@@ -283,7 +296,7 @@ class Simulation:
             self._faults,
             self._transcript,
             steps_max=self.options.steps_max,
-            spare=self.options.spare,
+            spare=lambda ref: ref.actor_class is Thread or self.options.spare(ref),
         )
         return self._scheduler
 
@@ -328,3 +341,8 @@ class Simulation:
                 raise ViolationError(name, f"has not come true within {within:g} virtual seconds", "no progress")
             moment = timers.next_deadline()
             self.system.advance_to(limit if moment is None else min(max(moment, clock.monotonic()), limit))
+
+
+def _awaited(value: Any) -> Any:
+    """Return what was given, or what it gives if it is a coroutine."""
+    return asyncio.run(value) if inspect.iscoroutine(value) else value

@@ -287,8 +287,3 @@ def test_ctrl_c_at_any_line_of_the_scheduler_ends_the_run_and_leaves_no_thread()
         left = [each for each in threading.enumerate() if each.name.startswith("supervisors-simulation")]
         assert not left, f"line {line} of the run"
     assert line > 50, "the scheduler has more lines than that on this way"
-
-
-def test_a_process_is_refused_because_it_does_not_live_in_virtual_time(simulation):
-    with pytest.raises(ValueError, match="virtual time"):
-        simulation.system.spawn(Echo, link=False, report=True, dispatch="process")
