@@ -36,13 +36,14 @@ _numbering = threading.Lock()  # guards additions to both; who has a number may 
 _STATE_NUMBERS: Final[Mapping[State, int]] = {state: number for number, state in enumerate(STATES)}
 
 
-def pack(data: SessionData, wall_offset: float, *carried: object) -> bytes:
+def pack(data: SessionData, wall_offset: float, *carried: object, timer_at: float = inf) -> bytes:
     """Return a record as bytes, without its id and its options.
 
     Args:
         data: the record; there is no question in it.
         wall_offset: what most records have as theirs.
         carried: plain data that comes back with it.
+        timer_at: when the timer is due that the record keeps company, monotonic seconds.
 
     Raises:
         TypeError, ValueError, OverflowError: what is to be carried is no plain data.
@@ -55,7 +56,7 @@ def pack(data: SessionData, wall_offset: float, *carried: object) -> bytes:
             created,
             None if entered == created else entered,
             None if active == entered else active,
-            None if data.wake_at == inf else data.wake_at,
+            None if data.wake_at == inf else data.wake_at == timer_at or data.wake_at,
             data.authenticated_at,
             None if data.wall_offset == wall_offset else data.wall_offset,
             data.requests,
@@ -78,9 +79,9 @@ def pack(data: SessionData, wall_offset: float, *carried: object) -> bytes:
 
 
 def unpack(
-    packed: bytes, session_id: str, options: SessionOptions, wall_offset: float
+    packed: bytes, session_id: str, options: SessionOptions, wall_offset: float, *, timer_at: float = inf
 ) -> tuple[SessionData, list[object]]:
-    """Return the record that was packed, and what was carried."""
+    """Return the record that was packed, and what was carried; see `pack()`."""
     found = msgpack.unpackb(packed)
     (state, created, entered, active, wake_at, authenticated_at, offset) = found[:7]
     data = SessionData(session_id, options, created, wall_offset if offset is None else offset)
@@ -88,7 +89,7 @@ def unpack(
     if entered is not None:
         data.state_entered_at = entered
     data.last_activity = data.state_entered_at if active is None else active
-    data.wake_at = inf if wake_at is None else wake_at
+    data.wake_at = inf if wake_at is None else timer_at if wake_at is True else wake_at
     data.authenticated_at = authenticated_at
     (data.requests, data.connections, data.bytes, data.largest_message) = found[7:11]
     (data.auth_attempts, data.transitions, data.recovery_attempts, data.locked, data.suspend_reason) = found[11:16]

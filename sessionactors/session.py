@@ -61,6 +61,7 @@ from sessionactors.session_followers import FollowedSession
 from sessionactors.session_messages import PEEK, QUERIES, SUBSCRIBE, UNSUBSCRIBE, Reaping, SessionEvent
 from sessionactors.session_saving import PLAIN
 from sessionactors.sleeping import FallAsleep
+from sessionactors.sleeping_session import SleepingSession
 from sessionactors.states import IDLE, TERMINATED
 from sessionactors.subscribers import LimiterEvent, check_subscriber
 from sessionactors.surroundings import ISOLATION, RATE_LIMITER, REAPER, RECOVERY, RESTART
@@ -78,7 +79,6 @@ if TYPE_CHECKING:
     from sessionactors.surroundings import Surroundings
     from supervisors.runtime.replies import Reply
     from supervisors.runtime.signals import MonitorRef
-    from supervisors.timers.service import Timer
 
 __all__ = ["PEEK", "Reaping", "Session", "SessionEvent"]
 
@@ -131,7 +131,7 @@ class Session(FollowedSession):
         if restored is not None:
             self.data.user_id = restored.user_id
         self._around = around
-        self._timer: Timer | None = None
+        self._timer: SleepingSession | None = None
         if options.persistent and self._can_be_stored():
             self._is_stored = True
 
@@ -293,7 +293,8 @@ class Session(FollowedSession):
         timer = self._timer
         if timer is not None and timer.is_pending:  # it has fired when this is its own doing
             timer.cancel()
-        self._timer = self._around.timers.send_at(wake.at, self._actor_ref, float(wake.at))
+        around = self._around
+        self._timer = around.timers.arm(SleepingSession(self._actor_ref, float(wake.at), around))
 
     def _refuse(self, refuse: Refuse) -> None:
         raise refuse.error

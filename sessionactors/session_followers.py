@@ -21,7 +21,8 @@ from supervisors.runtime.ref import ActorRef
 
 if TYPE_CHECKING:
     from sessionactors.effects import Notify
-    from sessionactors.sleeping import Connections, SleepingSession
+    from sessionactors.sleeping import Connections
+    from sessionactors.sleeping_session import SleepingSession
     from supervisors.runtime.signals import Down
 
 __all__ = ["AddConnection", "FollowedSession", "RemoveConnection", "TellConnections"]

@@ -23,7 +23,7 @@ from sessionactors.surroundings import STORE
 
 if TYPE_CHECKING:
     from sessionactors.session_options import SessionOptions
-    from sessionactors.sleeping import SleepingSession
+    from sessionactors.sleeping_session import SleepingSession
     from sessionactors.states import State
     from sessionactors.storage.contract import Record
     from sessionactors.surroundings import Surroundings

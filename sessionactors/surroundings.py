@@ -8,6 +8,7 @@ from sessionactors.coroutines import TurnCoroutines
 from sessionactors.hibernation_ledger import HibernationLedger
 from sessionactors.settings import UserSettings
 from sessionactors.users import Users
+from supervisors.runtime.folding import Folding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +63,7 @@ class Surroundings:
         audit: where audit events go.
         coroutines: runs the handlers that are coroutine functions.
         directory: the live sessions.
+        folding: folds the mailboxes of those that sleep.
         hibernations: counts which of them sleep.
         timers: the timer service.
         saves: where snapshots of persistent sessions go; None stores nothing.
@@ -75,6 +77,7 @@ class Surroundings:
         "audit",
         "coroutines",
         "directory",
+        "folding",
         "hibernations",
         "now",
         "saves",
@@ -103,6 +106,7 @@ class Surroundings:
         self.wall_offset = wall_offset
         self.audit = audit
         self.directory = directory
+        self.folding = Folding()
         self.hibernations = HibernationLedger()
         self.timers = timers
         self.whereis = whereis

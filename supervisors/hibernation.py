@@ -7,7 +7,8 @@ nobody else sees a difference. Nothing of this is on the way of a message to an
 actor that is awake.
 
 The only step that matters is the exchange of one attribute by the actor's own turn,
-which owns the mailbox; the next turn, on whatever thread, comes after it.
+which owns the mailbox; the next turn, on whatever thread, comes after it. Once that turn
+is over, the mailbox may be folded as well (`supervisors.runtime.folding`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+import pykka
+
 from supervisors.errors import UsageError
 from supervisors.runtime.fence import Fence, refuse_fenced
+from supervisors.runtime.folding import Crease
 from supervisors.runtime.signals import Ask
 from supervisors.runtime.turn import thread_turn
 
@@ -30,8 +34,12 @@ if TYPE_CHECKING:
 __all__ = ["Sleeper", "fall_asleep", "handle_held", "rebuilt"]
 
 
-class Sleeper(ABC):
+class Sleeper(Crease, ABC):
     """What stands in a mailbox while its actor sleeps; the first message makes the actor again.
+
+    Subclasses have the slots `_ref`, which refers to the actor's ref, and `_form`: what
+    they make the actor from while it sleeps, and at its end that actor. One sleeper may
+    serve its actor again and again.
 
     Attributes:
         crash_on_ask_error: as of the actor.
@@ -39,13 +47,11 @@ class Sleeper(ABC):
     Thread: the actor's own turn only.
     """
 
-    __slots__ = ("_ref", "_woken")
+    __slots__ = ()
+
+    _form: object
 
     crash_on_ask_error = False
-
-    def __init__(self, ref: ActorRef[Any]) -> None:
-        self._ref = ref
-        self._woken: Actor | None = None
 
     @abstractmethod
     def remake(self, *, killed: bool) -> Actor:
@@ -60,13 +66,22 @@ class Sleeper(ABC):
         """Finish the awakening; the actor is in its place, so what this raises is a crash of it like any other."""
 
     def wake(self, *, killed: bool = False) -> Actor:
-        """Put the actor back into its place and return it."""
-        if self._woken is None:
-            actor = self._woken = self.remake(killed=killed)
-            _exchange(self._ref, actor)
+        """Put the actor back into its place, unless it is there already, and return it."""
+        inside = self.awake
+        if inside is None:
+            inside = self.remake(killed=killed)
+            _exchange(self._ref, inside)
             if not killed:
-                self.remade(actor)
-        return self._woken
+                self.remade(inside)
+        return inside
+
+    @property
+    def awake(self) -> Actor | None:
+        """The actor, if it is awake; None for the dead as well."""
+        inside = self._ref._actor  # noqa: SLF001 - what is in a mailbox concerns its owner, and this is its turn
+        if isinstance(inside, Fence):
+            inside = inside.actor
+        return None if inside is self else inside
 
     def receive_ask(self, message: Any) -> Any:
         """Wake the actor, and have it answer."""
@@ -78,11 +93,18 @@ class Sleeper(ABC):
 
     def ending(self, reason: object, *, crash: bool, by_signal: bool) -> object:
         """Wake the actor for its cleanup."""
-        return self.wake().ending(reason, crash=crash, by_signal=by_signal)
+        actor = self.wake()
+        # Who calls this will call `ended()` here as well, when nobody is in the mailbox any more.
+        self._form = actor  # type: ignore[misc]  # a slot of the subclass
+        return actor.ending(reason, crash=crash, by_signal=by_signal)
 
     def ended(self) -> None:
         """Have the actor leave its last traces; one that was killed asleep runs nothing of its own for that."""
-        self.wake(killed=True).ended()
+        actor: Any = self._form
+        if not isinstance(actor, pykka.Actor):
+            actor = self.wake(killed=True)
+        self._form = None  # type: ignore[misc]  # likewise
+        actor.ended()
 
     def ask_failed(self, error: Exception) -> None:
         """Leave it to the actor, which is awake when it has answered."""

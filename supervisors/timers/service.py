@@ -13,8 +13,9 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from supervisors.clock import VirtualClock
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "INTERVAL_MIN",
     "SECONDS_MAX",
+    "Alarm",
     "Repeating",
     "TimedOut",
     "Timer",
@@ -42,6 +44,8 @@ __all__ = [
 
 logger = logging.getLogger("supervisors.timers")
 
+R = TypeVar("R", bound="Alarm")
+
 INTERVAL_MIN: Final = 1e-6
 """The shortest interval, seconds: below, the clock's own precision would make it 0."""
 
@@ -49,13 +53,36 @@ SECONDS_MAX: Final = 100.0 * 366 * 86400
 """The longest delay, seconds: a hundred years."""
 
 
-class Timer(Entry):
+class Alarm(Entry):
+    """What a timer service can have pending: to whom goes what, and when.
+
+    A `Timer` says it in attributes. Who has something of its own for each
+    timer may derive that from this, and have one object where there were two.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def to(self) -> Any:
+        """A ref, or a name."""
+
+    @property
+    @abstractmethod
+    def message(self) -> Any:
+        """What is sent."""
+
+
+class Timer(Alarm):
     """A pending message.
 
     Thread: any thread may cancel or read it.
     """
 
     __slots__ = ("_service", "message", "to")
+
+    to: Any
+    message: Any
 
     def __init__(self, service: TimerService, deadline: float, to: Any, message: Any) -> None:
         # As Entry.__init__() does, without the call: a timer is made for every message to come.
@@ -142,7 +169,7 @@ class TimerService:
         self._settle = settle
         self._lock = threading.Lock()  # guards all below; only list and heap work is done while it is held
         self._wake = threading.Condition(self._lock)
-        self._deadlines = Deadlines[Timer]()
+        self._deadlines = Deadlines[Alarm]()
         self._sleeps_until = -math.inf  # what the thread waits for; -inf while it is awake
         self._thread: threading.Thread | None = None
         self._stopped = False
@@ -156,7 +183,7 @@ class TimerService:
             to: a ref, or a registered name that is looked up when it fires.
             message: anything; dropped if nobody is there then (TIMER-3).
         """
-        return self._arm(Timer(self, self._clock.monotonic() + checked_delay("delay", delay), to, message))
+        return self.arm(Timer(self, self._clock.monotonic() + checked_delay("delay", delay), to, message))
 
     def start_timer(self, delay: float, to: Any, message: Any) -> Timer:
         """Send `TimedOut(timer, message)` later (TIMER-1); as `send_after()` otherwise.
@@ -166,11 +193,11 @@ class TimerService:
         """
         timer = Timer(self, self._clock.monotonic() + checked_delay("delay", delay), to, None)
         timer.message = TimedOut(timer, message)
-        return self._arm(timer)
+        return self.arm(timer)
 
     def send_at(self, deadline: float, to: Any, message: Any) -> Timer:
         """Send a message at a reading of the monotonic clock, seconds."""
-        return self._arm(Timer(self, checked_reading("deadline", deadline), to, message))
+        return self.arm(Timer(self, checked_reading("deadline", deadline), to, message))
 
     def send_interval(self, interval: float, to: Any, message: Any) -> Timer:
         """Send a message again and again, first after one interval.
@@ -181,9 +208,9 @@ class TimerService:
         interval = checked_delay("interval", interval)
         if interval < INTERVAL_MIN:
             raise InvalidArgumentError("interval", interval, f"at least {INTERVAL_MIN} seconds")
-        return self._arm(Repeating(self, self._clock.monotonic() + interval, to, message, interval))
+        return self.arm(Repeating(self, self._clock.monotonic() + interval, to, message, interval))
 
-    def cancel(self, timer: Timer) -> float | None:
+    def cancel(self, timer: Alarm) -> float | None:
         """Cancel; return the seconds that were left, None if it was over."""
         with self._lock:
             if isinstance(timer, Repeating):
@@ -193,7 +220,7 @@ class TimerService:
         left = timer.deadline - self._clock.monotonic()
         return max(0.0, left)
 
-    def remaining(self, timer: Timer) -> float | None:
+    def remaining(self, timer: Alarm) -> float | None:
         """Return the seconds left, None if it is over."""
         with self._lock:
             if self._stopped or not timer.is_pending:
@@ -262,13 +289,14 @@ class TimerService:
         """Forget all timers and end the thread; called once, at the system's end."""
         with self._lock:
             self._stopped = True
-            self._deadlines = Deadlines[Timer]()
+            self._deadlines = Deadlines[Alarm]()
             thread = self._thread
             self._wake.notify_all()
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def _arm(self, timer: Timer) -> Timer:
+    def arm(self, timer: R) -> R:
+        """Have a timer pending that is not pending, and never was; return it."""
         current = thread_turn.turn.current
         if current is not None and current.fenced:
             raise Fenced
@@ -313,7 +341,7 @@ class TimerService:
                 # One message that cannot be sent must not cost all other timers.
                 logger.exception("%r could not be delivered", timer)
 
-    def _fire(self, timer: Timer) -> None:
+    def _fire(self, timer: Alarm) -> None:
         self.fired += 1
         to = timer.to
         if isinstance(to, ActorRef):

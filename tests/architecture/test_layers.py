@@ -132,6 +132,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "session_messages",
             "session_saving",
             "sleeping",
+            "sleeping_session",
             "spilling",
             "storage/service",
             "subscribers",

@@ -13,7 +13,7 @@ from sessionactors.audit.verify import verify
 from sessionactors.errors import SessionRefusal
 from sessionactors.session import Session
 from sessionactors.settings import MIB
-from sessionactors.sleeping import SleepingSession
+from sessionactors.sleeping_session import SleepingSession
 from supervisors.clock import VirtualClock
 from tests.sessionactors.session_world import TRUSTED, ends, entries, imbalance, kill
 

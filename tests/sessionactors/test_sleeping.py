@@ -11,7 +11,7 @@ from sessionactors.errors import AuthenticationFailed, InvalidValue, NotFound
 from sessionactors.hibernation_ledger import HibernationStatistics
 from sessionactors.lifecycle import UPDATE_CONFIG
 from sessionactors.session import Session
-from sessionactors.sleeping import SleepingSession
+from sessionactors.sleeping_session import SleepingSession
 from supervisors.runtime.fence import Fence
 from supervisors.runtime.outcomes import ActorDeadError
 from tests.sessionactors.session_world import TRUSTED, ends, entries, names, start_active, virtual

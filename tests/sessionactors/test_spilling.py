@@ -48,7 +48,7 @@ def start_spilled(system, session_id="a", **options):
 
 
 def is_spilled(system, session_id="a"):
-    return is_asleep(system, session_id) and system.directory.get(session_id)._actor._packed is None
+    return is_asleep(system, session_id) and system.directory.get(session_id)._actor.is_spilled
 
 
 def test_a_spilled_session_is_the_same_before_and_after(system):

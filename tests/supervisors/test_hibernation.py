@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from supervisors import Actor, ActorDeadError, UsageError
@@ -41,19 +43,21 @@ class SharedCounter(Counter):
 
 
 class Asleep(Sleeper):
-    __slots__ = ("packed",)
+    __slots__ = ("_form", "_ref")
+
+    _form: Any
 
     crash_on_ask_error = True
 
     def __init__(self, actor):
-        super().__init__(actor.actor_ref)
-        self.packed = (actor.log, actor.count)
+        self._ref = actor.actor_ref
+        self._form = (actor.log, actor.count)
 
     def remake(self, *, killed):
-        return rebuilt(self._ref, self._ref.actor_class, *self.packed)
+        return rebuilt(self._ref, self._ref.actor_class, *self._form)
 
     def remade(self, actor):
-        if self.packed[1] == 13:
+        if self._form[1] == 13:
             raise ArithmeticError
 
 
