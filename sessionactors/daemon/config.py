@@ -31,6 +31,7 @@ from sessionactors.settings import (
     StoreSettings,
     UserSettings,
 )
+from supervisors.errors import SupervisorsError
 
 __all__ = ["DEFAULT", "FILE_MAX", "PREFIX", "Config", "ConfigError", "Setting", "load", "shown"]
 
@@ -142,6 +143,8 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
     named = settings["daemon"]["authenticator"].value
     authenticator = None if named is None else _imported("daemon.authenticator", named, problems)
     _check_kinds(classes, authenticator, problems)
+    if settings["telemetry"]["otel"].value:
+        _check_spans(environment, problems)
     if problems:
         raise ConfigError(problems)
     return Config(settings, system, classes, authenticator)
@@ -296,6 +299,15 @@ def _check_kinds(classes: tuple[Any, ...], authenticator: object, problems: list
         ]
     if authenticator is not None and not callable(authenticator):
         problems.append("daemon.authenticator: what stands there cannot be called")
+
+
+def _check_spans(environment: Mapping[str, str], problems: list[str]) -> None:
+    from sessionactors.daemon.spans import exporter_name  # noqa: PLC0415 - loads the actors, as above
+
+    try:
+        exporter_name(environment)
+    except SupervisorsError as error:
+        problems.append(f"telemetry.otel: {error}")
 
 
 def _toml(value: object) -> str:

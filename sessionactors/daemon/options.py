@@ -91,6 +91,9 @@ OWN_OPTIONS: Final[dict[str, dict[str, Option]]] = {
         "handler_times": Option(False, _flag),
         "handler_times_every": Option(17, _count(1_000_000)),
     },
+    "telemetry": {
+        "otel": Option(False, _flag),
+    },
     "inspection": {
         "socket": Option(None, _path),
         "connections_max": Option(8, _count(1024)),

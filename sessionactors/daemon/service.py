@@ -26,6 +26,7 @@ from sessionactors.daemon.lookout import lookout
 from sessionactors.daemon.metrics import SessionCollector
 from sessionactors.daemon.pid_file import pid_file
 from sessionactors.daemon.reloading import RELOADABLE, changes
+from sessionactors.daemon.spans import export_spans
 from sessionactors.errors import SessionActorsError
 from sessionactors.inspection.inspector import SessionInspector
 from sessionactors.inspection.operations import session_operations
@@ -62,6 +63,7 @@ EXIT_GAVE_UP: Final = 5
 """It has stopped by itself, because its services crashed too often."""
 
 _LOOK: Final = 0.5  # seconds between two looks whether the tree still stands
+_LAST_SPANS: Final = 0.2  # seconds at least, when the budget is used up
 _DRAIN_SHARE: Final = 0.3  # of the budget, for requests that are being answered
 _WATCHED: Final = (*SERVICES, SESSIONS)
 _LOOKOUT: Final = 4.0  # seconds, or less: before a supervisor kills a session that does not end
@@ -136,7 +138,7 @@ class Daemon:
 
     Args:
         config: what it is started with.
-        environment: where systemd says how it wants to be told.
+        environment: where systemd says how it wants to be told, and where spans are sent.
         reload: reads the configuration again, for SIGHUP; None: it cannot be read again.
 
     Attributes:
@@ -149,6 +151,7 @@ class Daemon:
     ) -> None:
         self._config = config
         self._read_again = reload
+        self._environment = environment
         self._notifier = Notifier.from_environment(environment)
         self._told: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # None: reload
         self.killed: list[str] = []
@@ -213,10 +216,13 @@ class Daemon:
             for actor_class in {Session, *config.session_classes}:
                 times.measure(actor_class)
             telemetry.add(times)
+        end_spans: Callable[[float], bool] | None = None
         gave_up = False
         with _signals(self.stop, self.reload, system):
             try:
                 try:
+                    if config.get("telemetry", "otel"):
+                        end_spans = export_spans(self._environment, config.session_classes)
                     self._open(parts)
                 except (OSError, ValueError, TypeError, SessionActorsError, SupervisorsError) as error:
                     raise DaemonError(f"it could not be started: {_reason(error)}") from error
@@ -228,9 +234,12 @@ class Daemon:
                     on_ready(system)
                 gave_up = self._wait(parts)
             finally:
+                deadline = system.actors.clock.monotonic() + budget
                 self._go_down(parts, budget)
                 telemetry.close()
                 times.close()
+                if end_spans is not None and end_spans(max(deadline - system.actors.clock.monotonic(), _LAST_SPANS)):
+                    logger.warning("the last spans could not be sent in time")
         if self.unwritten:
             return EXIT_UNWRITTEN
         if gave_up:
