@@ -17,11 +17,12 @@ from supervisors.runtime.bounded import MAILBOX_BOUNDS, BoundedPinnedRef, Bounde
 from supervisors.runtime.cell import INLINE, PINNED, SHARED, TOKEN, Cell
 from supervisors.runtime.fence import refuse_fenced
 from supervisors.runtime.forks import FORKED
+from supervisors.runtime.life import HERE
 from supervisors.runtime.outcomes import ForkedError, StartError
 from supervisors.runtime.pinned_ref import PinnedRef
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.scheduler import ManualScheduler, ThreadScheduler
-from supervisors.runtime.turn import thread_turn
+from supervisors.runtime.turn import NESTING_MAX, thread_turn
 from supervisors.runtime.watchdog import Watchdog
 from supervisors.spawning import connect, cut_short, holder_of
 from supervisors.timers.service import checked_delay
@@ -141,14 +142,11 @@ class ActorStarter:
                 monitor=monitor,
                 start_timeout=start_timeout,
             )
+        turn = thread_turn.turn
+        parent = turn.current if link else None
         if name is not None:
-            checked_name(name)
-            starter = thread_turn.turn.current if link else None
-            owner = holder_of(name, self.registry.whereis, starter, self.clock.monotonic, self._orphans)
-            if owner is not None:
-                raise NameTakenError(name, owner)
+            self._check_free(name, parent)
         number = self._next_number()
-        parent = thread_turn.turn.current if link else None
         born: list[ActorRef[A]] = []
         ref_class = self._ref_class(actor_class, kind)
 
@@ -161,6 +159,17 @@ class ActorStarter:
             ref = self._construct(actor_class, args, kwargs or {}, birth, report=report)
             self._admit(ref, name)
             connect(ref, parent, monitor)
+            if (
+                report
+                and deadline is None
+                and kind == INLINE
+                and ref.__class__ is ActorRef
+                and turn.depth < NESTING_MAX
+            ):
+                given = True
+                ref._starting = HERE  # noqa: SLF001 - until it takes the mailbox over
+                ref.come_up_here(turn)
+                return ref
             started = ref.prepare()
             given = True
             ref._gate += TOKEN  # noqa: SLF001 - from here on the mailbox is anybody's
@@ -176,9 +185,10 @@ class ActorStarter:
         except BaseException as error:
             # The constructor failed, the name was taken, or somebody has pressed
             # Ctrl-C. Nothing of the actor remains, and who has its ref is told.
-            if given:
+            if given and born[0]._starting is not HERE:  # noqa: SLF001 - as above
                 born[0].kill()
             elif born:
+                born[0]._starting = None  # noqa: SLF001 - nobody starts it any more
                 born[0].abandon(Crashed(error))
             raise
         return ref
@@ -208,6 +218,12 @@ class ActorStarter:
         if kind != PINNED or isinstance(self.scheduler, ManualScheduler):
             return BoundedRef if bounded else ActorRef
         return BoundedPinnedRef if bounded else PinnedRef
+
+    def _check_free(self, name: Hashable, starter: Cell | None) -> None:
+        checked_name(name)
+        owner = holder_of(name, self.registry.whereis, starter, self.clock.monotonic, self._orphans)
+        if owner is not None:
+            raise NameTakenError(name, owner)
 
     def _next_number(self) -> int:
         if self.forked:

@@ -289,6 +289,12 @@ class BoundedPinnedRef(OnOwnThread[A], BoundedRef[A]):
 
 def checked_bound(actor_class: Any) -> bool:
     """Tell whether an actor class bounds its mailbox; raise what is wrong with the bound."""
+    if (
+        actor_class.mailbox_capacity is None
+        and actor_class.mailbox_capacity_bytes is None
+        and callable(actor_class.message_size)
+    ):
+        return False  # as of nearly every class
     bounds = {
         "mailbox_capacity": (actor_class.mailbox_capacity, "messages", CAPACITY_MAX),
         "mailbox_capacity_bytes": (actor_class.mailbox_capacity_bytes, "bytes", CAPACITY_BYTES_MAX),
@@ -302,8 +308,6 @@ def checked_bound(actor_class: Any) -> bool:
             raise InvalidArgumentError(field, capacity, f"1 to {most} {unit}, or None")
     if not callable(actor_class.message_size):
         raise InvalidTypeError("message_size", actor_class.message_size, "a static method: the bytes of a message")
-    if actor_class.mailbox_capacity is None and actor_class.mailbox_capacity_bytes is None:
-        return False
     policy = actor_class.mailbox_policy
     if policy not in get_args(MailboxPolicy):
         raise InvalidArgumentError("mailbox_policy", policy, ", ".join(get_args(MailboxPolicy)))

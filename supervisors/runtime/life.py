@@ -7,11 +7,11 @@ decides what an exception in a handler does, and who hears of an end, in which o
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from supervisors.errors import Exit, IgnoreStart, Refusal, UsageError
 from supervisors.exits import KILLED, NORMAL, Crashed
-from supervisors.runtime.cell import CLOSED, TICKET, TOKEN, Cell, Doom, drain
+from supervisors.runtime.cell import CLOSED, TICKET, TOKEN, Cell, Doom
 from supervisors.runtime.fence import Fenced
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import ActorDeadError, StartError
@@ -28,11 +28,17 @@ from supervisors.runtime.signals import (
     MonitorRef,
     Signal,
 )
-from supervisors.runtime.turn import NESTING_MAX, thread_turn
+from supervisors.runtime.turn import NESTING_MAX, drain, thread_turn
 
-__all__ = ["LivingCell"]
+if TYPE_CHECKING:
+    from supervisors.runtime.turn import Turn
+
+__all__ = ["HERE", "LivingCell"]
 
 logger = logging.getLogger("supervisors.cell")
+
+HERE: Final[ScheduledFuture[None]] = ScheduledFuture()
+"""Stands for the outcome of a start that needs no future: see `LivingCell.come_up_here()`."""
 
 
 class LivingCell(Cell):
@@ -77,6 +83,51 @@ class LivingCell(Cell):
             if turn.ready and not turn.depth:
                 drain(turn)
 
+    def come_up_here(self, turn: Turn) -> None:
+        """Start an inline actor on this thread, for a starter that waits for it and still owns the mailbox.
+
+        What `prepare()`, giving the token and `come_up()` do, without a future that carries
+        the outcome from one line to the next. The starter has put `HERE` in the
+        place of that future; as long as it is there, the mailbox is still the starter's.
+
+        Args:
+            turn: this thread's turn, nested less deeply than `NESTING_MAX`.
+
+        Raises:
+            StartError, IgnoreStart: it did not come up, and is dead.
+        """
+        self._starting = None
+        caller, depth = turn.current, turn.depth
+        try:
+            if caller is not None:
+                caller.waits_for = self
+            turn.current = self
+            turn.depth = depth + 1
+            self._start_now()
+        finally:
+            turn.current = caller
+            turn.depth = depth
+            if caller is not None:
+                caller.waits_for = None
+            self._gate += TOKEN
+            # What has come meanwhile is for others: the starter goes on.
+            if self._outer or (self._inner is not None and self._inner is not CLOSED):
+                self._hand_over()
+            if turn.ready and not depth:
+                drain(turn)
+
+    def _start_now(self) -> None:
+        actor = self._actor
+        assert actor is not None
+        try:
+            actor.starting()
+        except BaseException as error:
+            refused = self._not_started(error)
+            if refused is error or _goes_on(error):
+                raise
+            raise refused from refused.__cause__
+        self._started()
+
     def abandon(self, reason: object) -> None:
         """End an actor that was constructed and never came up; the caller owns it.
 
@@ -95,24 +146,39 @@ class LivingCell(Cell):
             actor.starting()
         except Fenced:
             raise
-        except IgnoreStart as ignored:
-            self._end(NORMAL, by_signal=True, last=(started, ignored))
-        except StartError as error:
-            self._end(error.reason, by_signal=True, last=(started, error))
-        except Exit as ended:
-            self._end(ended.reason, by_signal=True, last=(started, StartError(ended.reason, self)))
         except BaseException as error:
-            reason = Crashed(error)
-            refused = StartError(reason, self)
-            refused.__cause__ = error
-            self._end(reason, crash=True, last=(started, refused))
+            self._not_started(error, started)
             if _goes_on(error):
                 raise
         else:
-            if self._inner is CLOSED or not (self._inner or self.suspended):
-                self._inner = None
+            self._started()
             self._reply_to = None
             started.offer()
+
+    def _started(self) -> None:
+        if self._inner is CLOSED or not (self._inner or self.suspended):
+            self._inner = None
+
+    def _not_started(
+        self, error: BaseException, started: ScheduledFuture[Any] | None = None
+    ) -> StartError | IgnoreStart:
+        """End an actor whose start has raised; return what its starter is to hear, as the future does."""
+        crash = False
+        refused: StartError | IgnoreStart
+        reason: object
+        if isinstance(error, IgnoreStart):
+            reason, refused = NORMAL, error
+        elif isinstance(error, StartError):
+            reason, refused = error.reason, error
+        elif isinstance(error, Exit):
+            reason, refused = error.reason, StartError(error.reason, self)
+        else:
+            crash = True
+            reason = Crashed(error)
+            refused = StartError(reason, self)
+            refused.__cause__ = error
+        self._end(reason, crash=crash, by_signal=not crash, last=None if started is None else (started, refused))
+        return refused
 
     # -- handling ----------------------------------------------------------
 
