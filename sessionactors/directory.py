@@ -35,13 +35,14 @@ class Directory:
     Thread: every method is safe anywhere.
     """
 
-    __slots__ = ("_ended", "_is_closed", "_live", "_lock", "_returning", "peak_live", "started")
+    __slots__ = ("_ended", "_is_closed", "_live", "_lock", "_returned", "_returning", "peak_live", "started")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards changes of everything below; reading one key needs no lock
         self._live: dict[str, ActorRef[Any]] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._returning: set[str] = set()  # crashed, and about to be started again
+        self._returned: set[str] = set()  # crashed, and live again
         self._is_closed = False
         self.started = 0
         self.peak_live = 0
@@ -67,7 +68,9 @@ class Directory:
             if self._returning:
                 if session_id in self._returning and not returns:
                     raise SessionExists(session_id)
-                self._returning.discard(session_id)
+                if session_id in self._returning:
+                    self._returning.discard(session_id)
+                    self._returned.add(session_id)
             self._live[session_id] = ref
             self._ended.pop(session_id, None)
             self.started += 1
@@ -91,6 +94,7 @@ class Directory:
                 self._returning.add(session_id)
             else:
                 self._end(session_id)
+            self._returned.discard(session_id)
             del self._live[session_id]
             return True
 
@@ -99,6 +103,7 @@ class Directory:
         with self._lock:
             if self._live.get(session_id) is ref:
                 del self._live[session_id]
+                self._returned.discard(session_id)
                 self.started -= 1
 
     def give_up(self, session_id: str) -> None:
@@ -145,15 +150,26 @@ class Directory:
         ref = self._live.get(session_id)
         if ref is not None:
             return ref
-        if session_id in self._returning:
-            raise SessionRecovering(session_id)
-        if session_id in self._ended:
-            raise SessionTerminated(session_id)
+        # With the lock, because one that comes back goes from one of these to another
+        # meanwhile, and would be found in none of them.
+        with self._lock:
+            ref = self._live.get(session_id)
+            if ref is not None:
+                return ref
+            if session_id in self._returning:
+                raise SessionRecovering(session_id)
+            if session_id in self._ended:
+                raise SessionTerminated(session_id)
         raise NotFound(session_id)
 
     def gone(self, session_id: str) -> SessionTerminated | SessionRecovering:
-        """Return what to tell somebody whose session ended before it answered."""
-        return (SessionRecovering if session_id in self._returning else SessionTerminated)(session_id)
+        """Return what to tell somebody whose session ended before it answered.
+
+        One that is live again was recovering when it did not answer.
+        """
+        with self._lock:
+            is_coming_back = session_id in self._returning or session_id in self._returned
+        return (SessionRecovering if is_coming_back else SessionTerminated)(session_id)
 
     def get(self, session_id: str) -> ActorRef[Any] | None:
         """Return the ref of a live session, or None."""

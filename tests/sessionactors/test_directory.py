@@ -190,3 +190,44 @@ class TestComingBack:
         directory.give_up("a")
         directory.give_up_all()
         assert directory.find("a") == "new"
+
+
+def test_one_that_comes_back_while_it_is_looked_for_is_found():
+    known = Directory()
+    known.add("a", REF)
+    known.remove("a", REF, returns=True)
+    comes_back = [lambda: known.add("a", OTHER, returns=True)]
+
+    class Looked(dict):
+        """Lets it come back right after the last look that did not find it."""
+
+        misses = 0
+
+        def get(self, key):
+            found = super().get(key)
+            self.misses += found is None
+            if self.misses == 2 and comes_back:
+                comes_back.pop()()
+            return found
+
+    known._live = Looked()
+    assert known.find("a") is OTHER
+
+
+def test_who_got_no_answer_is_told_of_the_return_also_when_that_was_faster():
+    known = Directory()
+    known.add("a", REF)
+    known.remove("a", REF, returns=True)
+    known.add("a", OTHER, returns=True)
+    assert isinstance(known.gone("a"), SessionRecovering)
+
+
+@pytest.mark.parametrize("way", ["remove", "withdraw"])
+def test_the_return_is_forgotten_with_the_session(way):
+    known = Directory()
+    known.add("a", REF)
+    known.remove("a", REF, returns=True)
+    known.add("a", OTHER, returns=True)
+    getattr(known, way)("a", OTHER)
+    known.add("a", REF)
+    assert isinstance(known.gone("a"), SessionTerminated)
