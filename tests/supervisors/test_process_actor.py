@@ -93,6 +93,7 @@ def test_the_death_of_the_process_is_a_down_that_tells_how(worker, real, message
     with pytest.raises(ActorDeadError) as caught:
         worker.ask(message)
     assert caught.value.reason == reason
+    worker.join(timeout=10)  # who asked may hear of it before who watches
     (down,) = watcher.ask("seen")
     assert isinstance(down, Down)
     assert down.reason == reason

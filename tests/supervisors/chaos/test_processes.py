@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 
 import psutil
 import pytest
@@ -73,6 +74,9 @@ def test_a_process_stands_still_and_goes_on_with_the_end_at_the_latest(system, e
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can limit another process")
+@pytest.mark.skipif(
+    bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="its allocator has reserved more than that beforehand"
+)
 def test_a_process_gets_no_more_memory_for_a_while(system, eater):
     with on_eater(system, eater, "process_memory", seconds=3600.0, size=1 << 20) as chaos:
         chaos._on_event.wait()
