@@ -71,7 +71,7 @@ def run(simulation: Simulation, move: Any) -> None:
 
     def person(number: int) -> None:
         random = simulation.entropy.stream(f"person {number}")
-        for _ in range(2):
+        for _ in simulation.parts(f"transfers of person {number}", range(2)):  # a failure is shown without some
             simulation.sleep(random.random() * 60.0)
             source, target = random.sample(accounts, 2)
             move(source, target, 1 + int(random.random() * 40))

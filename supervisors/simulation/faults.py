@@ -117,6 +117,7 @@ class FaultPlan:
         chances: kind -> chance that it fires at a point, in a run in which it is armed.
         arming: chance of each kind that it is armed.
         repeat: faults to repeat instead, as `fired` had them; nothing is thrown then.
+        luck: another number has the dice fall otherwise, and leaves the rest of the run as it is.
 
     Attributes:
         active: whether anything fires; off while a run calms down and is judged.
@@ -132,6 +133,7 @@ class FaultPlan:
         chances: Mapping[str, float],
         arming: float = 0.5,
         repeat: Iterable[tuple[str, int]] | None = None,
+        luck: int = 0,
     ) -> None:
         self._entropy = entropy
         self._chances = dict(chances)
@@ -141,11 +143,12 @@ class FaultPlan:
         if self._repeat is None:
             first = entropy.stream("faults armed")
             # One throw for each kind there is, so that one chance does not change another kind's luck.
-            luck = {kind: first.random() for kind in FAULT_KINDS}
-            self.armed = frozenset(kind for kind, chance in chances.items() if chance > 0 and luck[kind] < arming)
+            thrown = {kind: first.random() for kind in FAULT_KINDS}
+            self.armed = frozenset(kind for kind, chance in chances.items() if chance > 0 and thrown[kind] < arming)
         else:
             self.armed = frozenset(kind for kind, _ in self._repeat)
-        self._dice = {kind: entropy.stream(f"fault {kind}").random for kind in self.armed}
+        more = f", luck {luck}" if luck else ""
+        self._dice = {kind: entropy.stream(f"fault {kind}{more}").random for kind in self.armed}
         self.active = bool(self.armed)
 
     def fires(self, kind: str) -> bool:

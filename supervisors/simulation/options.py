@@ -74,9 +74,9 @@ class SimulationOptions:
             raise InvalidArgumentError("steps_max", self.steps_max, "at least 1")
         checked_delay("calm", self.calm)
 
-    def make_schedule(self, entropy: Entropy) -> Schedule:
-        """Draw the schedule of one run."""
-        stream = entropy.stream("schedule")
+    def make_schedule(self, entropy: Entropy, luck: int = 0) -> Schedule:
+        """Draw the schedule of one run; another number for luck gives another one under the same seed."""
+        stream = entropy.stream(f"schedule, luck {luck}" if luck else "schedule")
         kind, depth = self.schedule, self.pct_depth
         if kind == "mixed":
             kind = "random" if stream.random() < 0.6 else "pct"

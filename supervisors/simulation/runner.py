@@ -6,21 +6,23 @@ the command or the call that repeats it, and a shrunk recipe with its transcript
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from supervisors.errors import SupervisorsError
 from supervisors.simulation.options import SimulationOptions
 from supervisors.simulation.schedules import Exhaustive
-from supervisors.simulation.shrinking import shrink
-from supervisors.simulation.simulation import Simulation
+from supervisors.simulation.shrinking import LUCKS, fewest_parts, shrink
+from supervisors.simulation.simulation import CLIENT, Simulation
+from supervisors.simulation.verdict import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from supervisors.simulation.schedules import Schedule
-    from supervisors.simulation.verdict import Outcome, Recipe
+    from supervisors.simulation.verdict import Outcome, Part
 
 __all__ = [
     "SimulationFailedError",
@@ -35,6 +37,9 @@ __all__ = [
 
 NOT_REPEATABLE = "not repeatable"
 
+STEPS_MAX: Final = 10_000_000
+"""Steps that are spent on making one failure small, about."""
+
 TRANSCRIPT_LINES = 60
 """Lines of the transcript that a failure shows: the last ones."""
 
@@ -44,7 +49,7 @@ class SimulationFailedError(SupervisorsError, AssertionError):
 
     Attributes:
         outcome: the run as it was found.
-        shrunk: the same failure with fewer faults and switches.
+        shrunk: the same failure with fewer parts, faults and switches.
     """
 
     def __init__(
@@ -70,7 +75,7 @@ class SimulationFailedError(SupervisorsError, AssertionError):
                     str(outcome),
                     f"  again: {again}",
                     f"     or: run_seed({workload.__name__}, {outcome.seed}, options)",
-                    f"  shrunk to {len(shrunk.recipe.faults)} faults and {len(shrunk.recipe.deviations)} switches:",
+                    f"  shrunk to {_told(shrunk.recipe)}:",
                     f"         run_seed({workload.__name__}, {outcome.seed}, options, repeat={shrunk.recipe})",
                     *([f"  ({left_out} lines before)"] if left_out else []),
                     *shown,
@@ -96,6 +101,8 @@ def run_seed(
     *,
     repeat: Recipe | None = None,
     schedule: Schedule | None = None,
+    without: Iterable[Part] = (),
+    luck: int = 0,
 ) -> Outcome:
     """Run a workload under one seed and return the outcome.
 
@@ -105,8 +112,12 @@ def run_seed(
         options: by default the workload's own (`with_options()`), or the defaults.
         repeat: the recipe of an outcome, to run it again.
         schedule: chooses who runs next, instead of what the options draw.
+        without: parts of the workload that are left out, see `Simulation.parts()`.
+        luck: another number draws another order and other faults for the same workload.
     """
-    with Simulation(seed, options_of(workload, options), repeat=repeat, schedule=schedule) as simulation:
+    with Simulation(
+        seed, options_of(workload, options), repeat=repeat, schedule=schedule, without=without, luck=luck
+    ) as simulation:
         return simulation.run(workload)
 
 
@@ -134,7 +145,7 @@ def simulate(
     seeds: Iterable[int] = range(100),
     options: SimulationOptions | None = None,
     *,
-    shrink_runs: int = 300,
+    shrink_runs: int = 500,
     twice: bool = False,
     command: Callable[[int], str] | None = None,
 ) -> list[Outcome]:
@@ -202,16 +213,78 @@ def shrunk(
     outcome: Outcome,
     options: SimulationOptions | None = None,
     *,
-    runs_max: int = 300,
+    runs_max: int = 500,
 ) -> Outcome:
-    """Return the same failure with as few faults and switches as can be found in so many runs."""
+    """Return the same failure with as few parts, faults and switches as can be found.
 
-    def fails(recipe: Recipe) -> bool:
-        again = run_seed(workload, outcome.seed, options, repeat=recipe)
-        return (again.verdict, again.by) == (outcome.verdict, outcome.by)
+    Args:
+        workload: that has failed.
+        outcome: how.
+        options: that it was run with.
+        runs_max: runs at most. Long ones are made less often, so that a failure of a million
+            steps is told within minutes.
 
-    small = shrink(outcome.recipe, fails, runs_max=runs_max)
-    return run_seed(workload, outcome.seed, options, repeat=small)
+    **Fair to the workload.** A part is left out only where the workload is well without it in
+    the plain order and without faults. So no failure is taken for the one that was
+    found only because somebody has not come. Where it is not well with all of them either,
+    nothing can be told of clients, and only what `Simulation.parts()` has named is left out.
+    """
+    runs_max = min(runs_max, STEPS_MAX // max(outcome.steps, 1))
+    runs_left = runs_max
+    smallest = outcome
+    well: dict[Recipe, bool] = {}
+
+    def is_well_without(parts: Iterable[Part]) -> bool:
+        nonlocal runs_left
+        plain = Recipe.of((), (), parts)
+        if plain not in well:
+            runs_left -= 1
+            well[plain] = not run_seed(workload, outcome.seed, options, repeat=plain).failed
+        return well[plain]
+
+    def fails(again: Outcome) -> bool:
+        nonlocal runs_left
+        runs_left -= 1
+        if (again.verdict, again.by) != (outcome.verdict, outcome.by):
+            return False
+        without = again.recipe.left_out()
+        return not without or not can_tell or is_well_without(without)
+
+    def attempt(without: Iterable[Part], luck: int) -> Recipe | None:
+        nonlocal smallest
+        again = run_seed(workload, outcome.seed, options, without=without, luck=luck)
+        if not fails(again):
+            return None
+        smallest = again
+        return again.recipe
+
+    def still_fails(recipe: Recipe) -> bool:
+        return fails(run_seed(workload, outcome.seed, options, repeat=recipe))
+
+    can_tell = bool(outcome.parts) and runs_max > 0 and is_well_without(())
+    small = outcome.recipe
+    for first in range(1, 3 * LUCKS, LUCKS):
+        before = smallest
+        for is_client in (False, True) if can_tell else (False,):
+            some = [part for part in smallest.parts if (part[0] == CLIENT) is is_client]
+            lucks = range(first, first + LUCKS)
+            small = fewest_parts(some, small, attempt, runs_max=min(runs_max // 4, runs_left), lucks=lucks)
+        if smallest is before and first > 1:
+            break  # nothing has changed since it was shrunk
+        parts = [part for part in smallest.parts if can_tell or part[0] != CLIENT]
+        small = shrink(small, still_fails, runs_max=max(runs_left, 0), parts=parts)
+        smallest = replace(smallest, parts=tuple(part for part in smallest.parts if part not in small.left_out()))
+    again = run_seed(workload, outcome.seed, options, repeat=small)
+    # One that does not repeat depends on something outside; then it is shown as it was found.
+    return again if (again.verdict, again.by) == (outcome.verdict, outcome.by) else outcome
+
+
+def _told(recipe: Recipe) -> str:
+    """Say how much is in a recipe, and what it leaves out."""
+    told = f"{len(recipe.faults)} faults and {len(recipe.deviations)} switches"
+    counts = Counter(name for name, _ in recipe.left_out())
+    without = ", ".join(f"{count} of the {name}" for name, count in counts.items())
+    return f"{told}, without {without}" if without else told
 
 
 def options_of(workload: Any, options: SimulationOptions | None) -> SimulationOptions:

@@ -6,13 +6,15 @@ import asyncio
 import inspect
 import logging
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final, Self, final
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
 from supervisors.actor import Actor
 from supervisors.clock import VirtualClock
 from supervisors.entropy import Entropy
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
 from supervisors.exits import SHUTDOWN
+from supervisors.runtime.futures import ScheduledFuture
+from supervisors.runtime.turn import thread_turn
 from supervisors.simulation.checkers import STOCK_CHECKERS
 from supervisors.simulation.faults import FAULT_KINDS, FaultPlan
 from supervisors.simulation.options import SimulationOptions
@@ -30,11 +32,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
 
-    from supervisors.runtime.futures import ScheduledFuture
     from supervisors.simulation.checkers import Checker
     from supervisors.simulation.schedules import Schedule
+    from supervisors.simulation.verdict import Part
 
-__all__ = ["OUTSIDE", "Client", "Simulation"]
+__all__ = ["CLIENT", "OUTSIDE", "Client", "Simulation"]
+
+T = TypeVar("T")
+
+CLIENT: Final = "clients"
+"""The name of the parts that `Simulation.client()` makes."""
 
 OUTSIDE: Final = "outside"
 """Who finds that a program has touched a real clock, `random` or a thread."""
@@ -67,6 +74,8 @@ class Simulation:
         options: everything that the seed does not decide.
         schedule: chooses who runs next, instead of what the options draw.
         repeat: repeats what an outcome has recorded instead of drawing.
+        without: parts of the workload that are left out, see `parts()`; those of `repeat` as well.
+        luck: another number draws another order and other faults for the same workload.
         checkers: what judges the run, besides the invariants and conditions given later.
 
     Attributes:
@@ -100,6 +109,8 @@ class Simulation:
         *,
         schedule: Schedule | None = None,
         repeat: Recipe | None = None,
+        without: Iterable[Part] = (),
+        luck: int = 0,
         checkers: Iterable[Callable[[], Checker]] = STOCK_CHECKERS,
     ) -> None:
         if isinstance(seed, bool) or not isinstance(seed, int):
@@ -112,10 +123,13 @@ class Simulation:
         if repeat is not None:
             self._schedule = Replay(dict(repeat.deviations))
         elif schedule is None:
-            self._schedule = options.make_schedule(entropy)
+            self._schedule = options.make_schedule(entropy, luck)
         chances = options.faults
         assert isinstance(chances, dict)
-        self._faults = FaultPlan(entropy, chances, options.arming, None if repeat is None else repeat.faults)
+        self._faults = FaultPlan(entropy, chances, options.arming, None if repeat is None else repeat.faults, luck)
+        self._without = frozenset(without) | frozenset(() if repeat is None else repeat.left_out())
+        self._parts: dict[Part, None] = {}
+        self._client_count = 0
         self._checkers = [make() for make in checkers]
         self._invariants: list[tuple[str, Callable[[], object]]] = []
         self._eventually: list[tuple[str, Callable[[], object], float]] = []
@@ -175,13 +189,38 @@ class Simulation:
         """Call a function beside everything else, as a user of the system would.
 
         It may ask, wait and start actors; a coroutine function may await. Faults leave it alone.
+        A failure is shown without the clients that it does not need, where the workload is
+        well without them: their futures are of None.
 
         Returns:
             A future of what it returns or raises.
         """
         self._scheduler.meets(getattr(function, "__module__", None) or "")
+        # By the program outside, they are called in an order that no schedule changes.
+        if thread_turn.turn.current is None:
+            self._client_count = number = self._client_count + 1
+            if not self._takes_part((CLIENT, number - 1)):
+                absent: ScheduledFuture[Any] = ScheduledFuture(self._scheduler)
+                absent.set(None)
+                return absent
         future: ScheduledFuture[Any] = self.system.start(Client).ask((function, arguments), block=False)
         return future
+
+    def parts(self, name: str, items: Iterable[T]) -> list[T]:
+        """Return the items, but for those that a smaller run of a failure leaves out.
+
+        Whatever the workload can do without, as long as it demands nothing that needs all
+        of them: actors that it starts, rounds that a client makes.
+
+        Args:
+            name: what they are, once in a run; in the plural, as in "workers".
+            items: as many as in every run of this seed.
+        """
+        if not isinstance(name, str):
+            raise InvalidTypeError("name", name, "text")
+        if name == CLIENT or (name, 0) in self._parts:
+            raise InvalidArgumentError("name", name, "a name that no parts of this run have")
+        return [item for place, item in enumerate(items) if self._takes_part((name, place))]
 
     def sleep(self, seconds: float) -> None:
         """Let so many virtual seconds pass, for the workload or the client that calls this."""
@@ -238,6 +277,10 @@ class Simulation:
         """
         self._eventually.append((name, holds, checked_delay("within", within)))
 
+    def _takes_part(self, part: Part) -> bool:
+        self._parts[part] = None
+        return part not in self._without
+
     # -- running -----------------------------------------------------------
 
     def run(self, workload: Callable[[Simulation], object]) -> Outcome:
@@ -282,10 +325,12 @@ class Simulation:
             virtual_seconds=self.system.clock.monotonic(),
             transcript_hash=self._transcript.hash(),
             transcript=self._transcript.text(),
-            recipe=Recipe(
-                tuple((number, choice) for number, choice in enumerate(choices) if choice),
-                tuple(self._faults.fired),
+            recipe=Recipe.of(
+                ((number, choice) for number, choice in enumerate(choices) if choice),
+                self._faults.fired,
+                (part for part in self._parts if part in self._without),
             ),
+            parts=tuple(part for part in self._parts if part not in self._without),
         )
 
     def _make_scheduler(self, system: ActorSystem) -> SimulatedScheduler:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Literal, TypeAlias, final
 
 from supervisors.errors import SupervisorsError
 
-__all__ = ["Outcome", "Recipe", "Verdict", "ViolationError"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Outcome", "Part", "Recipe", "Verdict", "ViolationError"]
 
 Verdict: TypeAlias = Literal["ok", "crash", "wrong result", "no progress", "leak"]
 """How a run ended: *crash*: an exception that nobody expected; *wrong result*: a checker,
 an invariant or an assertion says no (safety); *no progress*: something that must come
 has not come (liveness); *leak*: something is left that must be gone."""
+
+
+Part: TypeAlias = tuple[str, int]
+"""Something that a workload can do without: its name, and its place among those of that name, from 0."""
 
 
 class ViolationError(SupervisorsError):
@@ -37,10 +44,33 @@ class Recipe:
     Attributes:
         deviations: number of the choice from 0, and what was chosen instead of 0.
         faults: kind, and number of the throw of that kind's die from 1.
+        without: parts of the workload that are left out: their name, and the places, such
+            as ``"0-6, 9"``; see `Simulation.parts()`.
     """
 
     deviations: tuple[tuple[int, int], ...] = ()
     faults: tuple[tuple[str, int], ...] = ()
+    without: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(
+        cls, deviations: Iterable[tuple[int, int]], faults: Iterable[tuple[str, int]], without: Iterable[Part]
+    ) -> Recipe:
+        """Make one of parts as they are counted."""
+        places: dict[str, list[int]] = {}
+        for name, place in without:
+            places.setdefault(name, []).append(place)
+        packed = tuple((name, _in_runs(sorted(each))) for name, each in places.items())
+        return cls(tuple(deviations), tuple(faults), packed)
+
+    def left_out(self) -> tuple[Part, ...]:
+        """Return the parts that are left out, one by one."""
+        parts: list[Part] = []
+        for name, places in self.without:
+            for run in places.split(", "):
+                first, _, last = run.partition("-")
+                parts += [(name, place) for place in range(int(first), int(last or first) + 1)]
+        return tuple(parts)
 
     def __len__(self) -> int:
         """Return how many switches and faults there are."""
@@ -62,6 +92,7 @@ class Outcome:
         transcript_hash: SHA-256 over all lines.
         transcript: all lines, if they were kept.
         recipe: what repeats the run.
+        parts: of the workload that took part, in order: name, and place from 0.
     """
 
     seed: int
@@ -73,6 +104,7 @@ class Outcome:
     transcript_hash: str
     transcript: str
     recipe: Recipe
+    parts: tuple[Part, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -83,3 +115,14 @@ class Outcome:
         text = f"seed {self.seed}: {self.verdict}, {self.steps} steps, {self.virtual_seconds:.3f} virtual seconds, "
         text += f"{len(self.recipe.faults)} faults, transcript {self.transcript_hash[:16]}"
         return f"{text}\n  {self.what}" if self.what else text
+
+
+def _in_runs(places: list[int]) -> str:
+    """Return numbers in order as text, with their runs told by the ends."""
+    runs: list[list[int]] = []
+    for place in places:
+        if runs and runs[-1][1] == place - 1:
+            runs[-1][1] = place
+        else:
+            runs.append([place, place])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

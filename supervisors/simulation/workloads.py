@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Node", "SmallWorker", "Watcher", "Worker", "linked_actors", "supervised_workers"]
 
+STEPS_MAX = 50_000
 OFTEN = {kind: FAULT_KINDS[kind].chance * 5 for kind in ALL_WITHIN_CONTRACT}
 VERBS = ("link", "link", "unlink", "monitor", "monitor", "demonitor", "trap", "exit")
 STRATEGIES = ("one_for_one", "one_for_all", "rest_for_one")
@@ -81,11 +82,11 @@ class Watcher(Actor):
             self.monitor(message)
 
 
-@with_options(SimulationOptions(faults=OFTEN))
+@with_options(SimulationOptions(faults=OFTEN, steps_max=STEPS_MAX))
 def supervised_workers(simulation: Simulation) -> None:
     """Let clients ask the workers of a small tree while workers and supervisors crash."""
     system, random = simulation.system, simulation.entropy.stream("workload")
-    names = [f"worker-{number}" for number in range(6)]
+    names = simulation.parts("workers", [f"worker-{number}" for number in range(6)])
     strategy = STRATEGIES[int(random.random() * 3)]
 
     def branch(some: list[str]) -> ChildSpec:
@@ -96,7 +97,9 @@ def supervised_workers(simulation: Simulation) -> None:
     watcher = system.start(Watcher)
     tree = [branch(names[:3]), branch(names[3:])]
     root = _start_root(simulation, tree)
-    answers = [simulation.client(_use, simulation, watcher, names, number) for number in range(3)]
+    answers = [
+        simulation.client(_use, simulation, watcher, names, number) for number in simulation.parts("users", range(3))
+    ]
     for answer in answers:
         answer.get()
     simulation.eventually("every worker has its name again", lambda: all(system.whereis(name) for name in names))
@@ -117,7 +120,7 @@ def _use(simulation: Simulation, watcher: ActorRef[Any], names: list[str], numbe
     """Do what one client does."""
     system, random = simulation.system, simulation.entropy.stream(f"client {number}")
     open_asks = []
-    for _ in range(20):
+    for _ in simulation.parts(f"rounds of client {number}", range(20)):
         name = names[int(random.random() * len(names))]
         other = names[int(random.random() * len(names))]
         worker = system.whereis(name)
@@ -172,17 +175,19 @@ class Node(Actor):
             raise Exit("told to")
 
 
-@with_options(SimulationOptions(faults=OFTEN, spare=lambda ref: ref.actor_class is Client))
+@with_options(SimulationOptions(faults=OFTEN, steps_max=STEPS_MAX, spare=lambda ref: ref.actor_class is Client))
 def linked_actors(simulation: Simulation) -> None:
     """Let clients link and monitor actors with each other while these end in every way."""
     nodes: list[ActorRef[Any]] = []
-    for answer in [simulation.client(_tie, simulation, nodes, number) for number in range(3)]:
+    for answer in [
+        simulation.client(_tie, simulation, nodes, number) for number in simulation.parts("users", range(3))
+    ]:
         answer.get()
 
 
 def _tie(simulation: Simulation, nodes: list[ActorRef[Any]], number: int) -> None:
     random = simulation.entropy.stream(f"client {number}")
-    for _ in range(40):
+    for _ in simulation.parts(f"rounds of client {number}", range(40)):
         living = [node for node in nodes if node.is_alive()]
         if len(living) < 6:
             with suppress(SupervisorsError):

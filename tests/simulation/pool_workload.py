@@ -37,7 +37,7 @@ def pools(simulation):
     """Let clients submit, cancel and wait for tasks, some of which raise, and close the pool."""
     pool = _open(simulation)
     world = World(simulation, pool)
-    for answer in [simulation.client(world.use, number) for number in range(CLIENTS)]:
+    for answer in [simulation.client(world.use, number) for number in simulation.parts("users", range(CLIENTS))]:
         answer.get(timeout=None)
     simulation.recover()
     world.judge()
@@ -82,7 +82,7 @@ class World:
 
     def use(self, number):
         random = self.simulation.entropy.stream(f"client {number}")
-        for round_number in range(ROUNDS):
+        for round_number in self.simulation.parts(f"rounds of client {number}", range(ROUNDS)):
             self.simulation.sleep(random.random() * 2.0)
             task = (number, round_number)
             try:

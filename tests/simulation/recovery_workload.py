@@ -134,7 +134,7 @@ class World:
         session_id = f"session-{number}"
         random = self.simulation.entropy.stream(f"{session_id} in {generation}")
         told = Counter()
-        for _ in range(ROUNDS):
+        for _ in self.simulation.parts(f"rounds of {session_id} in {generation}", range(ROUNDS)):
             self.simulation.sleep(random.random() * 5.0)
             if self.generation != generation:
                 return

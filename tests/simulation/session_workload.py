@@ -129,7 +129,8 @@ def _run(simulation):
         world = World(simulation, system, store)
         simulation.invariant("one owner", world.one_owner)
         simulation.invariant("limiter never over", lambda: world.admitted <= CAPACITY)
-        answers = [simulation.client(world.use, f"session-{number}") for number in range(CLIENTS)]
+        users = simulation.parts("users", [f"session-{number}" for number in range(CLIENTS)])
+        answers = [simulation.client(world.use, user) for user in users]
         for answer in answers:
             answer.get(timeout=None)
         simulation.recover()
@@ -186,7 +187,7 @@ class World:
 
     def use(self, session_id):
         random = self.simulation.entropy.stream(session_id)
-        for _ in range(ROUNDS):
+        for _ in self.simulation.parts(f"rounds of {session_id}", range(ROUNDS)):
             self.simulation.sleep(random.random() * 5.0)
             with suppress(SupervisorsError, SessionActorsError):
                 self._one_round(session_id, random)

@@ -144,3 +144,108 @@ def test_what_does_not_come_from_the_seed_is_found_by_running_it_twice():
 def test_a_seed_that_repeats_is_judged_as_usual():
     assert run_twice(harmless, 1) == run_seed(harmless, 1)
     assert run_twice(lambda simulation: 1 // 0, 1).by == "ZeroDivisionError"
+
+
+def deposits_beside_others(simulation):
+    """Two of the clients lose an update; the others have nothing to do with it."""
+    account = simulation.system.start(Account)
+    bystanders = [simulation.system.start(Echo) for _ in simulation.parts("bystanders", range(3))]
+    clients = [simulation.client(bystander.ask, 0) for bystander in bystanders]
+    made = [simulation.client(deposit, account) for _ in range(2)]
+    clients += [simulation.client(bystander.ask, 1) for bystander in bystanders]
+    for client in [*clients, *made]:
+        client.get()
+    assert account.ask(None) == 2
+
+
+def test_parts_that_a_failure_does_not_need_are_left_out_of_it():
+    failure = failure_of(deposits_beside_others)
+    assert ("bystanders", "0-2") in failure.shrunk.recipe.without
+    assert "without 3 of the bystanders" in str(failure)
+    assert "Echo" not in failure.shrunk.transcript
+    assert [name for name, _ in failure.shrunk.parts] == ["clients", "clients"]
+
+
+class Ledger(Actor):
+    """Tells whoever reads how often somebody has read since the last write."""
+
+    readers = 0
+
+    def on_receive(self, message):
+        self.readers = self.readers + 1 if message == "read" else 0
+        return self.readers
+
+
+def read_and_write(ledger):
+    if ledger.ask("read") > 1:
+        raise ZeroDivisionError
+    ledger.ask("write")
+
+
+def test_clients_that_a_failure_does_not_need_are_left_out_where_all_is_well_without_them():
+    def five(simulation):
+        def later(seconds):
+            simulation.sleep(seconds)
+            read_and_write(ledger)
+
+        ledger = simulation.system.start(Ledger)
+        for answer in [simulation.client(later, float(number)) for number in range(5)]:
+            answer.get()
+
+    slow = SimulationOptions(
+        faults={"slow_turn": 0.2}, arming=1.0, ask_timeout=None, spare=lambda ref: ref.actor_class is not Ledger
+    )
+    failure = failure_of(five, options=slow)
+    assert failure.shrunk.by == "ZeroDivisionError"
+    assert len(failure.shrunk.parts) == 2
+
+
+def test_who_is_counted_on_is_not_left_out():
+    def counts(simulation):
+        account = simulation.system.start(Account)
+        for answer in [simulation.client(deposit, account) for _ in range(3)]:
+            answer.get()
+        assert account.ask(None) == 3
+
+    failure = failure_of(counts)
+    assert failure.shrunk.recipe.without == ()
+    assert len(failure.shrunk.parts) == 3
+
+
+def test_where_nothing_is_ever_well_only_named_parts_are_left_out():
+    def fails(simulation):
+        echoes = simulation.parts("echoes", [simulation.system.start(Echo) for _ in range(3)])
+        for answer in [simulation.client(echo.ask, 1) for echo in [*echoes, *echoes]]:
+            answer.get()
+        simulation.client(lambda: None).get()
+        raise AssertionError("always")
+
+    failure = failure_of(fails)
+    assert ("echoes", "0-2") in failure.shrunk.recipe.without
+    assert [name for name, _ in failure.shrunk.parts] == ["clients"]
+
+
+def test_a_failure_that_does_not_repeat_is_shown_as_it_was_found():
+    runs = []
+
+    def fails_once(simulation):
+        runs.append(simulation.client(lambda: None).get())
+        assert len(runs) > 1
+
+    failure = failure_of(fails_once)
+    assert failure.shrunk == failure.outcome
+
+
+def test_a_failure_of_very_many_steps_is_made_small_in_few_runs(monkeypatch):
+    runs = []
+
+    def long(simulation):
+        runs.append(simulation.seed)
+        lost_update(simulation)
+
+    failure = failure_of(long)
+    monkeypatch.setattr("supervisors.simulation.runner.STEPS_MAX", failure.outcome.steps * 3)
+    runs.clear()
+    with pytest.raises(SimulationFailedError):
+        simulate(long, [failure.outcome.seed])
+    assert len(runs) < 10

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from supervisors import Actor, InvalidTypeError, UsageError
+from supervisors import Actor, InvalidArgumentError, InvalidTypeError, UsageError
 from supervisors.simulation import Simulation, SimulationOptions, run_seed
 from tests.supervisors.actors import Echo, Recorder
 
@@ -162,3 +162,38 @@ def test_a_seed_is_a_whole_number(seed):
 def test_options_that_make_no_sense_are_refused(given):
     with pytest.raises((ValueError, TypeError), match=next(iter(given))):
         SimulationOptions(**given)
+
+
+def test_parts_that_are_left_out_do_not_take_part():
+    def workload(simulation):
+        taken.append(simulation.parts("numbers", range(5)))
+        taken.append([client.get() for client in [simulation.client(int) for _ in range(2)]])
+
+    taken = []
+    outcome = run_seed(workload, 1, without=[("numbers", 0), ("numbers", 3), ("clients", 1)])
+    assert taken == [[1, 2, 4], [0, None]]
+    assert outcome.recipe.without == (("numbers", "0, 3"), ("clients", "1"))
+    assert outcome.parts == (("numbers", 1), ("numbers", 2), ("numbers", 4), ("clients", 0))
+    taken.clear()
+    assert run_seed(workload, 1, repeat=outcome.recipe).transcript == outcome.transcript
+    assert taken == [[1, 2, 4], [0, None]]
+
+
+def test_other_luck_is_another_run_of_the_same_workload():
+    def workload(simulation):
+        drawn.append(simulation.entropy.stream("data").random())
+        for answer in [simulation.client(simulation.sleep, 1.0) for _ in range(9)]:
+            answer.get()
+
+    drawn = []
+    one, other, again = (run_seed(workload, 1, SimulationOptions(schedule="random"), luck=luck) for luck in (0, 1, 1))
+    assert drawn[0] == drawn[1] == drawn[2]
+    assert one.transcript != other.transcript == again.transcript
+
+
+@pytest.mark.parametrize("name", [3, "clients", "taken"])
+def test_parts_need_a_name_of_their_own(name):
+    with Simulation(1) as simulation:
+        simulation.parts("taken", range(2))
+        with pytest.raises((InvalidArgumentError, InvalidTypeError), match="name"):
+            simulation.parts(name, range(2))
