@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-from weakref import WeakKeyDictionary
-
 import pytest
 
 from sessionactors.audit.intake import Intake
@@ -48,12 +46,10 @@ def test_a_session_with_two_owners_is_found(monkeypatch):
 
 
 def test_a_gap_in_the_audit_log_is_found(monkeypatch):
-    counts = WeakKeyDictionary()  # of each log, or one run would depend on the one before
+    def take(self):
+        taken = proper(self)
+        return taken[:3] + taken[4:]
 
-    def put(self, *event):
-        counts[self] = counts.get(self, 0) + 1
-        return counts[self] % 7 == 0 or proper(self, *event)
-
-    proper = Intake.put
-    monkeypatch.setattr(Intake, "put", put)
+    proper = Intake.take
+    monkeypatch.setattr(Intake, "take", take)
     found_in(10, "transitions audited")
