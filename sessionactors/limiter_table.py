@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, final
+from sys import getsizeof
+from typing import TYPE_CHECKING, Final, final
 
 from sessionactors.errors import CapacityExceeded, InvalidQuota
 from sessionactors.limits.guard import Guard
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from sessionactors.storage.limits_file import LimitsFile
 
 __all__ = ["LimiterStatistics", "LimiterTable", "QuotaRecord"]
+
+_ROOM_MAX: Final = 400
+"""Bytes of the table for each entry in it, beyond which it is mostly empty; a full one has 30."""
 
 _QUOTA_KEYS = frozenset({"capacity", "rate", "window", "window_limit"})
 
@@ -143,14 +147,16 @@ class LimiterTable:
                 earlier: the last tenth is for live sessions.
         """
         self.check_room(self.size, is_live=is_live)
-        bucket: TokenBucket
-        if self.window.limit is None:
-            bucket = TokenBucket(self.default, now)
-        else:
-            bucket = WindowedBucket(self.default, self.window, now)
+        bucket = self.made(now)
         self.buckets.setdefault(quota_type, {})[session_id] = bucket
         self.size += 1
         return bucket
+
+    def made(self, now: float) -> TokenBucket:
+        """Return a bucket as new ones are; it is not in the table."""
+        if self.window.limit is None:
+            return TokenBucket(self.default, now)
+        return WindowedBucket(self.default, self.window, now)
 
     def check_room(self, used: int, *, is_live: bool) -> None:
         """Refuse one more entry when a table is full."""
@@ -275,6 +281,15 @@ class LimiterTable:
                 self.size -= 1
         if not buckets:
             self.buckets.pop(quota_type, None)
+
+    def rest(self, session_id: str, now: float) -> None:
+        """Forget what is as good as new of a session that hibernates, and give the room back."""
+        for quota_type in list(self.buckets):
+            self.tidy(quota_type, [session_id], now, 0.0)
+            buckets = self.buckets.get(quota_type)
+            # A table that shrinks keeps its room; one that is that empty is made anew.
+            if buckets is not None and getsizeof(buckets) > _ROOM_MAX * (len(buckets) + 1):
+                self.buckets[quota_type] = dict(buckets)
 
     def tidy_rest(self, now: float) -> None:
         """Forget waits that are over, and guards that guard nothing."""

@@ -1,7 +1,8 @@
 """Sessions that sleep: an idle one becomes a few bytes, and wakes with its next message.
 
-What stays: the ref with its mailbox, links and monitors, the timer, the subscribers, the
-id in the directory. What goes: the actor and the record of it. The user's own
+What stays: the ref with its links and monitors, the timer, the subscribers, the id in
+the directory. What goes: the actor and the record of it, the lists of its mailbox, and
+what the rate limiter knows of it, if that is as good as new. The user's own
 state goes through `snapshot()` and `restore()`, where a class has the former; an object
 of a class that has not, or that sets itself up in `on_start()`, is kept as it is.
 
@@ -29,6 +30,7 @@ from sessionactors.session_data import SessionData, deadline
 from sessionactors.session_saving import StoredSession
 from sessionactors.sleeping_session import OBJECT_BYTES, SleepingSession
 from sessionactors.states import TERMINATED
+from sessionactors.surroundings import RATE_LIMITER, REST
 from supervisors.hibernation import fall_asleep
 
 if TYPE_CHECKING:
@@ -142,6 +144,7 @@ class RestingSession(StoredSession):
         around.hibernations.fell_asleep(before, sleeper.weight)
         sleeper.spill_later(data.last_activity)
         around.folding.add(sleeper)
+        around.send(RATE_LIMITER, (REST, data.session_id))
         return True
 
     def stay_awake(self) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "RATE_LIMITER",
     "REAPER",
     "RECOVERY",
+    "REST",
     "RESTART",
     "ROOT",
     "SERVICES",
@@ -48,6 +49,9 @@ UPDATES: Final = "updates"
 
 SERVICES: Final = (AUDIT, STORE, RATE_LIMITER, ISOLATION, RECOVERY, REAPER)
 """The registered names of the singleton actors, in order of their start."""
+
+REST: Final = "rest"
+"""First half of the message to the rate limiter that a session has fallen asleep."""
 
 RESTART: Final = "restart"
 """First half of the message to the recovery actor that a stored session has crashed."""

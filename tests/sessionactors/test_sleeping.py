@@ -500,3 +500,48 @@ def test_a_session_that_is_looked_at_by_the_reaper_and_goes_on_sleeps_on(system)
     assert system.reap("expired") == 0
     assert system.reap("idle_timeout") == 0
     assert is_asleep(system)
+
+
+# --- Its limits ------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_bucket_goes_and_nobody_can_tell(system):
+    start_active(system, "a")
+    system.check_rate_limit("a")
+    system.actors.advance(1.0)
+    usage = system.get_rate_limit_usage("a")
+    system.hibernate("a")
+    assert system.limiter_statistics().total_sessions == 0
+    after = system.get_rate_limit_usage("a")
+    assert (after.tokens_remaining, after.capacity, after.rate) == (
+        usage.tokens_remaining,
+        usage.capacity,
+        usage.rate,
+    )
+    assert is_asleep(system)
+    assert system.check_rate_limit("a")[0]
+    assert system.get_rate_limit_usage("a").tokens_used == 1
+
+
+def test_what_it_has_used_and_owes_is_not_forgiven_in_its_sleep(system):
+    start_active(system, "a")
+    system.record_request("a", "bytes", 5000)
+    system.check_rate_limit("a", "requests", 900)
+    system.hibernate("a")
+    assert system.get_rate_limit_usage("a").tokens_used == 900
+    assert system.get_rate_limit_usage("a", "bytes").debt == 4000
+    assert system.check_throttle("a")
+
+
+def test_limits_of_its_own_stay(system):
+    start_active(system, "a")
+    system.set_rate_limit("a", 7)
+    system.hibernate("a")
+    assert system.get_rate_limit("a").capacity == 7
+
+
+def test_a_throttle_stays(system):
+    start_active(system, "a")
+    system.apply_throttle("a", "delay")
+    system.hibernate("a")
+    assert system.check_throttle("a")
