@@ -8,7 +8,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: bench bench-smoke check clean constraints coverage doc-examples docs format format-check help \
+.PHONY: bench bench-smoke campaign check clean constraints coverage doc-examples docs format format-check help \
 	interpreters kills layers lint outside package properties pykka-suite run schedules simulate simulate-many tampering test torture types untraced verify-outside
 
 # Only a PYTHON that somebody chose is passed on; without one .ci/environment looks for it.
@@ -33,9 +33,10 @@ define test_all
 endef
 WORKLOAD ?= supervisors.simulation.workloads:supervised_workers
 WORKLOADS ?= supervisors.simulation.workloads:supervised_workers supervisors.simulation.workloads:linked_actors \
-	tests.simulation.session_workload:sessions tests.simulation.pool_workload:pools \
-	tests.simulation.recovery_workload:recovery
+	tests.simulation.session_workload:sessions tests.simulation.day_workload:day \
+	tests.simulation.pool_workload:pools tests.simulation.recovery_workload:recovery
 N ?= 1000
+BUDGET ?= 600
 
 $(READY): pyproject.toml constraints.txt .ci/environment
 	@.ci/environment
@@ -109,6 +110,9 @@ simulate-many: $(READY) ## Run each of our own workloads under N seeds (1000 by 
 	for workload in $(WORKLOADS); do \
 		$(BIN)/python -m supervisors.simulation $$workload --seed $(SEED) --runs $(N) || exit 1; \
 	done
+
+campaign: $(READY) ## Run all of our own workloads for BUDGET=600 seconds, each with its share, and count faults by kind
+	$(BIN)/python -m supervisors.simulation $(WORKLOADS) --seed $(SEED) --budget $(BUDGET)
 
 schedules: $(READY) ## Explore the schedules of the runtime with two preemptions throughout (minutes)
 	SCHEDULES=thorough $(BIN)/python -m pytest -q -s tests/schedules -o faulthandler_timeout=3600

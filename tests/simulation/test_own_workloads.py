@@ -8,6 +8,7 @@ import pytest
 
 from supervisors.simulation import ALL_WITHIN_CONTRACT, FAULT_KINDS, run_twice, simulate
 from supervisors.simulation.workloads import linked_actors, supervised_workers
+from tests.simulation.day_workload import day
 from tests.simulation.pool_workload import pools
 from tests.simulation.recovery_workload import recovery
 from tests.simulation.session_workload import sessions
@@ -43,6 +44,12 @@ def test_a_process_that_dies_leaves_what_was_acknowledged_in_store_and_log():
     assert sum(len(outcome.recipe.faults) for outcome in outcomes) > 100
 
 
-@pytest.mark.parametrize("workload", [sessions, pools, recovery])
+def test_a_day_of_session_traffic_stands_what_may_go_wrong():
+    outcomes = simulate(day, range(2))
+    assert sum(outcome.virtual_seconds for outcome in outcomes) > 2 * 86_400.0
+    assert sum(len(outcome.recipe.faults) for outcome in outcomes) > 100
+
+
+@pytest.mark.parametrize("workload", [sessions, pools, recovery, day])
 def test_a_run_of_them_repeats(workload):
     assert not run_twice(workload, 3).failed
