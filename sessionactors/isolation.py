@@ -68,6 +68,7 @@ from sessionactors.isolation_ledger import (
 from sessionactors.isolation_reports import checked_usage, limit_check, session_info, usage_report
 from sessionactors.judging import Judge
 from sessionactors.limits.cpu_average import CpuAverage
+from sessionactors.settings import IsolationSettings
 from supervisors.actor import Actor
 from supervisors.runtime.signals import Down
 
@@ -86,7 +87,9 @@ SAMPLE: Final = "sample"
 class Isolation(Actor):
     """The singleton that keeps the accounts.
 
-    Messages are `(verb, session id, ...)`; the verbs are the specification's names.
+    Messages are `(verb, session id, ...)`; the verbs are the specification's names. Settings, as
+    they are, are a message as well: they are in force from then on, for accounts that are
+    open as far as they are about all together.
 
     Args:
         ledger: accounts that an earlier actor has left, and the settings.
@@ -130,6 +133,10 @@ class Isolation(Actor):
             return None
         if isinstance(message, Down):
             self._died(message.monitor)
+            return None
+        if isinstance(message, IsolationSettings):
+            self._ledger.configure(message)
+            self._settings = message
             return None
         if isinstance(message, tuple) and message:
             verb = _VERBS.get(message[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from sessionactors import bounds, identifiers
@@ -54,6 +54,25 @@ class IsolationCalls(ServiceAccess):
     directory: Directory
     isolation_settings: IsolationSettings
     sandboxes: SandboxKeeper
+
+    def set_isolation_settings(self, settings: IsolationSettings | Mapping[str, object]) -> None:
+        """Have isolation work with other settings from now on.
+
+        Ceilings, sampling and sweeps are in force at once; whoever is over a lower ceiling
+        is found at the next look. Limits and options of single sessions count for accounts that
+        are opened from then on. `cpu_window` counts for those as well, and `spare_processes`
+        stays what it was.
+
+        Args:
+            settings: all of them, or a mapping of those that differ from what is in force.
+
+        Raises:
+            NotFound: isolation is being restarted; nothing has changed.
+            InvalidKind, InvalidOption, InvalidValue, InvalidLimit: they are not allowed.
+        """
+        wanted = self.isolation_settings.changed(settings)
+        self._ask(ISOLATION, wanted)
+        self.isolation_settings = wanted
 
     def isolate(self, session_id: str, **options: object) -> None:
         """Open an isolation account for a session.

@@ -260,14 +260,7 @@ class IsolationLedger:
     )
 
     def __init__(self, settings: IsolationSettings, read_cpu: Callable[[], float]) -> None:
-        self.settings = settings
-        self.ceilings: tuple[float, ...] = (
-            settings.max_memory,
-            settings.max_cpu,
-            settings.max_messages,
-            settings.max_connections,
-        )
-        self.soft = tuple(ceiling * settings.soft_ratio for ceiling in self.ceilings)
+        self.configure(settings)
         self.read_cpu = read_cpu
         self.records: dict[str, Account] = {}
         self.totals: list[float] = [0, 0.0, 0, 0]
@@ -276,6 +269,17 @@ class IsolationLedger:
         self.subscriptions = Subscriptions()
         self.noted: list[Meter] = []
         self.hot: dict[str, None] = {}
+
+    def configure(self, settings: IsolationSettings) -> None:
+        """Take over settings; limits of single accounts that are open stay as they are."""
+        self.settings = settings
+        self.ceilings: tuple[float, ...] = (
+            settings.max_memory,
+            settings.max_cpu,
+            settings.max_messages,
+            settings.max_connections,
+        )
+        self.soft = tuple(ceiling * settings.soft_ratio for ceiling in self.ceilings)
 
     def refresh(self, account: Account) -> None:
         """Add up what was reported and measured, with what can be read off the actor at once."""

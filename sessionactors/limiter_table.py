@@ -87,6 +87,7 @@ class LimiterTable:
         pressed: `(session, type)` of the lines that back-pressure was signalled for.
         subscriptions: who is told about which session.
         started_at: monotonic seconds.
+        outdated: defaults of earlier settings, which some buckets may still have.
         file: where debts and guards are written down for another process, or None.
         admitted: checks and waits that ended well, since the start of the system.
         refused: those that did not.
@@ -102,6 +103,7 @@ class LimiterTable:
         "everybody",
         "file",
         "guards",
+        "outdated",
         "pressed",
         "refused",
         "refused_until",
@@ -127,6 +129,7 @@ class LimiterTable:
         self.refused_until: dict[str, float] = {}
         self.pressed: set[tuple[str, str]] = set()
         self.subscriptions = Subscriptions()
+        self.outdated: list[tuple[BucketLimits, WindowLimits]] = []
         self.file: LimitsFile | None = None
         self.admitted = 0
         self.refused = 0
@@ -228,6 +231,43 @@ class LimiterTable:
             return BucketLimits(quota, default.rate), None
         raise InvalidQuota("quota", quota, "a capacity in tokens, or a mapping with capacity and rate")
 
+    # -- settings --------------------------------------------------------------
+
+    def configure(self, settings: LimiterSettings, now: float) -> None:
+        """Take over other settings; buckets that are there have theirs renewed by `renew()`."""
+        before, self.settings = self.settings, settings
+        if _defaults(settings) != _defaults(before):
+            self.outdated.append((self.default, self.window))
+            self.default = BucketLimits(settings.capacity, settings.rate)
+            self.window = WindowLimits(settings.window, settings.window_limit)
+        self.everybody.reconfigure(BucketLimits(settings.global_capacity, settings.global_rate), now)
+        self.violations = WindowLimits(settings.abuse_window, settings.abuse_violations)
+        for guard in self.guards.values():
+            guard.reconfigure(self.violations, now)
+
+    def renew(self, quota_type: str, session_ids: list[str], now: float) -> list[str]:
+        """Give those of the buckets that have earlier defaults the ones of now; return whose they are.
+
+        A quota of its own stays; nothing is refilled, and no debt is forgiven.
+        """
+        buckets = self.buckets.get(quota_type, {})
+        changed = []
+        for session_id in session_ids:
+            bucket = buckets.get(session_id)
+            if bucket is None:
+                continue
+            limits = self.default if any(bucket.limits is each for each, _ in self.outdated) else bucket.limits
+            window = None
+            if isinstance(bucket, WindowedBucket):
+                if any(bucket.window.limits is each for _, each in self.outdated):
+                    window = self.window
+            elif self.window.limit is not None:
+                window = self.window
+            if limits is not bucket.limits or window is not None:
+                self.reconfigure(session_id, quota_type, limits, window, now)
+                changed.append(session_id)
+        return changed
+
     # -- guards --------------------------------------------------------------
 
     def guard(self, session_id: str) -> Guard:
@@ -299,3 +339,7 @@ class LimiterTable:
         for session_id in [each for each, guard in self.guards.items() if guard.is_idle(now)]:
             del self.guards[session_id]
         self.debtors = {each for each in self.debtors if self.is_throttled(each, now)}
+
+
+def _defaults(settings: LimiterSettings) -> tuple[object, ...]:
+    return settings.capacity, settings.rate, settings.window, settings.window_limit

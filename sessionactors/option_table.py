@@ -44,6 +44,18 @@ class Settings:
         self._check_names(mapping)
         return dataclasses.replace(self, **mapping)  # type: ignore[type-var]  # every subclass is a dataclass
 
+    def changed(self, given: object) -> Self:
+        """Return what somebody wants in place of these: settings as they are, or a mapping of those that differ.
+
+        Raises:
+            InvalidOption, InvalidKind, InvalidValue: as in `from_mapping`.
+        """
+        if isinstance(given, type(self)):
+            return given
+        if not isinstance(given, Mapping):
+            raise InvalidKind("settings", given, f"{type(self).__name__}, or a mapping of its options")
+        return self.updated(given)
+
     def as_dict(self) -> dict[str, object]:
         """Return option names and values."""
         return {name: getattr(self, name) for name in self.names()}

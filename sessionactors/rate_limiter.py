@@ -31,7 +31,7 @@ The buckets live in a `LimiterTable`, which outlives the actor.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from sessionactors import bounds, identifiers
@@ -39,14 +39,16 @@ from sessionactors.effects import Audit
 from sessionactors.errors import CapacityExceeded, InvalidKind, NotFound, SessionTerminated, UnknownRequest
 from sessionactors.limiter_memory import remember
 from sessionactors.limiter_table import LimiterStatistics, LimiterTable, QuotaRecord
+from sessionactors.limiter_upkeep import CONTINUE, LimiterUpkeep
 from sessionactors.limits.guard import DELAY, DROP, QUEUE
 from sessionactors.limits.token_bucket import BucketUsage, Decision, TokenBucket
 from sessionactors.limits.waiting_line import Request
 from sessionactors.limits.windowed_bucket import WindowedBucket
 from sessionactors.restraints import Restraints
+from sessionactors.settings import LimiterSettings
 from sessionactors.storage.limits_file import KEEP_LIMITS
 from sessionactors.subscribers import LimiterEvent
-from sessionactors.surroundings import RATE_LIMITER, REST, STORE
+from sessionactors.surroundings import RATE_LIMITER, STORE
 from sessionactors.waiting_room import WaitingRoom, refused
 from supervisors.actor import Actor
 from supervisors.runtime.signals import Down
@@ -62,17 +64,14 @@ QUOTA_TYPES: Final = ("requests", "messages", "bytes", "connections")
 """The types with a meaning of their own; any other printable name is a type as well."""
 
 CLEANUP: Final = "cleanup"
-CONTINUE: Final = "continue"
 REMEMBER: Final = "remember"
-
-_SWEPT_IN_ONE_TURN: Final = 2000
-_HURRY_INTERVAL: Final = 1.0  # seconds between sweeps that a full table asks for
 
 
 class RateLimiter(Actor):
     """The singleton that says yes or no.
 
-    Messages are `(verb, session id, ...)`; the hot one is `("check", id, type, cost)`.
+    Messages are `(verb, session id, ...)`; the hot one is `("check", id, type, cost)`. Settings,
+    as they are, are a message as well: they are in force from then on.
 
     Args:
         table: what an earlier limiter has left.
@@ -90,11 +89,8 @@ class RateLimiter(Actor):
         self._file_timer: Timer | None = None
         self._room = WaitingRoom(table, around, self._actor_ref, self._announce)
         self._restraints = Restraints(table, around, self._actor_ref, self._room, self._announce)
-        self._sweep: Iterator[tuple[str, list[str]]] | None = None
-        self._sweeps_idle_after = 0.0
-        self._hurried_at = -math.inf
-        settings = table.settings
-        self._heeds_refusals = settings.signal_refusals or settings.abuse_violations is not None
+        self._upkeep = LimiterUpkeep(table, around, self._actor_ref, self._serve)
+        self._heeds_refusals = _heeds_refusals(table.settings)
         # Anything besides the buckets that a check has to look at; kept by _look_closer().
         self._is_special = False
 
@@ -111,6 +107,7 @@ class RateLimiter(Actor):
         self._room.clear_old_pressure()
         self._timer = around.timers.send_interval(table.settings.cleanup_interval, self._actor_ref, CLEANUP)
         self._look_closer()
+        self._upkeep.renew()  # what an earlier limiter may not have come to
 
     def on_stop(self) -> None:
         """Write down what another process is to know."""
@@ -141,16 +138,20 @@ class RateLimiter(Actor):
     def on_receive(self, message: Any) -> Any:
         """Do what is asked; see the class."""
         if message == CLEANUP:
-            self._begin_sweep(self._table.settings.idle_after)
+            self._upkeep.sweep(self._table.settings.idle_after)
+            self._look_closer()
             return None
         if message == CONTINUE:
-            self._go_on_sweeping()
+            self._upkeep.go_on()
             return None
         if message == REMEMBER:
             self._remember()
             return None
         if isinstance(message, Down):
             self._table.subscriptions.died(message.monitor)
+            return None
+        if isinstance(message, LimiterSettings):
+            self._configure(message)
             return None
         if isinstance(message, tuple) and message:
             verb = _VERBS.get(message[0])
@@ -403,16 +404,13 @@ class RateLimiter(Actor):
             try:
                 bucket = self._table.add(session_id, quota_type, now, is_live=is_live)
             except CapacityExceeded:
-                self._make_room(now)
+                self._upkeep.make_room(now)
                 raise
         return bucket
 
     def _known(self, session_id: str, quota_type: str) -> TokenBucket:
         session_id = identifiers.parse(session_id)
         bucket = self._table.get(session_id, bounds.text("type", quota_type))
-        if bucket is None and self._around.directory.get(session_id) is not None:
-            # Full ones of live sessions come and go (see `LimiterTable.rest()`), and nobody can tell.
-            bucket = self._table.made(self._around.now())
         if bucket is None:
             raise NotFound(session_id, f"{quota_type} quota of session")
         return bucket
@@ -445,36 +443,24 @@ class RateLimiter(Actor):
             table.file.put(remember(table, around.now(), table.settings.remembered_max))
             around.send(STORE, KEEP_LIMITS)
 
-    # -- sweeping --------------------------------------------------------------
+    # -- settings ----------------------------------------------------------------
 
-    def _make_room(self, now: float) -> None:
-        """Have full buckets swept out soon: whoever sprays ids pays for it, but not at each of them."""
-        if now - self._hurried_at >= _HURRY_INTERVAL:
-            self._hurried_at = now
-            self._begin_sweep(0.0)
-
-    def _begin_sweep(self, idle_after: float) -> None:
-        """Begin to forget unused buckets; each turn looks at some, so that checks get in between."""
-        self._table.tidy_rest(self._around.now())
+    def _configure(self, settings: LimiterSettings) -> None:
+        """Take over other settings; buckets with the defaults of before get those of now, some in each turn."""
+        table, around = self._table, self._around
+        interval = table.settings.cleanup_interval
+        table.configure(settings, around.now())
+        self._heeds_refusals = _heeds_refusals(settings)
+        if settings.cleanup_interval != interval:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = around.timers.send_interval(settings.cleanup_interval, self._actor_ref, CLEANUP)
         self._look_closer()
-        if self._sweep is None:
-            self._sweeps_idle_after = idle_after
-            self._sweep = _portions({known: list(buckets) for known, buckets in self._table.buckets.items()})
-            self._actor_ref.send(CONTINUE)
-
-    def _go_on_sweeping(self) -> None:
-        portion = None if self._sweep is None else next(self._sweep, None)
-        if portion is None:
-            self._sweep = None
-            return
-        self._table.tidy(*portion, self._around.now(), self._sweeps_idle_after)
-        self._actor_ref.send(CONTINUE)
+        self._upkeep.renew()
 
 
-def _portions(ids: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]:
-    for quota_type, session_ids in ids.items():
-        for first in range(0, len(session_ids), _SWEPT_IN_ONE_TURN):
-            yield quota_type, session_ids[first : first + _SWEPT_IN_ONE_TURN]
+def _heeds_refusals(settings: LimiterSettings) -> bool:
+    return settings.signal_refusals or settings.abuse_violations is not None
 
 
 _VERBS: Final[Mapping[str, Callable[..., object]]] = {
@@ -496,5 +482,4 @@ _VERBS: Final[Mapping[str, Callable[..., object]]] = {
     "subscribe": RateLimiter._subscribe,  # noqa: SLF001
     "unsubscribe": RateLimiter._unsubscribe,  # noqa: SLF001
     "forget": RateLimiter._forget,  # noqa: SLF001
-    REST: lambda limiter, session_id: limiter._table.rest(session_id, limiter._around.now()),  # noqa: SLF001
 }

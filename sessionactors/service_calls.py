@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sessionactors.limiter_table import LimiterStatistics, QuotaRecord
     from sessionactors.limits.token_bucket import BucketUsage, Decision
     from sessionactors.reaper import ReaperStatistics
+    from sessionactors.settings import LimiterSettings
     from supervisors.runtime.ref import ActorRef
 
 __all__ = ["ServiceCalls"]
@@ -37,11 +38,13 @@ class ServiceCalls(IsolationCalls):
 
     Attributes:
         delay_max: seconds that the limiter lets a request wait that names no deadline.
+        limiter_settings: of the rate limiter.
 
     Thread: every method is safe anywhere.
     """
 
     delay_max: float
+    limiter_settings: LimiterSettings
 
     # -- the rate limiter -----------------------------------------------------------
 
@@ -222,6 +225,25 @@ class ServiceCalls(IsolationCalls):
         """Return the limiter's counts."""
         answer: LimiterStatistics = self._ask(RATE_LIMITER, ("get_stats",))
         return answer
+
+    def set_limiter_settings(self, settings: LimiterSettings | Mapping[str, object]) -> None:
+        """Have the rate limiter work with other settings from now on.
+
+        Buckets with the default limits of before get those of now, a few thousand in a
+        turn; what a session was given by `set_rate_limit` stays. Nothing is refilled, no debt is
+        forgiven, and what was counted stays counted.
+
+        Args:
+            settings: all of them, or a mapping of those that differ from what is in force.
+
+        Raises:
+            NotFound: the limiter is being restarted; nothing has changed.
+            InvalidKind, InvalidOption, InvalidValue, InvalidLimit: they are not allowed.
+        """
+        wanted = self.limiter_settings.changed(settings)
+        self._ask(RATE_LIMITER, wanted)
+        self.limiter_settings = wanted
+        self.delay_max = wanted.delay_max
 
     # -- the reaper -------------------------------------------------------------------
 

@@ -187,6 +187,7 @@ class SessionSystem(SessionCalls, LogCalls):
             raise
         now = self.actors.clock.monotonic()
         self.directory = Directory()
+        self.limiter_settings = limiter_settings
         self.isolation_settings = isolation_settings
         self.sandboxes = SandboxKeeper(
             self.actors.clock.monotonic, isolation_settings.spare_processes, self.actors.machine

@@ -101,8 +101,11 @@ class Config:
             }
             for section, options in self.settings.items()
         }
-        system = {**self.system, "session": other.system["session"]}
-        return replace(self, settings=settings, system=system)
+        system = {
+            section: kept.updated({name: settings[section][name].value for name in kept.names()})
+            for section, kept in self.system.items()
+        }
+        return replace(self, settings=settings, system={**system, "session": other.system["session"]})
 
     def get(self, section: str, name: str) -> Any:
         """Return one value."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from sessionactors.settings import IsolationSettings, LimiterSettings
+
 if TYPE_CHECKING:
     from sessionactors.daemon.config import Config
 
@@ -25,10 +27,17 @@ RELOADABLE: Final = frozenset(
         ("health", "watch_within"),
         ("inspection", "connections_max"),
         ("inspection", "idle_timeout"),
+        ("reaper", "idle_threshold"),
         ("reaper", "interval"),
+        ("reaper", "policy"),
+        *(("limiter", name) for name in LimiterSettings.names()),
+        *(("isolation", name) for name in IsolationSettings.names() if name != "spare_processes"),
     }
 )
-"""Section and name of the options that count at once; all of `session`, for sessions that start from then on, too."""
+"""Section and name of the options that count at once; all of `session`, for sessions that start from then on, too.
+
+Of `isolation`, the limits of single sessions count for those that are accounted for from then on.
+"""
 
 
 class Change(NamedTuple):

@@ -94,21 +94,29 @@ class _Parts:
         if self.inspector is not None:
             self.inspector.close()
 
-    def apply(self, before: Config, after: Config, interval: float) -> None:
+    def apply(self, before: Config, after: Config, interval: float) -> Config:
         """Take over what can be had without a restart; say what was, and what was not.
 
         Args:
             before: what is in force.
             after: what is wanted.
             interval: seconds between two looks at who makes progress.
+
+        Returns:
+            What is in force now. The rest counts as changed again at the next reload.
         """
         found = changes(before, after)
+        # Services first: one that is being restarted just now cannot be told, and keeps what it has.
+        failed = self._told_services({change.section for change in found if change.is_live}, before, after)
         for change in found:
-            if change.is_live:
-                logger.info("reloaded: %s", change)
-            else:
+            if not change.is_live:
                 logger.warning("needs a restart: %s", change)
-        logger.warning("reloaded: %d options changed", sum(change.is_live for change in found))
+            elif change.section in failed:
+                logger.error("not reloaded: %s: %s", change, failed[change.section])
+            else:
+                logger.info("reloaded: %s", change)
+        taken = [change for change in found if change.is_live and change.section not in failed]
+        logger.warning("reloaded: %d options changed", len(taken))
         logging.getLogger().setLevel(after.get("daemon", "log_level").upper())
         limits = {name: after.get("front", name) for name in ("line_max", "connections_max", "idle_timeout")}
         for front in self.fronts:
@@ -122,14 +130,36 @@ class _Parts:
         for name in _WATCHED:
             self.health.unwatch(name)
             self.health.watch(name, within=after.get("health", "watch_within"))
-        if any((change.section, change.name) == ("reaper", "interval") for change in found):
-            try:
-                self.system.set_reap_interval(after.get("reaper", "interval"))
-            except (SessionActorsError, SupervisorsError) as error:
-                logger.error("not reloaded: reaper.interval: %s", error)  # noqa: TRY400 - the sentence says it all
         options = after.system["session"]
         assert isinstance(options, SessionOptions)
         self.system.options = options
+        return before.with_live(after, frozenset(each for each in RELOADABLE if each[0] not in failed))
+
+    def _told_services(self, changed: set[str], before: Config, after: Config) -> dict[str, str]:
+        """Tell services their settings; return why those that could not be told could not, by section."""
+        wanted = before.with_live(after, RELOADABLE)
+        system = self.system
+        tell: dict[str, Callable[[], None]] = {
+            "limiter": lambda: system.set_limiter_settings(wanted.system["limiter"].as_dict()),
+            "isolation": lambda: system.set_isolation_settings(wanted.system["isolation"].as_dict()),
+            "reaper": lambda: _tell_reaper(system, before, wanted),
+        }
+        failed: dict[str, str] = {}
+        for section in [each for each in tell if each in changed]:
+            try:
+                tell[section]()
+            except (SessionActorsError, SupervisorsError) as error:
+                failed[section] = str(error)
+        return failed
+
+
+def _tell_reaper(system: SessionSystem, before: Config, wanted: Config) -> None:
+    """Tell the reaper what has changed and nothing else: what is set anew begins anew."""
+    policy, threshold, interval = (wanted.get("reaper", name) for name in ("policy", "idle_threshold", "interval"))
+    if (policy, threshold) != (before.get("reaper", "policy"), before.get("reaper", "idle_threshold")):
+        system.set_reap_policy(policy, idle_threshold=threshold)
+    if interval != before.get("reaper", "interval"):
+        system.set_reap_interval(interval)
 
 
 @final
@@ -273,9 +303,7 @@ class Daemon:
             for problem in error.problems:
                 logger.error("nothing is reloaded: %s", problem)  # noqa: TRY400 - the sentence says it all
         else:
-            parts.apply(self._config, wanted, self._interval(wanted))
-            # What needs a restart counts as changed again at the next reload: it still is not in force.
-            self._config = self._config.with_live(wanted, RELOADABLE)
+            self._config = parts.apply(self._config, wanted, self._interval(wanted))
         self._notifier.ready(f"{len(parts.system.directory)} sessions")
 
     # -- the parts ---------------------------------------------------------------

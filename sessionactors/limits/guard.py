@@ -93,6 +93,11 @@ class Guard:
         self.blocked_until = now + block
         return True
 
+    def reconfigure(self, limits: WindowLimits, now: float) -> None:
+        """Count refusals by other limits from now on; those that were counted stay so."""
+        if self._violations is not None:
+            self._violations = self._violations.changed(limits, now)
+
     def end(self, now: float) -> list[str]:
         """Take off what is over, and return what it was: `"throttle"`, `"block"`."""
         over = []

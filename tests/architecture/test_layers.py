@@ -112,6 +112,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "moving",
             "passwords",
             "limiter_memory",
+            "limiter_upkeep",
             "limiter_table",
             "rate_limiter",
             "reap_agenda",

@@ -12,6 +12,7 @@ from sessionactors import Session, SessionSystem
 from sessionactors.daemon.client import FrontClient, FrontRefusal
 from sessionactors.daemon.config import ConfigError, load
 from sessionactors.daemon.service import EXIT_GAVE_UP, EXIT_KILLED, EXIT_UNWRITTEN, Daemon, DaemonError
+from sessionactors.errors import NotFound
 from sessionactors.storage.errors import StoreError
 from supervisors.inspection import InspectionClient
 
@@ -264,6 +265,44 @@ def test_what_can_be_reloaded_counts_at_once(start, tmp_path, caplog):
             client.call("ping", more="x" * 300)
     assert running.system.options.idle_timeout == 77.0
     assert running.system.reaper_statistics().interval == 5.0
+
+
+def test_limits_of_the_services_can_be_reloaded(start, tmp_path, caplog):
+    running = start(MORE)
+    changed = MORE + (
+        "[limiter]\ncapacity = 2.0\nrate = 0.001\n[isolation]\nmax_connections = 1\nspare_processes = 0\n"
+        '[reaper]\npolicy = "expired"\nidle_threshold = 9.0\nbatch_size = 7\n'
+    )
+    with FrontClient(tmp_path / "front") as client:
+        client.start("alice")
+        client.call("check", session="alice")
+        said = reloaded(running, changed, tmp_path, caplog)
+        while running.system.get_rate_limit("alice").capacity != 2.0:
+            pass  # existing buckets have their turn soon
+        # Of 1000 tokens one was taken, and as large a share of 2 is left.
+        assert [client.call("check", session="alice")["admitted"] for _ in range(3)] == [True, False, False]
+    assert "5 options changed" in said
+    assert "needs a restart: isolation.spare_processes: 2 -> 0" in said
+    assert "needs a restart: reaper.batch_size: 50 -> 7" in said
+    assert running.system.isolation_settings.max_connections == 1
+    assert running.system.isolation_settings.spare_processes == 2
+    assert running.system.reaper_statistics().policy == "expired"
+
+
+def test_a_service_that_cannot_be_told_keeps_what_it_has_until_the_next_reload(start, tmp_path, caplog, monkeypatch):
+    running = start(MORE)
+    changed = MORE + "[limiter]\ncapacity = 2.0\n[reaper]\ninterval = 5.0\n"
+
+    def away(_settings):
+        raise NotFound("rate_limiter", "running service")
+
+    monkeypatch.setattr(running.system, "set_limiter_settings", away, raising=False)
+    said = reloaded(running, changed, tmp_path, caplog)
+    assert "not reloaded: limiter.capacity: 1000.0 -> 2.0: " in said
+    assert "1 options changed" in said
+    monkeypatch.undo()
+    assert "1 options changed" in reloaded(running, changed, tmp_path, caplog)
+    assert running.system.parts.limiter.settings.capacity == 2.0
 
 
 def test_what_needs_a_restart_is_named_at_each_reload_and_stays_as_it_was(start, tmp_path, caplog):
