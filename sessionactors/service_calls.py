@@ -37,13 +37,11 @@ class ServiceCalls(IsolationCalls):
     """The functions of a `SessionSystem` that need a service and no session.
 
     Attributes:
-        delay_max: seconds that the limiter lets a request wait that names no deadline.
         limiter_settings: of the rate limiter.
 
     Thread: every method is safe anywhere.
     """
 
-    delay_max: float
     limiter_settings: LimiterSettings
 
     # -- the rate limiter -----------------------------------------------------------
@@ -243,7 +241,6 @@ class ServiceCalls(IsolationCalls):
         wanted = self.limiter_settings.changed(settings)
         self._ask(RATE_LIMITER, wanted)
         self.limiter_settings = wanted
-        self.delay_max = wanted.delay_max
 
     # -- the reaper -------------------------------------------------------------------
 
@@ -275,4 +272,4 @@ class ServiceCalls(IsolationCalls):
 
     def _patience(self, request: Request) -> float:
         """Return how long to wait for an answer about something that may wait itself."""
-        return (self.delay_max if request.deadline is None else request.deadline) + _GRACE
+        return (self.limiter_settings.delay_max if request.deadline is None else request.deadline) + _GRACE

@@ -192,7 +192,6 @@ class SessionSystem(SessionCalls, LogCalls):
         self.sandboxes = SandboxKeeper(
             self.actors.clock.monotonic, isolation_settings.spare_processes, self.actors.machine
         )
-        self.delay_max = limiter_settings.delay_max
         self._verifier = None if authenticator is None else _verifier(authenticator, self.actors)
         self._intake = Intake(lambda: self.actors.whereis(AUDIT), audit_settings.batch_max, audit_settings.queue_max)
         self._coroutines = LoopCoroutines(self.actors.machine) if self.actors.has_processes else TurnCoroutines()
