@@ -27,6 +27,9 @@ PROBLEMS: Final[dict[Fault, str]] = {
 }
 """Each fault in words that fit behind the name of a file."""
 
+_BESIDE: Final = ("-journal", "-wal", "-shm")
+"""What SQLite keeps beside a file, under its name with this at the end."""
+
 _FAULTS: Final[dict[int, Fault]] = {
     sqlite3.SQLITE_FULL: "full",
     sqlite3.SQLITE_READONLY: "readonly",
@@ -71,10 +74,14 @@ def connect(
         connection_class: what stands between us and SQLite.
 
     Raises:
-        sqlite3.Error: see `fault_of()`.
+        sqlite3.Error: see `fault_of()`; also where something that is no file, such as a
+            pipe, which SQLite would wait for, is in the place of it or of one beside it.
 
     Thread: the owner hands the connection from thread to thread, one at a time.
     """
+    for place in (path, *(path.with_name(f"{path.name}{end}") for end in _BESIDE)):
+        if place.exists() and not place.is_file():
+            raise sqlite3.DatabaseError(f"{place.name} is no file")
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{parameters}",
         uri=True,

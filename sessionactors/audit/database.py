@@ -29,6 +29,7 @@ from sessionactors.audit.errors import (
     AuditReadError,
     AuditWriteError,
 )
+from sessionactors.audit.leftover_journal import journal_fault
 from sessionactors.sqlite_files import FAULTS, PROBLEMS, Fault, connect, create_private, fault_of, rolled_back
 
 __all__ = [
@@ -97,6 +98,7 @@ def open_for_writing(path: Path, *, is_synced: bool = True) -> sqlite3.Connectio
     Raises:
         AuditError: see `reported()`.
     """
+    _check_journal(path)
     with reported(path):
         create_private(path)
         connection = connect(path, "mode=rw", busy_timeout=_BUSY_TIMEOUT)
@@ -122,8 +124,9 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
     Raises:
         AuditReadError: it is not there or cannot be opened.
-        AuditDamagedError: it is no database.
+        AuditDamagedError: it is no database, or has a journal beside it that would alter it.
     """
+    _check_journal(path)
     with reported(path):
         connection = connect(path, "mode=ro", busy_timeout=_BUSY_TIMEOUT)
         try:
@@ -145,6 +148,22 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
             connection.close()
             raise
         return connection
+
+
+def _check_journal(path: Path) -> None:
+    """See that what a crash may have left beside the database would not change what is stored.
+
+    Raises:
+        AuditDamagedError: it would; only a forger leaves that.
+        AuditReadError: it cannot be read.
+    """
+    try:
+        fault = journal_fault(path.with_name(f"{path.name}-journal"), path)
+    except OSError as error:
+        problem = f"its journal cannot be read ({error.strerror})"
+        raise AuditReadError(ROLE, problem, "check the permissions", path) from error
+    if fault is not None:
+        raise AuditDamagedError(ROLE, fault, _ADVICE["damaged"], path)
 
 
 def create_tables(connection: sqlite3.Connection) -> None:

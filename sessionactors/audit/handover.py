@@ -131,6 +131,8 @@ def read_handovers(path: Path) -> tuple[Handover, ...]:
         AuditReadError: it cannot be read.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would keep us waiting
+            raise AuditReadError("audit handovers", "that is no file", "take another copy", path)
         with path.open("rb") as file:
             raw = file.read(_FILE_SIZE_MAX + 1)
     except FileNotFoundError:

@@ -146,7 +146,10 @@ def resume(
         raise damaged(paths, "it does not end where its last signed head says")
     start = size & -SEGMENT_SIZE
     leaves = read_leaves(connection, paths, start, size)
-    standing.segment.extend(start, keys_of(start, leaves), kinds_of(leaves))
+    try:
+        standing.segment.extend(start, keys_of(start, leaves), kinds_of(leaves))
+    except (IndexError, TypeError) as error:
+        raise damaged(paths, "an entry near its end was altered") from error
     _check_files(paths, standing, before[0][0] if before else 0, hashes, checkpoints)
     have = hashes.size() // HASH_SIZE
     missing = leaf_hashes(read_leaves(connection, paths, have, size))

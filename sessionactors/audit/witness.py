@@ -90,6 +90,8 @@ def witness(
     """
     paths = LogPaths.for_reading(Path(directory))
     state = Path(folder)
+    if not paths.database.is_file():
+        raise AuditReadError("audit log", "there is none here", "name a directory with audit.db in it", paths.directory)
     own = load_public_key(paths.public_key)
     with AuditReader(directory) as reader:
         head, note = signed_head(reader, own)

@@ -201,6 +201,12 @@ class TestReopening:
         with pytest.raises(AuditDamagedError):
             AuditLog(log_path)
 
+    @pytest.mark.parametrize("leaf", ["x''", "x'c0'", "x'99010000'"])
+    def test_refuses_an_end_with_something_that_is_no_entry(self, log_path, leaf):
+        alter(log_path, f"UPDATE entries SET leaf = {leaf} WHERE sequence = 21")
+        with pytest.raises(AuditDamagedError, match="near its end"):
+            AuditLog(log_path)
+
     def test_refuses_another_last_head_in_the_file(self, log_path):
         path = log_path / "checkpoints"
         content = bytearray(path.read_bytes())
