@@ -7,6 +7,7 @@ and returns its answer; nothing is decided in this file.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -413,8 +414,18 @@ def _check_actors(actors: object, **its: object) -> None:
 def _check_path(field: str, given: object, allowed: str) -> None:
     if given is not None and not isinstance(given, (str, Path)):
         raise InvalidKind(field, given, allowed)
-    if given == "" or "\0" in str(given or ""):  # the first would mean the directory that the program happens to be in
+    text = "" if given is None else str(given)
+    # The first would mean the directory that the program happens to be in.
+    if given == "" or "\0" in text or not _can_be_named(text):
         raise InvalidValue(field, given, allowed)
+
+
+def _can_be_named(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _settings(field: str, given: object, kind: type[S]) -> S:

@@ -8,9 +8,11 @@ a newer program, is moved aside and not used. Nothing in it is worth refusing a 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
+import stat
 import threading
 from pathlib import Path
 from typing import Final, final
@@ -81,8 +83,7 @@ class LimitsFile:
     def read(self) -> object:
         """Return what was written last, or None."""
         try:
-            with self._path.open("rb") as file:
-                raw = file.read(_SIZE_MAX + 1)
+            raw = self._raw()
         except FileNotFoundError:
             return None
         except OSError:
@@ -98,10 +99,20 @@ class LimitsFile:
         self._move_aside()
         return None
 
+    def _raw(self) -> bytes:
+        # Without waiting: opening a pipe would last until somebody writes into it.
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "it is no regular file", str(self._path))
+            return file.read(_SIZE_MAX + 1)
+
     def _write(self, value: object) -> None:
         body = msgpack.packb([_FORMAT, value])
         fresh = self._path.with_name(f"{self._path.name}.new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        # What an earlier process left there is not written into: it may be a link to elsewhere, or a pipe.
+        fresh.unlink(missing_ok=True)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(hashlib.sha256(body).digest() + body)
             file.flush()

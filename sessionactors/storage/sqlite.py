@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -213,6 +214,7 @@ class SqliteStore:
         if self._is_closed or self._process != os.getpid():
             raise StoreClosedError("it is closed, or another process has opened it", "open another one", self._path)
         if self._connection is None:
+            self._check_kind()
             with self._reported():
                 create_private(self._path)
                 self._connection = connect(
@@ -220,6 +222,12 @@ class SqliteStore:
                 )
                 self._prepare(self._connection)
         return self._connection
+
+    def _check_kind(self) -> None:
+        """Refuse what is there and no file: a device or a pipe reads like a disk that fails."""
+        with contextlib.suppress(OSError, ValueError):  # who opens it tells why that is not possible
+            if not stat.S_ISREG(self._path.stat().st_mode):
+                raise StoreMissingError("it is no regular file", "check the path", self._path)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         # In this order: the mode of locking decides how the WAL is used.

@@ -489,7 +489,7 @@ def test_after_a_stop_nobody_is_about_to_come_back(path):
         system.persist("a")
 
 
-@pytest.mark.parametrize("bad", [7, "", "a\0b", b"a"])
+@pytest.mark.parametrize("bad", [7, "", "a\0b", b"a", "\ud800"])
 def test_what_is_no_path_is_refused(bad):
     with pytest.raises((InvalidKind, InvalidValue), match="path"):
         SessionSystem(path=bad)

@@ -56,6 +56,38 @@ def test_a_spoiled_file_is_moved_aside(path, spoil, caplog):
     assert "is spoiled" in caplog.text
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to(path)])
+def test_what_is_no_file_is_not_waited_for_and_said(path, make, caplog):
+    make(path)
+    assert LimitsFile(path).read() is None
+    assert "cannot be read" in caplog.text
+
+
+def test_a_pipe_in_the_place_of_the_file_is_replaced(path):
+    os.mkfifo(path)
+    file = LimitsFile(path)
+    file.put([1])
+    assert file.flush()
+    assert file.read() == [1]
+
+
+def test_what_an_earlier_process_left_half_written_is_not_written_into(path, tmp_path):
+    victim = tmp_path / "somebody's"
+    victim.write_text("precious")
+    path.with_name("store.limits.new").symlink_to(victim)
+    file = LimitsFile(path)
+    file.put([1])
+    assert file.flush()
+    assert (file.read(), victim.read_text()) == ([1], "precious")
+
+
+def test_a_pipe_beside_the_file_keeps_nobody_waiting(path):
+    os.mkfifo(path.with_name("store.limits.new"))
+    file = LimitsFile(path)
+    file.put([1])
+    assert file.flush()
+
+
 def test_a_write_that_fails_leaves_the_old_value_and_is_tried_again(path, monkeypatch, caplog):
     file = LimitsFile(path)
     file.put([1])

@@ -100,6 +100,16 @@ class TestOpening:
         with pytest.raises(StoreMissingError):
             SqliteStore(tmp_path)
 
+    @pytest.mark.parametrize("path", ["/dev/null", "/dev/full", "/dev/zero"])
+    def test_refuses_a_device(self, path):
+        with pytest.raises(StoreMissingError, match="it is no regular file; check the path"):
+            SqliteStore(path)
+
+    def test_refuses_a_pipe_without_waiting_for_it(self, path):
+        os.mkfifo(path)
+        with pytest.raises(StoreMissingError, match="no regular file"):
+            SqliteStore(path)
+
     def test_refuses_a_file_that_is_no_database_and_leaves_it_alone(self, path):
         path.write_bytes(b"something else" * 1000)
         with pytest.raises(StoreDamagedError, match="no database"):
