@@ -82,7 +82,8 @@ coverage: $(TESTED) ## Show which branches the tests miss; run them first if som
 	$(BIN)/coverage report
 
 docs: $(READY) ## Build the documentation into build/docs; any warning is an error
-	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --jobs auto --doctree-dir build/doctrees docs build/docs
+	.ci/mermaid build/mermaid
+	DOCS_MERMAID=$(CURDIR)/build/mermaid $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --jobs auto --doctree-dir build/doctrees docs build/docs
 
 doc-examples: $(READY) ## Run the examples in README.md, docs/ and docstrings
 	$(BIN)/python -m pytest -q tests/docs
@@ -123,9 +124,10 @@ torture: $(READY) ## Torture the runtime at full size (TORTURE_SECONDS=60 by def
 kills: $(READY) ## Kill a process with stored sessions KILL_ROUNDS=200 times (minutes)
 	KILL_ROUNDS=$${KILL_ROUNDS:-200} $(BIN)/python -m pytest -q tests/sessionactors/storage/test_kill.py -o faulthandler_timeout=3600
 
-tampering: $(READY) ## Flip every bit of a small audit log, and edit a larger one 100,000 times (an hour)
-	TAMPERING_FLIPS=$${TAMPERING_FLIPS:-1} TAMPERING_EDITS=$${TAMPERING_EDITS:-100000} \
-		$(BIN)/python -m pytest -q -s tests/sessionactors/audit/test_tampering.py -o faulthandler_timeout=0
+tampering: $(READY) ## Flip every bit of a small audit log, and alter a larger one 100,000 times (an hour)
+	AUDIT_FLIP_STEP=$${AUDIT_FLIP_STEP:-1} AUDIT_FLIPS=$${AUDIT_FLIPS:-0} AUDIT_EDITS=$${AUDIT_EDITS:-100000} \
+		$(BIN)/python -m pytest -q -s tests/sessionactors/audit/test_bit_flips.py \
+		tests/torture/test_audit_tampering.py -o faulthandler_timeout=0
 
 bench: $(READY) ## Measure (or ONLY=group,group); figures land in benchmarks.json
 	$(BIN)/python -m benchmarks --json benchmarks.json $(if $(ONLY),--only $(ONLY))

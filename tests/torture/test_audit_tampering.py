@@ -1,7 +1,7 @@
 """A log is altered in a great many ways, and each is found, with the right first bad entry.
 
 A few hundred cases in the normal suite; AUDIT_EDITS says how many random edits,
-AUDIT_FLIPS how many single bits of each file (0 for every bit), AUDIT_SEED which.
+AUDIT_FLIPS how many single bits of the personal data (0 for every bit), AUDIT_SEED which.
 """
 
 from __future__ import annotations
@@ -29,47 +29,8 @@ SIZE = 300
 HEADS = [0, 40, 41, 100, 180, 181, 299, SIZE]
 
 
-def contents(path):
-    """Return everything that a reader can get out of a log."""
-    with AuditReader(path) as reader:
-        rows = sqlite3.connect(f"file:{path / 'audit.db'}?mode=ro", uri=True)
-        try:
-            stored = [rows.execute(f"SELECT * FROM {table}").fetchall() for table in ("heads", "session_index", "tip")]
-        finally:
-            rows.close()
-        return reader.leaves(0, reader.size + 9), stored, reader.size
-
-
-@pytest.fixture
-def tiny_path(tmp_path):
-    return write_log(tmp_path / "tiny", (3, 2))
-
-
 class TestEveryBit:
-    """As many as are wanted."""
-
-    @pytest.mark.parametrize("name", ["hashes", "checkpoints", "audit.pub"])
-    def test_of_a_file_is_found(self, tiny_path, name):
-        path = tiny_path / name
-        whole = path.read_bytes()
-        for bit in some_of(range(len(whole) * 8)):
-            path.write_bytes(flipped(whole, bit))
-            assert verify(tiny_path).exit_code in (1, 4), (name, bit)
-
-    def test_of_the_database_is_found_or_changes_nothing(self, tiny_path):
-        path = tiny_path / "audit.db"
-        whole = path.read_bytes()
-        before = contents(tiny_path)
-        found = 0
-        for bit in some_of(range(len(whole) * 8)):
-            path.write_bytes(flipped(whole, bit))
-            result = verify(tiny_path)
-            if result.exit_code:
-                assert result.exit_code != 2, bit
-                found += 1
-            else:  # a part of a page that nothing is in
-                assert contents(tiny_path) == before, bit
-        assert found
+    """As many as are wanted; those of the log's own files are in tests/sessionactors/audit/test_bit_flips.py."""
 
     def test_of_the_personal_data_is_found_or_changes_nothing(self, tmp_path):
         log = write_personal(tmp_path / "log")
