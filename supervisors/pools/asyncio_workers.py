@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, final
 
@@ -22,6 +21,7 @@ from supervisors.pools.effects import Release
 from supervisors.pools.inputs import Down, Finished, StartFailed, Up
 from supervisors.pools.lane import Lane
 from supervisors.pools.records import Task
+from supervisors.runtime.machine import Machine
 
 __all__ = ["AsyncioWorkers"]
 
@@ -52,20 +52,22 @@ class AsyncioWorkers:
         door: of the pool.
         clock: measures runs.
         name: of the thread.
+        machine: whose event loop and thread it is.
     """
 
     prefetch_max = 1
     lane: Lane | None = None
 
-    def __init__(self, worker: Callable[..., Any] | type | None, door: Door, clock: Clock, name: str) -> None:
+    def __init__(
+        self, worker: Callable[..., Any] | type | None, door: Door, clock: Clock, name: str, machine: Machine
+    ) -> None:
         self._worker = worker
         self._door = door
         self._now = clock.monotonic
         self._slots: dict[int, _Slot] = {}  # the loop's own
-        self._loop = asyncio.new_event_loop()
+        self._loop = machine.event_loop()
         self._is_closed = False
-        self._thread = threading.Thread(target=self._run, name=f"{name}-loop", daemon=True)
-        self._thread.start()
+        self._thread = machine.thread(self._run, f"{name}-loop")
 
     def start(self, worker: int) -> None:
         self._soon(self._start, worker)
@@ -96,8 +98,7 @@ class AsyncioWorkers:
 
     def join(self, timeout: float) -> bool:
         """Wait for the end of the loop; False if a task does not let it end."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._thread.join(timeout)
 
     # -- in the loop ---------------------------------------------------------------
 

@@ -42,6 +42,7 @@ __all__ = [
     "UNSENDABLE",
     "UP",
     "WARM",
+    "Child",
     "Handler",
     "Prepared",
     "main",
@@ -150,7 +151,7 @@ def main(arguments: list[str]) -> None:
         os.set_inheritable(descriptor, False)
     _die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's matter; it tells us what to do
-    _Child(tasks, answers, mark).serve()
+    Child(tasks, answers, memoryview(mmap.mmap(mark, mmap.PAGESIZE)).cast("Q"), perf_counter).serve()
 
 
 def _die_with_parent(parent: int) -> None:
@@ -165,14 +166,21 @@ def _die_with_parent(parent: int) -> None:
         os._exit(1)  # it has died before we asked
 
 
-class _Child:
-    """The loop of a worker process."""
+class Child:
+    """The loop of a worker process.
 
-    def __init__(self, tasks: int, answers: int, mark: int) -> None:
+    Args:
+        tasks: descriptor of the pipe to it.
+        answers: descriptor of the pipe from it.
+        mark: memory that its parent sees.
+        now: reads a clock, seconds.
+    """
+
+    def __init__(self, tasks: int, answers: int, mark: memoryview[int], now: Callable[[], float]) -> None:
         self._tasks = tasks
         self._answers = answers
-        self._mark = memoryview(mmap.mmap(mark, mmap.PAGESIZE)).cast("Q")
-        self._now = perf_counter
+        self._mark = mark
+        self._now = now
         self._buffer = bytearray()
         self._position = 0
         self._handler: Handler | None = None
@@ -182,6 +190,7 @@ class _Child:
         self._main_is_ready = False  # only once tasks or the worker come from it
 
     def serve(self) -> None:
+        """Do what comes over the pipe until that says stop."""
         while True:
             kind, number, body = self._read()
             if kind == RUN:
@@ -211,7 +220,7 @@ class _Child:
             if self._position:
                 del buffer[: self._position]
                 self._position = 0
-            more = os.read(self._tasks, max(READ_BYTES, count - len(buffer)))
+            more = self._read_some(max(READ_BYTES, count - len(buffer)))
             if not more:
                 os._exit(0)  # the parent is gone: nobody wants anything any more
             buffer += more
@@ -222,7 +231,15 @@ class _Child:
     def _answer(self, kind: int, number: int, seconds: float, body: bytes) -> None:
         left = memoryview(ANSWER.pack(kind, number, seconds, len(body)) + body)
         while left:
-            left = left[os.write(self._answers, left) :]
+            left = left[self._write_some(left) :]
+
+    def _read_some(self, count: int) -> bytes:
+        """Return what is in the pipe, waiting for something; nothing when the parent is gone."""
+        return os.read(self._tasks, count)
+
+    def _write_some(self, data: memoryview) -> int:
+        """Write what the pipe takes, waiting for some room."""
+        return os.write(self._answers, data)
 
     def _setup(self, body: bytes) -> bool:
         """Come up; False: it failed, and the parent was told."""

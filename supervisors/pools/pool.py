@@ -72,6 +72,7 @@ class WorkerPool(TaskFace):
             by its module and name. `"asyncio"`: coroutines, in an event loop on a thread
             of the pool's own. `"inline"`: no threads;
             tasks run on the thread that submits them. For tests and virtual time.
+            In a simulation, processes and event loops are simulated.
         system: the actor system to live in; None: one of its own, which ends with it.
         name: the name of the pool's actor in that system, and prefix of thread names.
         drain_timeout: seconds that leaving the ``with`` block waits for tasks.
@@ -132,9 +133,13 @@ class WorkerPool(TaskFace):
         self.drain_timeout = checked_seconds("drain_timeout", drain_timeout)
         self.name = name if name is not None else f"supervisors-pool-{next(_numbers)}"
         if system is not None and isinstance(system.clock, VirtualClock) and kind != "inline":
-            raise InvalidArgumentError(
-                "kind", kind, "'inline' on a VirtualClock: nothing else can live in virtual time"
-            )
+            if not system.has_processes:
+                raise InvalidArgumentError(
+                    "kind", kind, "'inline' on a VirtualClock: nothing else can live in virtual time"
+                )
+            if kind == "thread":
+                raise InvalidArgumentError("kind", kind, "'inline', 'process' or 'asyncio' in a simulation")
+            system.machine.meets(getattr(worker, "__module__", None) or "")
         self._owns_system = system is None
         super().__init__(
             own_options,
@@ -196,14 +201,14 @@ class WorkerPool(TaskFace):
         return options
 
     def _make_workers(self) -> Workers:
-        clock = self._system.clock
+        clock, machine = self._system.clock, self._system.machine
         workers: Workers
         if self.kind == "inline":
             workers = InlineWorkers(self._worker, self.door, clock)
         elif self.kind == "process":
-            workers = ProcessWorkers(self._worker, self.door, clock, self.options, self.name)
+            workers = ProcessWorkers(self._worker, self.door, clock, self.options, self.name, machine)
         elif self.kind == "asyncio":
-            workers = AsyncioWorkers(self._worker, self.door, clock, self.name)
+            workers = AsyncioWorkers(self._worker, self.door, clock, self.name, machine)
         else:
             workers = ThreadWorkers(self._worker, self.door, clock, self.options, self.name)
         if self._workers is not None:

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import pickle
 import selectors
 import signal
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable
 from multiprocessing.process import current_process
@@ -35,9 +33,9 @@ from supervisors.pools.options import PoolOptions
 from supervisors.pools.performer import Batch
 from supervisors.pools.records import Task
 from supervisors.pools.transport import error_of, outcome_of, pack_worker
-from supervisors.pools.worker_process import WorkerProcess, main_facts
+from supervisors.pools.worker_process import OwnWorkerProcesses, WorkerProcess, WorkerProcesses, main_facts
 from supervisors.process_actor import ProcessEnded
-from supervisors.runtime.machine import memory_kills
+from supervisors.runtime.machine import Machine
 
 __all__ = ["ProcessWorkers"]
 
@@ -69,6 +67,7 @@ class ProcessWorkers:
         clock: decides when memory is looked at.
         options: `warm_spares`, `result_bytes_max`, `prefetch_max`, `recycle`.
         name: of the thread.
+        machine: that the processes and the thread are on.
 
     Raises:
         TransportError: the worker cannot travel to another process.
@@ -76,8 +75,14 @@ class ProcessWorkers:
 
     lane: Lane | None = None
 
-    def __init__(
-        self, worker: Callable[..., Any] | None, door: Door, clock: Clock, options: PoolOptions, name: str
+    def __init__(  # noqa: PLR0917 - made by WorkerPool only
+        self,
+        worker: Callable[..., Any] | None,
+        door: Door,
+        clock: Clock,
+        options: PoolOptions,
+        name: str,
+        machine: Machine,
     ) -> None:
         self.prefetch_max = options.prefetch_max
         self._door = door
@@ -97,22 +102,21 @@ class ProcessWorkers:
         self._dirty: list[WorkerProcess] = []
         self._number = 0
         self._commands: deque[Callable[[], None]] = deque()
-        self._processes: set[WorkerProcess] = set()  # this and all below: the thread's own
+        self._machine = machine
+        self._port: WorkerProcesses = machine.worker_processes() or OwnWorkerProcesses()
+        self._processes: dict[WorkerProcess, None] = {}  # this and all below: the thread's own
         self._spares: deque[WorkerProcess] = deque()
         self._spare_deaths = 0  # in a row, without a worker that came up
         self._coming = ComingUp()
         self._judged: list[WorkerProcess] = []  # stopped, to see what they are at
         self._events: list[Input] = []
-        self._memory_kills = memory_kills()
+        self._memory_kills = machine.memory_kills()
         self._measure_at = 0.0
         self._is_closed = False
-        self._selector = selectors.DefaultSelector()
-        self._wake_reader, self._wake_writer = os.pipe()
-        os.set_blocking(self._wake_reader, False)
-        os.set_blocking(self._wake_writer, False)
-        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._woken)
-        self._thread = threading.Thread(target=self._loop, name=f"{name}-processes", daemon=True)
-        self._thread.start()
+        self._selector = self._port.selector()
+        self._waker = self._port.waker()
+        self._selector.register(self._waker.descriptor, selectors.EVENT_READ, self._waker.clear)
+        self._thread = machine.thread(self._loop, f"{name}-processes")
 
     @property
     def spares_up(self) -> int:
@@ -168,8 +172,7 @@ class ProcessWorkers:
 
     def join(self, timeout: float) -> bool:
         """Wait for the end of the thread; False when the time is up."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._thread.join(timeout)
 
     def _put(self, process: WorkerProcess, frame: bytes) -> None:
         if not process.batch:
@@ -184,8 +187,7 @@ class ProcessWorkers:
 
     def _command(self, act: Callable[[], None]) -> None:
         self._commands.append(act)
-        with contextlib.suppress(BlockingIOError, OSError):  # full: it will wake; closed: it has ended
-            os.write(self._wake_writer, b"\0")
+        self._waker.wake()
 
     # -- the thread -----------------------------------------------------------------
 
@@ -214,8 +216,7 @@ class ProcessWorkers:
                 self._door.ref.exit("processes_lost")
         finally:
             self._selector.close()
-            os.close(self._wake_reader)
-            os.close(self._wake_writer)
+            self._waker.close()
 
     def _timeout(self) -> float | None:
         if self._judged:
@@ -234,11 +235,6 @@ class ProcessWorkers:
         if events:
             self._events = []
             self._door.tell(Batch(events))
-
-    def _woken(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._wake_reader, 4096):
-                pass
 
     # -- starting --------------------------------------------------------------------
 
@@ -294,8 +290,8 @@ class ProcessWorkers:
             self._send_setup(spare, warm_up=True)
 
     def _spawn(self) -> WorkerProcess:
-        process = WorkerProcess.spawn()
-        self._processes.add(process)
+        process = self._port.spawn()
+        self._processes[process] = None
         self._selector.register(process.answers, selectors.EVENT_READ, lambda: self._read(process))
         if process.pidfd >= 0:
             self._selector.register(process.pidfd, selectors.EVENT_READ, lambda: self._ended(process))
@@ -319,11 +315,9 @@ class ProcessWorkers:
     def _read(self, process: WorkerProcess) -> bool:
         """Take in what a process has answered; False when there was nothing."""
         try:
-            data = os.read(process.answers, READ_BYTES)
+            data = process.take(READ_BYTES)
         except BlockingIOError:
             return False
-        except OSError:
-            data = b""
         if not data:
             with contextlib.suppress(KeyError):
                 self._selector.unregister(process.answers)
@@ -384,7 +378,7 @@ class ProcessWorkers:
         process = self._by_worker.get(worker)
         if process is None:
             return
-        if task is None or len(process.in_flight) <= 1 or not hasattr(os, "waitid"):
+        if task is None or len(process.in_flight) <= 1 or not process.can_be_judged:
             process.popen.kill()
         elif process.doom is None:
             # It has been given tasks ahead of time. It may be at another one by now, which
@@ -394,7 +388,7 @@ class ProcessWorkers:
 
     def _revoke(self, worker: int) -> None:
         process = self._by_worker.get(worker)
-        if process is not None and len(process.in_flight) > 1 and hasattr(os, "waitid"):
+        if process is not None and len(process.in_flight) > 1 and process.can_be_judged:
             process.is_revoked = True
             self._have_judged(process)
 
@@ -409,12 +403,11 @@ class ProcessWorkers:
         for process in judged:
             if process not in self._processes:
                 continue
-            try:
-                state = os.waitid(os.P_PID, process.popen.pid, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:  # somebody else in this program has waited for it
-                state, process.tries = None, STOPPED_TRIES
+            stands = process.stands_still()
+            if stands is None:
+                process.tries = STOPPED_TRIES
             process.tries += 1
-            if state is None and process.tries < STOPPED_TRIES:
+            if not stands and process.tries < STOPPED_TRIES:
                 self._judged.append(process)
                 continue
             task, process.doom = process.doom, None
@@ -422,13 +415,13 @@ class ProcessWorkers:
                 pass
             if process.is_revoked:
                 process.is_revoked = False
-                if state is not None and process.worker is not None and (tasks := process.take_back()):
+                if stands and process.worker is not None and (tasks := process.take_back()):
                     self._events.append(HandedBack(process.worker, tasks))
                 if task is None:
                     process.popen.send_signal(signal.SIGCONT)
                     continue
             at = process.in_flight.get(process.mark[0])
-            if at is None or at is task or state is None:
+            if at is None or at is task or not stands:
                 process.popen.kill()
             else:
                 process.popen.send_signal(signal.SIGCONT)
@@ -436,7 +429,7 @@ class ProcessWorkers:
 
     def _ended(self, process: WorkerProcess) -> None:
         """See to a process that is no more."""
-        self._processes.discard(process)
+        self._processes.pop(process, None)
         while self._read(process):
             pass
         code = process.popen.wait()
@@ -471,7 +464,7 @@ class ProcessWorkers:
             return NORMAL
         if code >= 0:
             return ProcessEnded(code, None)
-        kills = memory_kills()
+        kills = self._machine.memory_kills()
         out_of_memory = -code == signal.SIGKILL and kills > self._memory_kills
         self._memory_kills = kills
         return ProcessEnded(None, signal.Signals(-code).name, out_of_memory)
@@ -488,8 +481,7 @@ class ProcessWorkers:
         if now < self._measure_at:
             return
         self._measure_at = now + RSS_SECONDS
-        import psutil  # noqa: PLC0415 - only where memory decides anything
-
         for worker, process in list(self._by_worker.items()):
-            with contextlib.suppress(psutil.Error):
-                self._events.append(Measured(worker, psutil.Process(process.popen.pid).memory_info().rss))
+            resident = process.resident_bytes()
+            if resident is not None:
+                self._events.append(Measured(worker, resident))

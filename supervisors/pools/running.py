@@ -113,11 +113,15 @@ class Running(Queueing):
         if worker.state is not UP or len(worker.in_flight) < 2:
             return
         begun_at = worker.in_flight[0].begun_at
-        elapsed = 0.0 if begun_at is None else self._now - begun_at
-        if elapsed < AHEAD_SECONDS:
-            worker.ahead_due = self._arm(AHEAD_SECONDS - elapsed, self._ahead_late, worker)
+        if begun_at is None:
+            begun_at = self._now
+        late_at = begun_at + AHEAD_SECONDS
+        # Moments are compared, not durations: what is left of one may be so little that it is over
+        # at this very moment, again and again.
+        if self._now < late_at:
+            worker.ahead_due = self._arm_at(late_at, self._ahead_late, worker)
             return
-        worker.mean_seconds = elapsed
+        worker.mean_seconds = self._now - begun_at
         self._out.append(Revoke(worker.id))
 
     def _handed_back(self, event: HandedBack) -> None:

@@ -97,7 +97,10 @@ class Staffing(ABC):
     # -- time ------------------------------------------------------------------
 
     def _arm(self, seconds: float, act: Callable[[Any], None], subject: Any) -> Due:
-        due = Due(self._now + seconds, act, subject)
+        return self._arm_at(self._now + seconds, act, subject)
+
+    def _arm_at(self, moment: float, act: Callable[[Any], None], subject: Any) -> Due:
+        due = Due(moment, act, subject)
         self._dues.add(due)
         return due
 

@@ -227,6 +227,8 @@ class TaskFace(ABC):
         ticket: Ticket | None = None,
     ) -> PoolFuture[Any]:
         door = self.door
+        if door.stepped is not None:
+            self._system.machine.meets(getattr(payload[0], "__module__", None) or "")
         future: PoolFuture[Any] = PoolFuture(door) if landed is None else LandingFuture(door, landed)
         packed: Any = payload
         if self.kind == "process":

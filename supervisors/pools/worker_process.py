@@ -1,33 +1,108 @@
-"""One worker process as its parent holds it: its pipes, what it has been given, and how it is started."""
+"""One worker process as its parent holds it: its pipes, what it has been given, and how it is started.
+
+`WorkerProcesses` is what the keeper of a pool's processes needs of the machine: starting them, and a
+selector that says what has happened to which. `OwnWorkerProcesses` has those of this machine,
+`supervisors.simulation.pool_processes` simulated ones; the keeper is the same.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import mmap
 import os
+import selectors
 import subprocess
 import sys
 import tempfile
 import threading
 from collections import deque
-from typing import Any, Self, final
+from collections.abc import Callable
+from typing import Any, Protocol, Self, final
 
 from supervisors.pools import child
 from supervisors.pools.records import Task
 
-__all__ = ["WorkerProcess", "main_facts"]
+__all__ = ["OwnWorkerProcesses", "Selector", "Waker", "WorkerProcess", "WorkerProcesses", "main_facts"]
 
 
-@final
+class Selector(Protocol):
+    """What the keeper uses of a `selectors.BaseSelector`; what is registered is a function to call."""
+
+    def register(self, fileobj: int, events: int, data: Callable[[], object]) -> object:
+        """Watch a descriptor."""
+        ...
+
+    def unregister(self, fileobj: int) -> object:
+        """Stop watching it; `KeyError` if it was not watched."""
+        ...
+
+    def get_key(self, fileobj: int) -> object:
+        """Raise `KeyError` if a descriptor is not watched."""
+        ...
+
+    def select(self, timeout: float | None = None) -> list[tuple[Any, int]]:
+        """Return what is ready, as pairs of a key, whose `data` is the function, and a mask."""
+        ...
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        ...
+
+
+class Waker(Protocol):
+    """Something to register that becomes ready when somebody says so.
+
+    Attributes:
+        descriptor: what a selector watches.
+    """
+
+    descriptor: int
+
+    def wake(self) -> None:
+        """Make it ready; any thread, also when it has been closed."""
+        ...
+
+    def clear(self) -> None:
+        """Make it wait for the next time."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
+
+class WorkerProcesses(Protocol):
+    """Starts worker processes, and makes what watches them."""
+
+    def spawn(self) -> WorkerProcess:
+        """Start a process.
+
+        Raises:
+            OSError: the machine has none left.
+        """
+        ...
+
+    def selector(self) -> Selector:
+        """Return a new selector."""
+        ...
+
+    def waker(self) -> Waker:
+        """Return a new waker."""
+        ...
+
+
 class WorkerProcess:
     """A worker process, or a spare.
 
     Args:
-        popen: the process.
+        popen: the process, a `subprocess.Popen`, or what looks like one.
         tasks: descriptor of the pipe to it, which does not block.
         answers: descriptor of the pipe from it, which does not block.
         memory: a page that it shares with us, see `supervisors.pools.child`.
     """
+
+    can_be_judged = hasattr(os, "waitid")
+    """Whether it can be told that it has stopped."""
 
     __slots__ = (
         "answers",
@@ -54,7 +129,7 @@ class WorkerProcess:
         "worker",
     )
 
-    def __init__(self, popen: subprocess.Popen[bytes], tasks: int, answers: int, memory: mmap.mmap) -> None:
+    def __init__(self, popen: Any, tasks: int, answers: int, memory: mmap.mmap | bytearray) -> None:
         self.popen = popen
         self.tasks = tasks
         self.answers = answers
@@ -113,13 +188,15 @@ class WorkerProcess:
 
     def is_stopped(self) -> bool:
         """Tell whether it was stopped from outside, or has ended and nobody has seen to it yet."""
-        if not hasattr(os, "waitid"):
-            return False
+        return self.can_be_judged and bool(self.stands_still())
+
+    def stands_still(self) -> bool | None:
+        """Tell whether it has stopped or ended; None: nobody can tell, and nobody ever will."""
         try:
             how = os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT
             return os.waitid(os.P_PID, self.popen.pid, how) is not None
         except ChildProcessError:  # somebody else in this program has waited for it
-            return False
+            return None
 
     def cpu_seconds(self) -> float:
         """Return what it has used of the processor, seconds; 0.0 if nobody can tell."""
@@ -130,6 +207,32 @@ class WorkerProcess:
         except psutil.Error:
             return 0.0
         return float(times.user + times.system)
+
+    def resident_bytes(self) -> int | None:
+        """Return what it holds of the memory; None: it is ending."""
+        import psutil  # noqa: PLC0415 - only where memory decides anything
+
+        try:
+            return int(psutil.Process(self.popen.pid).memory_info().rss)
+        except psutil.Error:
+            return None
+
+    def take(self, count: int) -> bytes:
+        """Return what it has answered, so many bytes at most; none when it answers no more.
+
+        Raises:
+            BlockingIOError: there is nothing.
+        """
+        try:
+            return os.read(self.answers, count)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return b""
+
+    def write_some(self, data: bytes | memoryview) -> int:
+        """Write what the pipe takes; what the dead do not read counts as written."""
+        return _write_some(self.tasks, data)
 
     def take_back(self) -> tuple[Task, ...]:
         """Take out the tasks that it has not begun; it is stopped, so it cannot begin one meanwhile.
@@ -153,7 +256,7 @@ class WorkerProcess:
             if self.outgoing:
                 self.outgoing.append(memoryview(data))
                 return True
-            written = _write_some(self.tasks, data)
+            written = self.write_some(data)
             if written == len(data):
                 return True
             self.outgoing.append(memoryview(data)[written:])
@@ -164,7 +267,7 @@ class WorkerProcess:
         with self.lock:
             outgoing = self.outgoing
             while outgoing:
-                written = _write_some(self.tasks, outgoing[0])
+                written = self.write_some(outgoing[0])
                 if written < len(outgoing[0]):
                     outgoing[0] = outgoing[0][written:]
                     return False
@@ -176,11 +279,54 @@ class WorkerProcess:
         with self.lock:
             self.is_gone = True
             self.outgoing.clear()
+        self.mark.release()
+        self.release()
+
+    def release(self) -> None:
+        """Give back descriptors and memory."""
         for descriptor in (self.tasks, self.answers, self.pidfd):
             if descriptor >= 0:
                 os.close(descriptor)
-        self.mark.release()
-        self.memory.close()
+        if isinstance(self.memory, mmap.mmap):
+            self.memory.close()
+
+
+@final
+class OwnWorkerProcesses:
+    """Processes of this machine."""
+
+    def spawn(self) -> WorkerProcess:
+        """Start a process."""
+        return WorkerProcess.spawn()
+
+    def selector(self) -> Selector:
+        """Return the selector that is best here."""
+        return selectors.DefaultSelector()
+
+    def waker(self) -> Waker:
+        """Return a pipe to oneself."""
+        return _PipeToOneself()
+
+
+@final
+class _PipeToOneself:
+    def __init__(self) -> None:
+        self.descriptor, self._writer = os.pipe()
+        os.set_blocking(self.descriptor, False)
+        os.set_blocking(self._writer, False)
+
+    def wake(self) -> None:
+        with contextlib.suppress(BlockingIOError, OSError):  # full: it will wake; closed: it has ended
+            os.write(self._writer, b"\0")
+
+    def clear(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.descriptor, 4096):
+                pass
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+        os.close(self._writer)
 
 
 def main_facts() -> dict[str, Any]:

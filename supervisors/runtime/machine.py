@@ -195,6 +195,13 @@ class Machine(Protocol):
         """Return how often a process of this machine, or of this group, was killed for want of memory."""
         ...
 
+    def worker_processes(self) -> Any:
+        """Return what starts the processes of pools; None: these do it themselves, in a way that is quicker.
+
+        It is a `supervisors.pools.worker_process.WorkerProcesses`, which lies further out than this.
+        """
+        ...
+
     def meets(self, module: str) -> None:
         """Note that code of a module is about to run, in whatever kind of place."""
         ...
@@ -240,6 +247,9 @@ class OwnMachine:
     def memory_kills(self) -> int:
         """Ask the kernel."""
         return memory_kills()
+
+    def worker_processes(self) -> None:
+        """Return None."""
 
     def meets(self, module: str) -> None:
         """Do nothing."""

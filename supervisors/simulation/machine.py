@@ -21,6 +21,7 @@ from supervisors.runtime.machine import Usage
 from supervisors.runtime.turn import thread_turn
 from supervisors.simulation.loop import SimulatedLoop
 from supervisors.simulation.pipes import Pipe, PipeReader, PipeWriter
+from supervisors.simulation.pool_processes import SimulatedWorkerProcesses
 from supervisors.simulation.threads import PartScheduler, SimulatedLock, SimulatedSignals, Thread, ThreadHandle
 
 if TYPE_CHECKING:
@@ -101,11 +102,13 @@ class SimulatedMachine:
         Raises:
             OSError: a fault has fired.
         """
-        whole = self._whole
-        process = SimulatedProcess(whole, self._scheduler, self.part, program)
+        process = self.new_process(program)
         process.start()
-        whole.processes.append(process)
         return process
+
+    def new_process(self, program: Program | None = None) -> SimulatedProcess:
+        """Return a process that has not been started."""
+        return SimulatedProcess(self._whole, self._scheduler, self.part, program)
 
     def find(self, pid: int) -> SimulatedProcess | None:
         """Return the process that has, or had, a number."""
@@ -115,6 +118,10 @@ class SimulatedMachine:
     def memory_kills(self) -> int:
         """Return how many processes a fault has killed for want of memory."""
         return self._whole.kills
+
+    def worker_processes(self) -> Any:
+        """Return what starts the processes of a pool."""
+        return SimulatedWorkerProcesses(self._whole, self._scheduler)
 
     def meets(self, module: str) -> None:
         """Watch what code of a module touches."""
@@ -146,9 +153,9 @@ class SimulatedProcess:
         self.inside.process_here = self
         self.to_it, self.from_it = Pipe(), Pipe()
         self._their_reader = PipeReader(self.to_it, self.inside.part)
-        self._their_writer = PipeWriter(self.from_it, self.inside.part, self._strikes)
+        self._their_writer = PipeWriter(self.from_it, self.inside.part, self.strikes)
         self.reader = cast("BinaryIO", PipeReader(self.from_it, parent))
-        self.writer = cast("BinaryIO", PipeWriter(self.to_it, parent, self._strikes))
+        self.writer = cast("BinaryIO", PipeWriter(self.to_it, parent, self.strikes))
         self._code: int | None = None
         self._end: ScheduledFuture[None] = ScheduledFuture(parent)
 
@@ -231,6 +238,7 @@ class SimulatedProcess:
             self.die(code)
 
         scheduler.note(self.name, "is started")
+        self._machine.processes.append(self)
         self.inside.thread(run, f"main of {self.name}")
 
     def _serve(self) -> int:
@@ -267,7 +275,8 @@ class SimulatedProcess:
         owner = self.owner
         return owner is not None and owner.actor_class is not Thread and spare(owner)
 
-    def _strikes(self) -> None:
+    def strikes(self) -> None:
+        """Throw the dice of a write to or by it; in its own turn this may not return."""
         self._scheduler.process_faults.of_frame(self)
 
     def __repr__(self) -> str:

@@ -23,11 +23,12 @@ import sys
 import sysconfig
 import threading
 import time
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType, ModuleType
+    from types import FrameType
 
 __all__ = ["OutsideWatch"]
 
@@ -107,6 +108,8 @@ class OutsideWatch:
             for name in names:
                 original = getattr(owner, name)
                 self._instead[id(original)] = watched = self._watched(_name_of(owner, name), original)
+                if isinstance(owner, ModuleType):
+                    watched.__module__, watched.__qualname__ = owner.__name__, name  # where `pickle` finds it again
                 self._replace(owner, name, watched)
         self._instead[id(_REAL_DATETIME)] = watched = self._watched_datetime()
         self._replace(dt, "datetime", watched)
@@ -123,6 +126,11 @@ class OutsideWatch:
             instead = self._instead.get(id(value))
             if instead is not None:
                 self._replace(module, name, instead)
+
+    def saw(self, name: str, frame: FrameType | None) -> None:
+        """Note that simulated code, which is in that frame, has called something."""
+        if self.touched is None and self._before and self._is_inside():
+            self._look(name, frame)
 
     def end(self) -> None:
         """Put everything back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, final
 
+from supervisors.runtime.fence import refuse_fenced
 from supervisors.runtime.futures import ScheduledFuture
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ class Pipe:
         self.is_read = True
         self.on_change: Callable[[], object] | None = None
         self._waiting: list[ScheduledFuture[None]] = []
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it takes at least one byte."""
+        return len(self.data) < PIPE_BYTES
 
     def changed(self) -> None:
         """Wake who waits for the other end."""
@@ -98,6 +104,7 @@ class PipeReader:
 
     def read(self, count: int) -> bytes:
         """Return so many bytes; fewer when the writer has gone."""
+        refuse_fenced()
         pipe = self._pipe
         data = b""
         while len(data) < count:
@@ -134,9 +141,10 @@ class PipeWriter:
 
     def write(self, data: bytes) -> int:
         """Write all, waiting for room if need be."""
+        self._before()
+        refuse_fenced()
         if not self._pipe.is_written:
             raise ValueError("write to closed file")
-        self._before()
         left = memoryview(data)
         while left:
             left = left[self._pipe.put(left) :]

@@ -161,7 +161,10 @@ class Simulation:
             self._watch.begin()
             self._scheduler.meets = self._watch.look_at
         self._stand_ins = StandIns(
-            lambda: self._state != "entered" and get_ident() == self._scheduler.running, self._scheduler.machine
+            lambda: self._state != "entered" and get_ident() == self._scheduler.running,
+            self._scheduler,
+            self.system,
+            self._watch.saw,
         )
         self._stand_ins.begin()
         return self
@@ -170,7 +173,6 @@ class Simulation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._state = "over"
-        self._watch.end()
         self._scheduler.running = get_ident()  # a Ctrl-C may have come just before it was noted
         try:
             self._scheduler.after_step = None
@@ -181,6 +183,7 @@ class Simulation:
         finally:
             self._scheduler.close()
             self._stand_ins.end()
+            self._watch.end()
             self._log.setLevel(self._log_level)
 
     # -- for the workload --------------------------------------------------

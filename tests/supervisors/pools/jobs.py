@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -54,6 +55,10 @@ def spin(path):
 
 def pid(*_):
     return os.getpid()
+
+
+def look_at_clock(*_):
+    return time.time()
 
 
 def die(how):
@@ -165,3 +170,14 @@ class Hog:
 
 def note_in(shared, key):
     shared[key] = os.getpid()
+
+
+class Counting:
+    """Counts what it is asked, in its own process."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def handle(self):
+        self.asked += 1
+        return self.asked

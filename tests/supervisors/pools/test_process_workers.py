@@ -31,6 +31,7 @@ from supervisors.pools import (
     process_workers,
 )
 from supervisors.process_actor import ProcessEnded
+from supervisors.runtime.machine import OwnMachine
 from supervisors.supervision.backoff import Backoff
 from tests.supervisors.pools import jobs
 from tests.supervisors.pools.waiting import until
@@ -262,7 +263,7 @@ def test_nobody_waits_for_a_spare_that_hangs_in_an_import(monkeypatch, tmp_path)
 
 def test_a_kill_for_want_of_memory_is_told_as_one(monkeypatch):
     kills = iter([0, 1])
-    monkeypatch.setattr(process_workers, "memory_kills", lambda: next(kills))
+    monkeypatch.setattr(OwnMachine, "memory_kills", lambda _: next(kills))
     with WorkerPool(jobs.die, 1, kind="process", warm_spares=0) as pool:
         error = pool.submit("SIGKILL").exception(timeout=20)
     assert error.reason == ProcessEnded(None, "SIGKILL", out_of_memory=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import queue
 import random
 import threading
 import time
@@ -84,19 +85,19 @@ def test_afterwards_everything_is_as_it_was():
 
 
 def test_other_threads_are_not_the_simulated_program():
-    asked, answered = threading.Event(), threading.Event()
+    asked, answered = queue.SimpleQueue(), queue.SimpleQueue()
 
     def look():
-        asked.wait(10)
+        asked.get(timeout=10)
         time.time()
-        answered.set()
+        answered.put(None)
 
     thread = threading.Thread(target=look)
     thread.start()
 
     def touch():
-        asked.set()
-        answered.wait(10)
+        asked.put(None)
+        answered.get(timeout=10)  # in real time: it is no condition variable
 
     assert not outcome_of(touch).failed
     thread.join()
