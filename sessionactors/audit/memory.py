@@ -7,9 +7,8 @@ events has.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Final, final
 
 from sessionactors.audit.contract import AuditHead, AuditStatistics
@@ -20,6 +19,7 @@ from sessionactors.audit.personal import DataRules
 from sessionactors.audit.plain_values import FORBIDDEN_KEYS
 from sessionactors.audit.pseudonyms import Pseudonyms
 from sessionactors.audit.queries import is_wanted, wanted_kinds
+from sessionactors.audit.recent import RecentLeaves
 from sessionactors.audit.record import (
     KINDS,
     AuditRecord,
@@ -34,6 +34,10 @@ __all__ = ["RECENT_MAX", "MemoryAuditLog"]
 
 RECENT_MAX: Final = 100_000
 """Entries that are kept to be read again, if nothing else is said."""
+
+
+_BUSY: Final = 256
+"""So many entries in one commit, and others will follow at once."""
 
 
 @final
@@ -64,7 +68,7 @@ class MemoryAuditLog:
         self.rules = DataRules(forbidden, (), pseudonyms)
         self._leaves: list[bytes] = []
         self._kinds: list[int] = []
-        self._recent: deque[bytes] = deque(maxlen=recent_max)
+        self._recent = RecentLeaves(recent_max)
         self._frontier = Frontier()
         self._counts: Counter[int] = Counter()
         self._commits = 0
@@ -133,6 +137,8 @@ class MemoryAuditLog:
             self._leaves, self._kinds = [], []
             self._recent.extend(leaves)
             self._commits += 1
+        if len(leaves) < _BUSY:
+            self._recent.pack()
         return self.head()
 
     def forget_pending(self) -> int:
@@ -157,8 +163,7 @@ class MemoryAuditLog:
         """Yield committed entries in order, as far as they are still kept (see `AuditStore`)."""
         wanted = wanted_kinds(event_type, severity, start, stop)
         first = self.size - len(self._recent)
-        # A copy, because the log may grow while the caller looks at what it got.
-        leaves = list(islice(self._recent, max(0, start - first), None if stop is None else max(0, stop - first)))
+        leaves = self._recent.between(start - first, None if stop is None else stop - first)
         names = None if session is None else (stored_name(session), *self._pseudonym(session))
         return (decode(leaf) for leaf in leaves if is_wanted(leaf, names, wanted))
 

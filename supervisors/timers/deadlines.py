@@ -107,25 +107,38 @@ class Deadlines(Generic[E]):
                 self._stale -= 1
             if not self._ticks:
                 return None
-            self._front_tick = tick = heapq.heappop(self._ticks)
-            bucket = self._buckets.pop(tick)
-            # A bucket is in the order in which its timers were armed, and all that is
-            # armed for its tick from now on goes into the front: a number is needed there only.
-            order = self._order
-            front.extend((e.deadline, number, e) for number, e in enumerate(bucket, order + 1) if e.is_pending)
-            self._order = order + len(bucket)
-            self._stale -= len(bucket) - len(front)
-            heapq.heapify(front)
+            self._open()
 
     def pop_due(self, now: float) -> E | None:
         """Take out the first timer that is due at or before now; None if none is."""
-        deadline = self.next_deadline()
-        if deadline is None or deadline > now:
+        front = self._front
+        while not front or not front[0][2].is_pending:
+            if front:
+                heapq.heappop(front)
+                self._stale -= 1
+            elif not self._ticks or self._ticks[0] >= now * self._ticks_per_second + 1:
+                return None  # not before its time: as the front a bucket takes three times the room
+            else:
+                self._open()
+        if front[0][0] > now:
             return None
-        entry = heapq.heappop(self._front)[2]
+        entry = heapq.heappop(front)[2]
         entry.is_pending = False
         self._count -= 1
         return entry
+
+    def _open(self) -> None:
+        """Make the first bucket the front, which is empty."""
+        front = self._front
+        self._front_tick = tick = heapq.heappop(self._ticks)
+        bucket = self._buckets.pop(tick)
+        # A bucket is in the order in which its timers were armed, and all that is
+        # armed for its tick from now on goes into the front: a number is needed there only.
+        order = self._order
+        front.extend((e.deadline, number, e) for number, e in enumerate(bucket, order + 1) if e.is_pending)
+        self._order = order + len(bucket)
+        self._stale -= len(bucket) - len(front)
+        heapq.heapify(front)
 
     def _sweep(self) -> None:
         """Drop all cancelled timers, and the buckets that held nothing else."""

@@ -133,7 +133,7 @@ class TestReading:
     def test_says_what_a_log_in_memory_has_forgotten(self):
         with virtual() as system:
             log = system._ledger.log
-            log._recent = type(log._recent)(maxlen=3)
+            log._recent = type(log._recent)(3)
             for number in range(5):
                 system.log_event("s", "lifecycle", {"n": number})
             trail = system.get_events()
