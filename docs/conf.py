@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # the tree as it is, installed or not
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]  # the tree as it is, installed or not, and an extension of our own
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -25,7 +25,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinxcontrib.mermaid",
+    "mermaid_pictures",
 ]
 
 # Pages are Markdown that reads well as it is, so the fences are those that other
@@ -47,12 +47,8 @@ napoleon_custom_sections = [("Blocks", "Note"), ("Order", "Note"), ("Source", "N
 # Attributes are told in the docstring of their class; they need no entry of their own.
 napoleon_use_ivar = True
 
-mermaid_fullscreen = False
-
-# Pictures are drawn by the reader's browser with a script that it fetches; without a network
-# it shows their text. Where there is none, DOCS_MERMAID names a folder of one's own with Mermaid's files.
-if "DOCS_MERMAID" in os.environ:
-    mermaid_use_local = os.environ["DOCS_MERMAID"]
+# `make docs` fetches what draws the pictures into this folder; it goes into the pages' own.
+html_static_path = [folder for folder in [os.environ.get("DOCS_MERMAID", "")] if folder]
 
 html_theme = "furo"
 html_title = f"sessionactors {release}"
