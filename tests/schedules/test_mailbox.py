@@ -170,7 +170,7 @@ def mailbox(actor_class=Keeper, ref_class=None, first=()):
         for message in first:
             ref.send(message)
         ask = Ask("ask", ScheduledFuture(system.scheduler, ref))
-        return State(system=system, ref=ref, keeper=keeper, ask=ask, got=[], refused=[])
+        return State(system=system, ref=ref, keeper=keeper, ask=ask, future=None, got=[], refused=[])
 
     return setup
 
@@ -243,6 +243,18 @@ def both_answered(state):
 
 def test_two_asks_of_an_idle_inline_actor_are_both_answered():
     assert explore(mailbox(InlineKeeper), [ask_inline("a"), ask_inline("b")], both_answered)
+
+
+def ask_later(state):
+    state.future = state.ref.ask("b", block=False)
+
+
+def both_are_settled(state):
+    return settled(state) and state.got == ["a"] and state.future.is_done() and state.future.get() == "b"
+
+
+def test_of_two_asks_of_an_idle_inline_actor_one_need_not_wait():
+    assert explore(mailbox(InlineKeeper), [ask_inline("a"), ask_later], both_are_settled)
 
 
 def test_a_message_that_comes_during_an_inline_ask_is_handled():

@@ -52,7 +52,7 @@ class NeverWakesTheThread(TimerService):  # type: ignore[misc]
 
     __slots__ = ()
 
-    def _arm(self, timer):
+    def arm(self, timer):
         with self._lock:
             self._deadlines.add(timer)
         return timer

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from supervisors import Actor, ActorDeadError, Exited
-from supervisors.monitors import monitor
+from supervisors.links import link
+from supervisors.monitors import demonitor, monitor
 from supervisors.runtime.ref import ActorRef
 from tests.schedules.exploring import State, explore, new_system, seen
 
@@ -110,6 +111,57 @@ def told_once(state):
 
 def test_a_monitor_set_while_the_actor_dies_fires_once():
     assert explore(pair(), [start_to_monitor, die], told_once, affordable=1)
+
+
+# The same without the watcher's turn, which is the mailbox's business: small enough for two preemptions.
+
+
+def doomed(**options):
+    """Return a setup as `pair()`, with the exit signal in the victim's mailbox, and the mailbox in the queue."""
+
+    def setup():
+        state = pair(**options)()
+        state.victim.exit("over")
+        return state
+
+    return setup
+
+
+def run_victim(state):
+    state.system.scheduler._queue.get_nowait().run_owned()
+
+
+def set_monitor(state):
+    state.made = monitor(state.watcher, state.victim, state.system.whereis)
+
+
+def remove_monitor(state):
+    demonitor(state.watcher, state.made, flush=True)
+
+
+def set_link(state):
+    link(state.watcher, state.victim)
+
+
+def test_a_monitor_that_meets_the_exit_signal_fires_once():
+    assert explore(doomed(), [set_monitor, run_victim], told_once, affordable=1)
+
+
+def never_told(state):
+    state.system.scheduler.work()
+    return not state.keeper.got and not state.watcher.monitors
+
+
+def test_a_monitor_whose_removal_meets_the_exit_signal_never_fires():
+    assert explore(doomed(watched=True), [remove_monitor, run_victim], never_told, affordable=1)
+
+
+def test_a_link_that_meets_the_exit_signal_takes_effect():
+    assert explore(doomed(), [set_link, run_victim], end_is_known, affordable=1)
+
+
+def test_a_monitor_that_is_lost_as_it_meets_the_exit_signal_would_be_found():
+    assert explore(doomed(victim_class=ForgetsItsLink), [set_monitor, run_victim], told_once) is None
 
 
 def test_a_monitor_that_the_dead_do_not_answer_would_be_found():
