@@ -19,7 +19,7 @@ from sessionactors.audit.log import AuditLog
 from sessionactors.audit.merkle import HASH_SIZE, Frontier, leaf_hashes
 from sessionactors.audit.queries import AuditReader
 from sessionactors.audit.verify import verify
-from tests.sessionactors.audit.conftest import some_events, write_log
+from tests.sessionactors.audit.conftest import some_events
 from tests.sessionactors.audit.test_erasing import write as write_personal
 
 EDITS = int(os.environ.get("AUDIT_EDITS", "100"))
