@@ -37,7 +37,7 @@ from sessionactors.surroundings import STORE, UPDATES
 from sessionactors.updates import PersistFor, ReplaceMetadata, SetTtl, TellMetadata
 from supervisors.errors import SupervisorsError
 from supervisors.runtime.futures import ScheduledFuture
-from supervisors.runtime.outcomes import ActorDeadError
+from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
 from supervisors.tasks.handle import TaskDone
 from supervisors.tasks.task import async_nolink, shutdown, yield_
 
@@ -328,11 +328,20 @@ class ManagerCalls(ServiceCalls):
         return BatchResult(tuple(done), refused)
 
     def _see_off(self, session_ids: Iterable[str]) -> None:
-        """Wait until the stored copies of sessions that have ended are deleted."""
-        if not self._saves.leaving.isdisjoint(session_ids):
+        """Wait until the stored copies of sessions that have ended are deleted.
+
+        Raises:
+            OperationFailed: they could not be deleted by now; it is tried again.
+        """
+        if self._saves.leaving.isdisjoint(session_ids):
+            return
+        try:
             failed = self._ask(STORE, COMMIT)
-            if isinstance(failed, StoreError):
-                raise OperationFailed(f"it has ended, but its stored copy is still there ({failed.problem})")
+        except (NotFound, AskTimeoutError) as error:
+            problem = "the store is being restarted" if isinstance(error, NotFound) else "the store has not answered"
+            raise OperationFailed(f"it has ended, but its stored copy may still be there ({problem})") from error
+        if isinstance(failed, StoreError):
+            raise OperationFailed(f"it has ended, but its stored copy is still there ({failed.problem})")
 
 
 def _is_expired(entry: SessionEntry) -> bool:

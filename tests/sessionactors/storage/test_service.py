@@ -329,6 +329,30 @@ class TestTheEnd:
         system.actors.advance(2.0)
         assert stored(system) is None
 
+    def test_while_the_store_is_away_says_so_and_is_stored_later(self, system):
+        start_active(system, "a")
+        system.persist("a")
+        registry = system.actors.registry
+        store = registry.whereis("store")
+        registry.unregister("store")
+        with pytest.raises(OperationFailed, match="the store is being restarted"):
+            system.terminate("a")
+        registry.register("store", store)
+        assert system.state_of("a") == "terminated"
+        system.start_session("b")
+        system.persist("b")
+        assert stored(system) is None
+
+    def test_that_the_store_does_not_take_in_time_says_so(self, tmp_path):
+        with SessionSystem(path=tmp_path / "s.db", session=STORED) as system:
+            system.start_session("a")
+            system.persist("a")
+            system.actors.whereis("store").suspend()
+            system.actors.ask_timeout = 0.05
+            with pytest.raises(OperationFailed, match="the store has not answered"):
+                system.terminate("a")
+            system.actors.whereis("store").resume()
+
     def test_of_one_whose_id_is_used_again_deletes_nothing_of_the_next(self, system):
         start_active(system, "a")
         system.terminate("a")
