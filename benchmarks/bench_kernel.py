@@ -262,36 +262,44 @@ def tell(effort: Effort) -> Mapping[str, Figure]:
 
 @benchmark("kernel")
 def start_and_stop(effort: Effort) -> Mapping[str, Figure]:
-    """How fast do actors come and go, with a hundred thousand of them alive?"""
-    count = effort.size(100_000, smoke=100)
-    first: list[float] = []
-    last: list[float] = []
+    """How fast do actors come and go, and does it matter how many there are?
 
-    def start_all(system: ActorSystem, refs: list[Any]) -> None:
-        tenth = count // 10
-        for part in range(10):
+    Whole runs of 10,000, 100,000 and 400,000 starts are compared: a full collection of garbage
+    walks all actors, but the more there are the rarer it is. The last tenth of the
+    100,000 shows what one of them costs when it comes.
+    """
+    few, many, most = (effort.size(full, smoke=full // 1_000) for full in (10_000, 100_000, 400_000))
+    falling: list[float] = []
+
+    def start_all(system: ActorSystem, refs: list[Any], count: int) -> list[float]:
+        tenths = []
+        for _ in range(10):
             begun = time.perf_counter()
-            refs.extend(system.start(Inline) for _ in range(tenth))
-            took = time.perf_counter() - begun
-            if part in (0, 9):
-                (first if part == 0 else last).append(tenth / took)
+            refs.extend(system.start(Inline) for _ in range(count // 10))
+            tenths.append(time.perf_counter() - begun)
+        return tenths
 
-    def stop_all(refs: list[Any]) -> None:
-        for ref in refs:
-            ref.stop()
+    def start(count: int) -> float:
+        with ActorSystem() as system:
+            tenths = start_all(system, [], count)
+        if count == many:
+            falling.append(tenths[0] / tenths[-1])
+        return count / sum(tenths)
 
-    def once(measure: str) -> float:
+    def stop() -> float:
         with ActorSystem() as system:
             refs: list[Any] = []
-            if measure == "start":
-                return rate(count, lambda: start_all(system, refs))
-            start_all(system, refs)
-            return rate(count, lambda: stop_all(refs))
+            start_all(system, refs, many)
+            return rate(many, lambda: [ref.stop() for ref in refs])
 
-    found = effort.interleave({"start": lambda: once("start"), "stop": lambda: once("stop")})
-    falling = [end / begin for begin, end in zip(first, last, strict=True)]
+    found = effort.interleave(
+        {"10k": lambda: start(few), "100k": lambda: start(many), "400k": lambda: start(most), "stop": stop}
+    )
     return {
-        "start_per_s_100k": found.figure("start", "actors/s"),
+        "start_per_s_10k": found.figure("10k", "actors/s"),
+        "start_per_s_100k": found.figure("100k", "actors/s"),
+        "start_per_s_400k": found.figure("400k", "actors/s"),
+        "start_400k_vs_100k": found.ratio("400k", "100k"),
         "start_last_tenth_vs_first": figure(falling, "x"),
         "stop_per_s_100k": found.figure("stop", "actors/s"),
     }
