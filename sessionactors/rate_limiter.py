@@ -48,7 +48,7 @@ from sessionactors.restraints import Restraints
 from sessionactors.settings import LimiterSettings
 from sessionactors.storage.limits_file import KEEP_LIMITS
 from sessionactors.subscribers import LimiterEvent
-from sessionactors.surroundings import RATE_LIMITER, STORE
+from sessionactors.surroundings import RATE_LIMITER, REST, STORE
 from sessionactors.waiting_room import WaitingRoom, refused
 from supervisors.actor import Actor
 from supervisors.runtime.signals import Down
@@ -411,6 +411,9 @@ class RateLimiter(Actor):
     def _known(self, session_id: str, quota_type: str) -> TokenBucket:
         session_id = identifiers.parse(session_id)
         bucket = self._table.get(session_id, bounds.text("type", quota_type))
+        if bucket is None and self._around.directory.get(session_id) is not None:
+            # Full ones of live sessions come and go (see `LimiterTable.rest()`), and nobody can tell.
+            bucket = self._table.made(self._around.now())
         if bucket is None:
             raise NotFound(session_id, f"{quota_type} quota of session")
         return bucket
@@ -482,4 +485,5 @@ _VERBS: Final[Mapping[str, Callable[..., object]]] = {
     "subscribe": RateLimiter._subscribe,  # noqa: SLF001
     "unsubscribe": RateLimiter._unsubscribe,  # noqa: SLF001
     "forget": RateLimiter._forget,  # noqa: SLF001
+    REST: lambda limiter, session_id: limiter._table.rest(session_id, limiter._around.now()),  # noqa: SLF001
 }
