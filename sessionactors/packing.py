@@ -4,8 +4,8 @@ This is a form for this process only: times stay readings of its monotonic clock
 transitions are numbers of a table in it. What is stored for another process is a
 snapshot (`sessionactors.snapshots`).
 
-What most sessions share or do not have (their user, their metadata, the quota of
-their options) takes one byte. Credentials have no packed form: a session that
+What is as it is in most sessions (their user, their metadata, the quota of
+their options, what they have not used) takes no room. Credentials have no packed form: a session that
 waits for its authenticator does not sleep.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from math import inf
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import msgpack
 
@@ -22,7 +22,7 @@ from sessionactors.effects import Transition
 from sessionactors.metadata import NO_METADATA
 from sessionactors.session_data import SessionData
 from sessionactors.settings import Quota, SessionOptions
-from sessionactors.states import STATES, State
+from sessionactors.states import ACTIVE, STATES, State
 
 __all__ = ["pack", "unpack"]
 
@@ -34,6 +34,15 @@ _numbered: Final[list[Transition]] = []
 _numbering = threading.Lock()  # guards additions to both; who has a number may read the list without it
 
 _STATE_NUMBERS: Final[Mapping[State, int]] = {state: number for number, state in enumerate(STATES)}
+
+_USUAL: Final = (
+    _STATE_NUMBERS[ACTIVE],
+    *(None, None, None, None, None),  # other moments than the one before, another offset
+    *(0, 0, 0, 0),  # what it has used
+    *(0, 1, 0, False, None),  # attempts, transitions, recoveries, whether it is locked, why it is suspended
+    *(None, None, None, None),  # what is not as in the options, and the history
+)
+_BITS: Final = tuple(1 << place for place in range(len(_USUAL)))
 
 
 def pack(data: SessionData, wall_offset: float, *carried: object, timer_at: float = inf) -> bytes:
@@ -50,31 +59,34 @@ def pack(data: SessionData, wall_offset: float, *carried: object, timer_at: floa
     """
     options = data.options
     created, entered, active = data.created_at, data.state_entered_at, data.last_activity
-    packed: bytes = msgpack.packb(
-        (
-            _STATE_NUMBERS[data.state],
-            created,
-            None if entered == created else entered,
-            None if active == entered else active,
-            None if data.wake_at == inf else data.wake_at == timer_at or data.wake_at,
-            data.authenticated_at,
-            None if data.wall_offset == wall_offset else data.wall_offset,
-            data.requests,
-            data.connections,
-            data.bytes,
-            data.largest_message,
-            data.auth_attempts,
-            data.transitions,
-            data.recovery_attempts,
-            data.locked,
-            data.suspend_reason,
-            None if data.user_id == options.user_id else data.user_id,
-            None if data.metadata is options.metadata else dict(data.metadata),
-            None if data.quota is options.quota else tuple(data.quota.as_dict().values()),
-            None if data.recorded is None else _packed_history(data.recorded),
-            *carried,
-        )
+    fields = (
+        _STATE_NUMBERS[data.state],
+        None if entered == created else entered,
+        None if active == entered else active,
+        None if data.wake_at == timer_at else data.wake_at,
+        data.authenticated_at,
+        None if data.wall_offset == wall_offset else data.wall_offset,
+        data.requests,
+        data.connections,
+        data.bytes,
+        data.largest_message,
+        data.auth_attempts,
+        data.transitions,
+        data.recovery_attempts,
+        data.locked,
+        data.suspend_reason,
+        None if data.user_id == options.user_id else data.user_id,
+        None if data.metadata is options.metadata else dict(data.metadata),
+        None if data.quota is options.quota else tuple(data.quota.as_dict().values()),
+        None if data.recorded is None else _packed_history(data.recorded, entered),
     )
+    # Only what differs from what most have is there, and a number that says which that is.
+    present, values = 0, []
+    for bit, value, usual in zip(_BITS, fields, _USUAL, strict=True):
+        if value is not usual:
+            present |= bit
+            values.append(value)
+    packed: bytes = msgpack.packb((present, created, *values, *carried))
     return packed
 
 
@@ -82,18 +94,20 @@ def unpack(
     packed: bytes, session_id: str, options: SessionOptions, wall_offset: float, *, timer_at: float = inf
 ) -> tuple[SessionData, list[object]]:
     """Return the record that was packed, and what was carried; see `pack()`."""
-    found = msgpack.unpackb(packed)
-    (state, created, entered, active, wake_at, authenticated_at, offset) = found[:7]
+    present, created, *found = msgpack.unpackb(packed)
+    rest = iter(found)
+    fields: list[Any] = [next(rest) if present & bit else usual for bit, usual in zip(_BITS, _USUAL, strict=True)]
+    (state, entered, active, wake_at, authenticated_at, offset) = fields[:6]
     data = SessionData(session_id, options, created, wall_offset if offset is None else offset)
     data.state = STATES[state]
     if entered is not None:
         data.state_entered_at = entered
     data.last_activity = data.state_entered_at if active is None else active
-    data.wake_at = inf if wake_at is None else timer_at if wake_at is True else wake_at
+    data.wake_at = timer_at if wake_at is None else wake_at
     data.authenticated_at = authenticated_at
-    (data.requests, data.connections, data.bytes, data.largest_message) = found[7:11]
-    (data.auth_attempts, data.transitions, data.recovery_attempts, data.locked, data.suspend_reason) = found[11:16]
-    (user_id, metadata, quota, history) = found[16:20]
+    (data.requests, data.connections, data.bytes, data.largest_message) = fields[6:10]
+    (data.auth_attempts, data.transitions, data.recovery_attempts, data.locked, data.suspend_reason) = fields[10:15]
+    (user_id, metadata, quota, history) = fields[15:]
     if user_id is not None:
         data.user_id = user_id
     if metadata is not None:
@@ -101,25 +115,27 @@ def unpack(
     if quota is not None:
         data.quota = Quota(*quota)
     if history is not None:
-        data.recorded = _unpacked_history(history)
-    return data, found[20:]
+        data.recorded = _unpacked_history(history, data.state_entered_at)
+    return data, list(rest)
 
 
-def _packed_history(recorded: list[Transition | float]) -> list[object]:
+def _packed_history(recorded: list[Transition | float], entered: float) -> list[object]:
     packed: list[object] = []
     for entry in recorded:
         if not isinstance(entry, Transition):
-            packed.append(entry)
+            packed.append(None if entry == entered else entry)
             continue
         number = _number_of(entry)
         packed.append((entry.from_state, entry.to_state, entry.reason, entry.name) if number is None else number)
     return packed
 
 
-def _unpacked_history(packed: list[object]) -> list[Transition | float]:
+def _unpacked_history(packed: list[object], entered: float) -> list[Transition | float]:
     recorded: list[Transition | float] = []
     for entry in packed:
-        if isinstance(entry, float):
+        if entry is None:
+            recorded.append(entered)
+        elif isinstance(entry, float):
             recorded.append(entry)
         elif isinstance(entry, int):
             recorded.append(_numbered[entry])

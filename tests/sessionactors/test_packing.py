@@ -134,3 +134,18 @@ def test_any_record_comes_back(mark, moments, sums, history):
     edge = Transition(ACTIVE, IDLE, "requested", "deactivated")
     data.recorded = [each for at in history for each in (edge, at)] or None
     assert lasting(there_and_back(data)) == lasting(data)
+
+
+def test_what_is_as_in_most_sessions_takes_no_room():
+    data = session_in(ACTIVE)
+    data.wake_at = data.last_activity + 300.0
+    packed = pack(data, OFFSET, timer_at=data.wake_at)
+    assert len(packed) < 40
+    assert unpack(packed, data.session_id, data.options, OFFSET, timer_at=data.wake_at)[0].wake_at == data.wake_at
+
+
+def test_a_timer_that_is_set_for_another_moment_than_the_records_is_told_apart():
+    data = session_in(ACTIVE)
+    data.wake_at = 1.0
+    packed = pack(data, OFFSET, timer_at=7.0)
+    assert unpack(packed, data.session_id, data.options, OFFSET, timer_at=7.0)[0].wake_at == 1.0
