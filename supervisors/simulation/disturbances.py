@@ -8,6 +8,7 @@ taken back, so that what is recorded has happened.
 from __future__ import annotations
 
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from supervisors.clock import VirtualClock
@@ -23,7 +24,7 @@ from supervisors.simulation.wrapping import nothing
 from supervisors.supervision.performer import SupervisorActor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from supervisors.runtime.cell import Cell
     from supervisors.runtime.ref import ActorRef
@@ -60,6 +61,7 @@ class Disturbances:
 
     __slots__ = (
         "_between",
+        "_dead",
         "_faults",
         "_held",
         "_over",
@@ -86,6 +88,7 @@ class Disturbances:
         self._storms: dict[int, int] = {}  # number of a parent -> starts under it that still crash
         self._side: tuple[int, bool] | None = None  # which group each actor is in, and whether messages are lost
         self._over: ScheduledFuture[None] | None = None
+        self._dead: Cell | None = None  # on whose behalf somebody sends now
         between: dict[str, Callable[[], bool]] = {
             "pause": self._pause,
             "clock_jump": self._jump_clock,
@@ -119,7 +122,7 @@ class Disturbances:
     def intercepts(self, mailbox: Mailbox, item: Any) -> bool:
         """Decide whether a message is lost, or held back; True: it must not go in now."""
         faults = self._faults
-        sender = thread_turn.turn.current
+        sender = self._dead if self._dead is not None else thread_turn.turn.current
         if sender is None:
             return self._scheduler.is_firing and self._disturbs_timer(mailbox, item)
         key = (sender.id, mailbox.ref.id)
@@ -149,6 +152,19 @@ class Disturbances:
                 return True
             faults.missed()
         return False
+
+    @contextmanager
+    def on_behalf_of(self, ref: Cell) -> Iterator[None]:
+        """Take for the sender an actor that has ended: whoever has killed it sends what it still owes.
+
+        What is held back on its way from one actor to another must not be overtaken by the
+        news of its end.
+        """
+        before, self._dead = self._dead, ref
+        try:
+            yield
+        finally:
+            self._dead = before
 
     def refuses(self, mailbox: Mailbox) -> bool:
         """Decide whether a bounded mailbox has no room for a message."""

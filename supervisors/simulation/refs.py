@@ -92,8 +92,6 @@ class SimulatedRef(ActorRef[A]):
             item = self.draw()
             if item is NOTHING:
                 return
-            if item is NOTHING:
-                return
         scheduler.note(mailbox.label, "handles " + message_in_words(item))
         for watch in scheduler.handled:
             watch(self, item)
@@ -140,7 +138,12 @@ class SimulatedRef(ActorRef[A]):
         mailbox.scheduler.note(mailbox.label, "ends, " + reason_in_words(reason))
         for watch in mailbox.scheduler.ended:
             watch(self, reason)
-        super()._announce(reason)
+        with mailbox.scheduler.disturbances.on_behalf_of(self):
+            super()._announce(reason)
+
+    def _bury(self) -> None:
+        with cast("Mailbox", self._outer).scheduler.disturbances.on_behalf_of(self):
+            super()._bury()
 
 
 class SimulatedBoundedRef(SimulatedRef[A], BoundedRef[A]):
