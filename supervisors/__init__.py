@@ -6,7 +6,7 @@ Start with `ActorSystem` and `Actor`; `docs/` teaches the rest.
 from supervisors.actor import Actor
 from supervisors.addressee import WrongActorError
 from supervisors.application import Application, ApplicationError, Applications
-from supervisors.clock import Clock, SystemClock, VirtualClock
+from supervisors.clock import Clock, SettableClock, SystemClock, VirtualClock
 from supervisors.entropy import Entropy
 from supervisors.errors import (
     Exit,
@@ -124,6 +124,7 @@ __all__ = [
     "Request",
     "ScheduledFuture",
     "Server",
+    "SettableClock",
     "Shutdown",
     "ShutdownReport",
     "StartError",

@@ -14,7 +14,7 @@ from typing import Protocol, final, runtime_checkable
 
 from supervisors.errors import InvalidArgumentError
 
-__all__ = ["Clock", "SystemClock", "VirtualClock", "process_seconds", "thread_seconds"]
+__all__ = ["Clock", "SettableClock", "SystemClock", "VirtualClock", "process_seconds", "thread_seconds"]
 
 process_seconds = time.process_time
 """Return the CPU seconds that all threads of this process have used."""
@@ -48,6 +48,43 @@ class SystemClock:
 
     def __repr__(self) -> str:
         return "<SystemClock>"
+
+
+@final
+class SettableClock:
+    """The clocks of the operating system, with a wall reading that can be set for this program alone.
+
+    For experiments: what does a program do when somebody sets the clock of the machine? See
+    `supervisors.chaos`, whose `clock_jump` needs it.
+
+    Thread: any.
+    """
+
+    __slots__ = ("_lock", "_offset")
+
+    monotonic = staticmethod(time.monotonic)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards the read-then-write of what sets it
+        self._offset = 0.0
+
+    def time(self) -> float:
+        """Return the wall reading, seconds since 1970 UTC."""
+        return time.time() + self._offset
+
+    def jump_wall(self, seconds: float) -> None:
+        """Move the wall clock, as somebody who sets it does; the monotonic one stays.
+
+        Args:
+            seconds: forward, or back if negative.
+        """
+        if not math.isfinite(seconds):
+            raise InvalidArgumentError("seconds", seconds, "a finite number of seconds")
+        with self._lock:
+            self._offset += seconds
+
+    def __repr__(self) -> str:
+        return f"<SettableClock, {self._offset:+.6f} s>"
 
 
 @final

@@ -54,6 +54,7 @@ class ActorStarter:
     _live: dict[int, ActorRef[Any]]
     _orphans: dict[Cell, float]
     _stepped: SteppedScheduler | None
+    _wrap: Callable[[type[ActorRef[Any]]], type[ActorRef[Any]]] | None = None  # see wrap_refs()
     _watchdog: Watchdog | None
 
     def start(
@@ -211,7 +212,59 @@ class ActorStarter:
         ref.actor_class = actor_class
         return cast("ActorRef[A]", ref)
 
+    def wrap_refs(self, wrap: Callable[[type[ActorRef[Any]]], type[ActorRef[Any]]]) -> Callable[[], None]:
+        """Give all actors refs of other classes, those that live and those to come; for tools that watch or disturb.
+
+        A ref that changes its class stays what it is: mailbox, links and identity are the
+        same, and a call that is under way in its old class ends as it began. An actor that
+        is being started just then may keep the class that it has.
+
+        Args:
+            wrap: from the class of a ref to a subclass of it without slots of its own, always the
+                same one; called on any thread.
+
+        Returns:
+            A function that gives all refs their own classes back.
+
+        Raises:
+            UsageError: somebody else has wrapped them.
+
+        Thread: any, but for the turn of an actor.
+        """
+        plain: dict[type[ActorRef[Any]], type[ActorRef[Any]]] = {}
+
+        def wrapped(own: type[ActorRef[Any]]) -> type[ActorRef[Any]]:
+            other = wrap(own)
+            plain[other] = own
+            return other
+
+        with self._lock:
+            if self._wrap is not None:
+                raise UsageError("the refs of this system are wrapped already; one at a time")
+            self._wrap = wrapped
+        for ref in list(self._live.values()):
+            if type(ref) not in plain:
+                ref.__class__ = wrapped(type(ref))
+
+        def end() -> None:
+            with self._lock:
+                if self._wrap is wrapped:
+                    self._wrap = None
+            for ref in list(self._live.values()):
+                ref.__class__ = plain.get(type(ref), type(ref))
+
+        return end
+
+    @property
+    def has_wrapped_refs(self) -> bool:
+        """Whether `wrap_refs()` is in force."""
+        return self._wrap is not None
+
     def _ref_class(self, actor_class: type[Actor], kind: str) -> type[ActorRef[Any]]:
+        own = self._own_ref_class(actor_class, kind)
+        return own if self._wrap is None else self._wrap(own)
+
+    def _own_ref_class(self, actor_class: type[Actor], kind: str) -> type[ActorRef[Any]]:
         bounded = checked_bound(actor_class)
         if self._stepped is not None:
             return self._stepped.ref_class(bounded=bounded)

@@ -50,13 +50,17 @@ class Agenda:
             self._closed = True
             self._wake.notify()
 
-    def run(self) -> None:
-        """Do deeds at their time until the agenda is closed. Thread: the one that is for this."""
+    def run(self, after: Callable[[], None]) -> None:
+        """Do deeds at their time until the agenda is closed, and something after each.
+
+        Thread: the one that is for this.
+        """
         while True:
             deed = self._next()
             if deed is None:
                 return
             deed()
+            after()
 
     def _next(self) -> Callable[[], None] | None:
         with self._wake:

@@ -18,10 +18,10 @@ from supervisors.chaos.record import ChaosEvent, EventKind
 from supervisors.chaos.report import ChaosFailedError, ChaosReport, ChaosVerdict, counted
 from supervisors.chaos.steadiness import Steadiness
 from supervisors.chaos.timetable import Occasion, timetable
-from supervisors.clock import SystemClock
+from supervisors.clock import SettableClock, SystemClock
 from supervisors.entropy import Entropy
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
-from supervisors.runtime.turn import thread_turn
+from supervisors.runtime.turn import hand_over, thread_turn
 from supervisors.system import ActorSystem
 
 if TYPE_CHECKING:
@@ -97,6 +97,11 @@ class Chaos:
         if on_event is not None and not callable(on_event):
             raise InvalidTypeError("on_event", on_event, "a function of a ChaosEvent, or None")
         self.plan = _checked_plan(plan)
+        if any(fault.kind == "clock_jump" for fault in self.plan.faults) and not isinstance(
+            actors.clock, SettableClock
+        ):
+            allowed = "other kinds, unless the system has a clock that can be set: ActorSystem(clock=SettableClock())"
+            raise InvalidArgumentError("plan.faults", "clock_jump", allowed)
         self._given = system
         self._system = actors
         self._clock = SystemClock()
@@ -186,7 +191,7 @@ class Chaos:
             raise UsageError("an experiment is carried out once; make another one for another run")
         if thread_turn.turn.current is not None:
             raise UsageError("an experiment is for the program outside, not for the turn of an actor")
-        if "_ref_class" in vars(self._system):
+        if self._system.has_wrapped_refs:
             raise UsageError("another experiment is under way in this system; one at a time")
         self._begun = self._clock.monotonic()
         self._tell("phase", "before")
@@ -225,7 +230,7 @@ class Chaos:
     def _strike(self) -> None:
         thread_turn.turn.depth = 1  # as on the timers' thread: actors run elsewhere
         try:
-            self._agenda.run()
+            self._agenda.run(lambda: hand_over(thread_turn.turn))  # whom a deed has sent something
         except Exception as error:
             logger.exception("the experiment went wrong")
             with self._lock:

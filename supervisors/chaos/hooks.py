@@ -58,6 +58,7 @@ class Hooks:
         self._unanswered: list[tuple[ScheduledFuture[Any], str]] = []
         self._storms: dict[int, tuple[int, Laid]] = {}
         self._split: tuple[int, Laid, float] | None = None
+        self._pause_until = 0.0  # clock seconds; written by the agenda's thread, read by all
 
     @property
     def is_quiet(self) -> bool:
@@ -117,6 +118,21 @@ class Hooks:
                 return False
             self._split = (int(laid.occasion.whom * 2**53), laid, until)
         return True
+
+    def pause(self, until: float) -> None:
+        """Let no turn begin before a moment, clock seconds."""
+        self._pause_until = until
+
+    def stand_still(self) -> None:
+        """Wait until turns may begin; at once, unless there is a pause."""
+        while (left := self._pause_until - self._clock.monotonic()) > 0 and not self.healed.is_set():
+            self.healed.wait(left)
+            refuse_fenced()
+
+    @property
+    def is_pausing(self) -> bool:
+        """Whether there has been a pause, and may be one now."""
+        return self._pause_until > 0.0
 
     def join(self) -> None:
         """Let the groups hear each other again."""
@@ -269,6 +285,7 @@ class Hooks:
     def heal(self) -> None:
         """End everything that waits here, but for messages held back: the agenda delivers those."""
         self.healed.set()
+        self._pause_until = 0.0
         with self._lock:
             self._storms.clear()
             self._split = None

@@ -14,14 +14,16 @@ from supervisors.chaos.laid import Laid, LaidFaults
 from supervisors.chaos.radius import Radius, matches
 from supervisors.chaos.record import ChaosEvent
 from supervisors.chaos.refs import DisturbedRef, disturbed_class
+from supervisors.clock import SettableClock
 from supervisors.runtime.ref import ActorRef
 from supervisors.simulation.disturbances import STORM_MAX, Poison
+from supervisors.simulation.faults import DELAY_MAX
+from supervisors.simulation.wrapping import nothing
 from supervisors.supervision.performer import SupervisorActor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from supervisors.actor import Actor
     from supervisors.chaos.agenda import Agenda
     from supervisors.chaos.plan import Plan
     from supervisors.chaos.processes import ProcessVictim
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Injector"]
 
-_HOOKED: Final = ON_TURN | ON_MESSAGE | NEXT_START | ON_SYSTEM | {"restart_storm"}
+_HOOKED: Final = (ON_TURN | ON_MESSAGE | NEXT_START | ON_SYSTEM | {"restart_storm"}) - {"clock_jump"}
 
 
 @final
@@ -62,6 +64,8 @@ class Injector:
         self._classes: dict[type[ActorRef[Any]], type[DisturbedRef[Any]]] = {}
         self._is_hooked = any(fault.kind in _HOOKED for fault in plan.faults)
         self._lost_names: list[tuple[Any, ActorRef[Any]]] = []
+        self._jumped = 0.0
+        self._unwrap: Callable[[], None] = nothing
 
     # -- beginning and end -------------------------------------------------
 
@@ -69,15 +73,7 @@ class Injector:
         """Have all refs ask the hooks, if any fault needs that."""
         if not self._is_hooked:
             return
-        system: Any = self._system
-        plain = type(system)._ref_class  # noqa: SLF001 - the one place that says which class a new ref has
-
-        def ref_class(actor_class: type[Actor], kind: str) -> type[ActorRef[Any]]:
-            return self._disturbed(plain(system, actor_class, kind))
-
-        system._ref_class = ref_class  # noqa: SLF001 - as above
-        for ref in self._system.actors():
-            ref.__class__ = self._disturbed(type(ref))
+        self._unwrap = self._system.wrap_refs(self._disturbed)
 
     def heal(self) -> None:
         """End what waits for its moment or stands still; what is held back and stopped, the agenda lets go on."""
@@ -91,12 +87,10 @@ class Injector:
             if ref.is_alive() and self._system.whereis(name) is None:
                 self._system.register(name, ref)
                 self._note("healed", "registry_loss", str(name))
-        if not self._is_hooked:
-            return
-        vars(self._system).pop("_ref_class", None)
-        for ref in self._system.actors():
-            if isinstance(ref, DisturbedRef):
-                ref.__class__ = ref.plain  # type: ignore[assignment]  # the class that it was made with
+        if self._jumped:
+            self._settable().jump_wall(-self._jumped)
+            self._note("healed", "clock_jump", "", f"{-self._jumped:+.3f} s")
+        self._unwrap()
 
     def _disturbed(self, plain: type[ActorRef[Any]]) -> type[DisturbedRef[Any]]:
         if issubclass(plain, DisturbedRef):
@@ -118,6 +112,10 @@ class Injector:
             target = ", ".join(occasion.fault.targets)
             self._laid.lay_on_start(lambda ref: self._may_hit(ref, occasion), Laid(occasion, target))
             self._note("laid", kind, target)
+        elif kind == "clock_jump":
+            self._jump(occasion)
+        elif kind == "pause":
+            self._pause(occasion)
         elif kind in ON_SYSTEM:
             self._split(occasion)
         elif kind in ON_PROCESS:
@@ -147,6 +145,13 @@ class Injector:
             self._note("spared", kind, "", "nobody matches" if not among else "enough suffer already")
             return
         target = _label(victim)
+        if kind == "timer_early":
+            early = self._system.timers.hurry(lambda to: to is victim or to == victim.name, DELAY_MAX)
+            if early is None:
+                self._note("spared", kind, target, f"no timer of it is due within {DELAY_MAX:g} s")
+            else:
+                self._note("struck", kind, target, f"{early:.3f} s")
+            return
         self._names[victim] = victim.name
         self._radius.hit(victim, now, occasion.seconds)
         if kind in ON_TURN or kind in ON_MESSAGE:
@@ -208,6 +213,21 @@ class Injector:
         found += [process_of(ref) for ref in refs]
         return [each for each in dict.fromkeys(found) if each is not None]
 
+    def _jump(self, occasion: Occasion) -> None:
+        seconds = occasion.seconds if occasion.whom < 0.5 else -occasion.seconds
+        self._settable().jump_wall(seconds)
+        self._jumped += seconds
+        self._note("struck", "clock_jump", "the wall clock", f"{seconds:+.3f} s")
+
+    def _settable(self) -> SettableClock:
+        clock = self._system.clock
+        assert isinstance(clock, SettableClock), "Chaos has looked"
+        return clock
+
+    def _pause(self, occasion: Occasion) -> None:
+        self.hooks.pause(self._system.clock.monotonic() + occasion.seconds)
+        self._struck(Laid(occasion, "everybody"))
+
     def _split(self, occasion: Occasion) -> None:
         until = self._system.clock.monotonic() + occasion.seconds
         laid = Laid(occasion, "everybody")
@@ -260,7 +280,7 @@ class Injector:
 
     def _struck(self, laid: Laid) -> None:
         fault = laid.occasion.fault
-        takes = laid.kind.startswith(("slow_", "delay_", "timer_late", "partition", "netsplit"))
+        takes = laid.kind.startswith(("slow_", "delay_", "timer_late", "partition", "netsplit", "pause"))
         self._note("struck", fault.kind, laid.target, f"{laid.seconds:.3f} s" if takes else "")
 
     def _note(self, event: Any, kind: str, target: str = "", what: str = "") -> None:

@@ -1,8 +1,8 @@
 """The kinds of faults that can be let loose on a live system.
 
 They are those of the simulator, under the same names and with the same meaning, and
-four that only processes know. What nobody can do to a running program is left to the
-simulator: it owns the clock there.
+some that only processes know. What nobody can do to a running program is left to the
+simulator: it owns the machine there.
 """
 
 from __future__ import annotations
@@ -28,15 +28,17 @@ __all__ = [
     "checked_kind",
 ]
 
-ONLY_SIMULATED: Final = frozenset({"clock_jump", "pause", "timer_early"})
-"""Kinds that need a clock which can be moved."""
-
 _PROCESS_KINDS: Final = {
     "process_kill": FaultKind("process", 0.0, True, "a process is killed (SIGKILL)"),
     "process_stop": FaultKind("process", 0.0, True, "a process stands still (SIGSTOP) and goes on later (SIGCONT)"),
     "process_memory": FaultKind("process", 0.0, True, "a process gets no more memory for a while (RLIMIT_AS)"),
     "process_files": FaultKind("process", 0.0, True, "a process can open no more files for a while (RLIMIT_NOFILE)"),
 }
+
+ONLY_SIMULATED: Final = frozenset(
+    name for name, kind in FAULT_KINDS.items() if kind.point.startswith("process") and name not in _PROCESS_KINDS
+)
+"""Kinds that need a machine of their own."""
 
 LIVE_KINDS: Final[Mapping[str, FaultKind]] = MappingProxyType(
     {**{name: kind for name, kind in FAULT_KINDS.items() if name not in ONLY_SIMULATED}, **_PROCESS_KINDS}
@@ -80,7 +82,7 @@ NEXT_START: Final = frozenset({"crash_in_init", "crash_in_start", "slow_start"})
 NEXT_STRIKE: Final = frozenset(name for name, kind in FAULT_KINDS.items() if kind.point in ("store", "fsync"))
 """Laid on the program's own disk, which asks `Chaos.strikes()`."""
 
-ON_SYSTEM: Final = frozenset({"partition", "netsplit"})
+ON_SYSTEM: Final = frozenset({"clock_jump", "netsplit", "partition", "pause"})
 """Done to all actors at once."""
 
 
@@ -93,9 +95,7 @@ def checked_kind(field: str, kind: object) -> str:
     if not isinstance(kind, str):
         raise InvalidTypeError(field, kind, "the name of a kind of fault")
     if kind in ONLY_SIMULATED:
-        raise InvalidArgumentError(
-            field, kind, "kinds that need no clock which can be moved; this one is simulated only"
-        )
+        raise InvalidArgumentError(field, kind, "kinds that need no machine of their own; this one is simulated only")
     if kind not in LIVE_KINDS:
         raise InvalidArgumentError(field, kind, ", ".join(LIVE_KINDS))
     return kind

@@ -51,7 +51,8 @@ class Fault:
         rate: how often a second on average, above 0 to 1,000; the moments are drawn.
         at: moments, seconds after the beginning, instead of a rate.
         count: at most so many; None: as many as the rate makes.
-        seconds: how long what takes time takes; None: drawn, up to `seconds_max`.
+        seconds: how long what takes time takes; for `clock_jump`: how far, back or forth, as
+            is drawn; None: drawn, up to `seconds_max`.
         seconds_max: the longest that is drawn.
         size: for `process_memory`: bytes beyond what the process has that it still gets;
             for `process_files`: files beyond those that it has open.

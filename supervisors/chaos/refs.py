@@ -40,7 +40,6 @@ class DisturbedRef(ActorRef[A]):
     __slots__ = ()
 
     hooks: ClassVar[Hooks]
-    plain: ClassVar[type[ActorRef[Any]]]
 
     def ask(self, message: Any, *, block: bool = True, timeout: Any = ASK_TIMEOUT) -> Any:
         if timeout is not ASK_TIMEOUT:
@@ -91,6 +90,8 @@ class DisturbedRef(ActorRef[A]):
 
     def _handle(self, item: Any) -> None:
         hooks = self.hooks
+        if hooks.is_pausing:
+            hooks.stand_still()
         if not hooks.laid:
             super()._handle(item)
             return
@@ -142,5 +143,5 @@ def disturbed_class(plain: type[ActorRef[Any]], hooks: Hooks) -> type[DisturbedR
     """Return the class that a ref of a plain class becomes; instances may change between the two."""
     first = _DisturbedBoundedRef if issubclass(plain, BoundedRef) else DisturbedRef
     bases = (first,) if plain in (ActorRef, BoundedRef) else (first, plain)
-    members = {"__slots__": (), "__module__": __name__, "hooks": hooks, "plain": plain}
+    members = {"__slots__": (), "__module__": __name__, "hooks": hooks}
     return cast("type[DisturbedRef[Any]]", type(plain.__name__, bases, members))

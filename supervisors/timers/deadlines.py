@@ -14,7 +14,10 @@ they were armed.
 from __future__ import annotations
 
 import heapq
-from typing import Final, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["TICK", "Deadlines", "Entry"]
 
@@ -139,6 +142,14 @@ class Deadlines(Generic[E]):
         self._order = order + len(bucket)
         self._stale -= len(bucket) - len(front)
         heapq.heapify(front)
+
+    def pending(self) -> Iterator[E]:
+        """Go through all pending timers, in no order; nothing may change meanwhile."""
+        for _, _, entry in self._front:
+            if entry.is_pending:
+                yield entry
+        for bucket in self._buckets.values():
+            yield from (entry for entry in bucket if entry.is_pending)
 
     def _sweep(self) -> None:
         """Drop all cancelled timers, and the buckets that held nothing else."""

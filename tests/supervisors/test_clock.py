@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisors import Clock, InvalidArgumentError, SystemClock, VirtualClock
+from supervisors import Clock, InvalidArgumentError, SettableClock, SystemClock, VirtualClock
 
 
 @pytest.mark.parametrize("clock", [SystemClock(), VirtualClock()])
@@ -41,3 +41,19 @@ def test_the_wall_clock_can_be_set_alone():
 def test_a_jump_has_a_length(seconds):
     with pytest.raises(InvalidArgumentError, match="seconds"):
         VirtualClock().jump_wall(seconds)
+
+
+def test_a_settable_clock_is_the_systems_until_somebody_sets_it():
+    clock, real = SettableClock(), SystemClock()
+    assert isinstance(clock, Clock)
+    assert abs(clock.time() - real.time()) < 60
+    clock.jump_wall(-3600.0)
+    clock.jump_wall(-3600.0)
+    assert abs(real.time() - clock.time() - 7200.0) < 60
+    assert abs(clock.monotonic() - real.monotonic()) < 60
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf")])
+def test_a_settable_clock_is_not_set_to_nowhere(seconds):
+    with pytest.raises(InvalidArgumentError, match="seconds"):
+        SettableClock().jump_wall(seconds)

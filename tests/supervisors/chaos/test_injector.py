@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
-from supervisors import ActorDeadError, ActorSystem, AskTimeoutError, MailboxFullError
+from supervisors import (
+    ActorDeadError,
+    ActorSystem,
+    AskTimeoutError,
+    InvalidArgumentError,
+    MailboxFullError,
+    SettableClock,
+    SystemClock,
+)
 from supervisors.chaos import LIVE_KINDS
-from supervisors.chaos.kinds import NEXT_STRIKE, ON_PROCESS
-from supervisors.simulation import InjectedFaultError
+from supervisors.chaos.kinds import (
+    NEXT_START,
+    NEXT_STRIKE,
+    ON_MESSAGE,
+    ON_PROCESS,
+    ON_SYSTEM,
+    ON_TURN,
+    ONLY_SIMULATED,
+)
+from supervisors.simulation import FAULT_KINDS, InjectedFaultError
 from tests.supervisors.chaos.shop import Clerk, Laggard, LimitedClerk, experiment, opened, struck
 
 
@@ -257,6 +275,79 @@ def test_a_timer_comes_late_or_never(system, kind, arrives):
     assert ("ring" in told) is arrives
 
 
+class Ear(list):
+    """Remembers what it is told, and tells when that was something wanted."""
+
+    def __init__(self, wanted):
+        super().__init__()
+        self._wanted = wanted
+        self.has_heard = threading.Event()
+
+    def append(self, what):
+        super().append(what)
+        if what == self._wanted:
+            self.has_heard.set()
+
+
+@pytest.mark.parametrize("kind", [Clerk, Laggard])
+def test_a_timer_comes_early(system, kind):
+    told = Ear("ring")
+    clerk = opened(system, "clerk", kind=kind, told=told)
+    system.timers.send_after(9.0, clerk, "ring later")
+    system.timers.send_after(8.0, "clerk", "ring")
+    with laid_on(system, "timer_early") as chaos:
+        begun(chaos)
+        assert told.has_heard.wait(5)
+    assert told == ["ring"]
+    assert struck_kinds(chaos) == ["timer_early"]
+
+
+def test_a_timer_that_is_far_off_and_one_of_somebody_else_do_not_come_early(system):
+    clerk = opened(system, "clerk")
+    system.timers.send_after(3600.0, clerk, "ring")
+    system.timers.send_after(9.0, "somebody else", "ring")
+    system.timers.send_interval(9.0, clerk, "ring")
+    with experiment(system, {"kind": "timer_early"}, on_event=struck(1, ("spared",))) as chaos:
+        begun(chaos)
+    assert chaos.report.struck == ()
+    assert system.timers.pending() == 3
+
+
+def test_no_turn_begins_during_a_pause(system):
+    clerks = [opened(system, f"clerk of {kind.__name__}", kind=kind) for kind in (Clerk, Laggard, LimitedClerk)]
+    with experiment(system, {"kind": "pause", "seconds": 3600.0}, on_event=struck()) as chaos:
+        begun(chaos)
+        answers = [threading.Thread(target=clerk.ask, args=("work",)) for clerk in clerks]
+        for answer in answers:
+            answer.start()
+        threading.Event().wait(0.02)
+        assert [clerk.messages_handled for clerk in clerks] == [0, 0, 0]
+    for answer in answers:
+        answer.join(5)
+    assert [clerk.messages_handled for clerk in clerks] == [1, 1, 1]
+    assert struck_kinds(chaos) == ["pause"]
+
+
+def test_the_wall_clock_jumps_and_is_set_right_again():
+    clock, real = SettableClock(), SystemClock()
+    with ActorSystem(clock=clock) as system:
+        before = clock.monotonic()
+        jumps = {"kind": "clock_jump", "seconds": 3600.0, "at": [0.0, 0.0, 0.0]}
+        with experiment(system, jumps, on_event=struck(3)) as chaos:
+            begun(chaos)
+            off = clock.time() - real.time()
+            assert round(abs(off) / 3600.0, 2) in (1, 3)
+            assert clock.monotonic() - before < 60
+        assert abs(clock.time() - real.time()) < 1
+    assert dict(chaos.report.struck) == {"clock_jump": 3}
+
+
+def test_a_clock_that_nobody_can_set_is_told_of_before_anything_is_done(system):
+    with pytest.raises(InvalidArgumentError, match="SettableClock") as caught:
+        experiment(system, {"kind": "clock_jump"})
+    assert caught.value.field == "plan.faults"
+
+
 def test_a_disk_of_the_programs_own_is_asked_to_fail(system):
     with experiment(system, {"kind": "store_error"}, on_event=struck()) as chaos:
         begun(chaos)
@@ -303,5 +394,8 @@ def test_what_found_no_moment_is_told(system):
 
 
 def test_every_kind_is_of_one_sort():
-    assert set(LIVE_KINDS) >= NEXT_STRIKE | ON_PROCESS
-    assert len(LIVE_KINDS) >= 25
+    at_once = {"exit_signal", "kill", "kill_supervisor", "kill_waiting", "poison_message", "registry_loss"}
+    at_once |= {"restart_storm", "timer_early"}
+    sorts = [NEXT_START, NEXT_STRIKE, ON_MESSAGE, ON_PROCESS, ON_SYSTEM, ON_TURN, at_once]
+    assert sorted(kind for sort in sorts for kind in sort) == sorted(LIVE_KINDS)
+    assert set(FAULT_KINDS) <= set(LIVE_KINDS) | ONLY_SIMULATED

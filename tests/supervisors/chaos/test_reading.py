@@ -38,7 +38,7 @@ def test_a_plan_has_what_the_file_says(tmp_path):
         ({"methods": [KILL]}, "methods"),
         ({"method": [{"rate": 1.0}]}, "method[0].kind"),
         ({"method": [KILL, {"kind": "boom", "rate": 1.0}]}, "method[1].kind"),
-        ({"method": [{"kind": "clock_jump", "rate": 1.0}]}, "method[0].kind"),
+        ({"method": [{"kind": "process_refused", "rate": 1.0}]}, "method[0].kind"),
         ({"method": [{"kind": 3, "rate": 1.0}]}, "method[0].kind"),
         ({"method": [{"kind": "kill"}]}, "method[0].rate"),
         ({"method": [{"kind": "kill", "rate": 1.0, "at": [1.0]}]}, "method[0].rate"),

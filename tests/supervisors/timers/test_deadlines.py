@@ -127,3 +127,11 @@ def test_to_look_for_what_is_due_leaves_what_is_not_in_its_bucket():
     assert queue.pop_due(2.0) is None
     assert queue._front == []
     assert queue.next_deadline() == 300.0
+
+
+def test_all_that_are_pending_can_be_gone_through():
+    deadlines = Deadlines()
+    entries = [add(deadlines, deadline, str(deadline)) for deadline in (0.5, 1.0, 1.0, 70.0)]
+    deadlines.next_deadline()  # has moved the first bucket to the front
+    deadlines.cancel(entries[1])
+    assert sorted(entry.name for entry in deadlines.pending()) == ["0.5", "1.0", "70.0"]

@@ -127,3 +127,23 @@ def test_firing_does_not_make_actors_heavier(system):
     system.timers.send_after(1.0, ref, "x")
     system.advance(1.0)
     assert ref.__dict__ == {}
+
+
+def test_a_timer_that_is_hurried_fires_now_and_not_again(system):
+    ref = system.start(Recorder, name="clock")
+    system.timers.send_after(3.0, ref, "later")
+    system.timers.send_after(2.0, "clock", "soon")
+    assert system.timers.hurry(lambda to: to in (ref, "clock"), 10.0) == 2.0
+    system.settle()
+    assert ref.ask("seen") == ["soon"]
+    system.advance(5.0)
+    assert ref.ask("seen") == ["soon", "later"]
+
+
+def test_what_is_far_off_repeats_or_is_for_somebody_else_is_not_hurried(system):
+    ref, other = system.start(Recorder), system.start(Recorder)
+    system.timers.send_after(11.0, ref, "far off")
+    system.timers.send_interval(1.0, ref, "again and again")
+    system.timers.send_after(1.0, other, "for somebody else")
+    assert system.timers.hurry(lambda to: to is ref, 10.0) is None
+    assert system.timers.pending() == 3
