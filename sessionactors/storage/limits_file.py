@@ -45,7 +45,7 @@ class LimitsFile:
     __slots__ = ("_is_failing", "_latest", "_path", "_synchronous", "_writing")
 
     def __init__(self, path: str | os.PathLike[str], *, synchronous: bool = True) -> None:
-        self._path = Path(path)
+        self._path = Path(path).absolute()  # also when the program goes to another directory
         self._synchronous = synchronous
         self._latest: object = None
         self._is_failing = False

@@ -108,7 +108,7 @@ class SqliteStore:
     Thread: one at a time.
     """
 
-    __slots__ = ("_busy_timeout", "_class", "_connection", "_is_closed", "_path", "_process", "_synchronous")
+    __slots__ = ("_busy_timeout", "_class", "_connection", "_file", "_is_closed", "_path", "_process", "_synchronous")
 
     def __init__(
         self,
@@ -118,13 +118,14 @@ class SqliteStore:
         busy_timeout: float = 1.0,
         connection_class: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
-        self._path = Path(path)
+        self._path = Path(path).absolute()  # also when the program goes to another directory
         self._synchronous = synchronous
         self._busy_timeout = busy_timeout
         self._class = connection_class
         self._process = os.getpid()
         self._is_closed = False
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None  # which one was opened; None before the first
         self._connected()
 
     @property
@@ -213,15 +214,32 @@ class SqliteStore:
         """Return the connection, a new one after a failure."""
         if self._is_closed or self._process != os.getpid():
             raise StoreClosedError("it is closed, or another process has opened it", "open another one", self._path)
-        if self._connection is None:
+        if self._connection is not None:
+            self._check_place()
+        else:
             self._check_kind()
             with self._reported():
-                create_private(self._path)
+                if self._file is None:  # later it would be an empty one in the place of one that has gone
+                    create_private(self._path)
                 self._connection = connect(
                     self._path, "mode=rw", busy_timeout=self._busy_timeout, connection_class=self._class
                 )
                 self._prepare(self._connection)
+            self._file = self._found()
         return self._connection
+
+    def _check_place(self) -> None:
+        """Refuse to go on with a file that nobody would find again: it was removed, or another one put in its place."""
+        if self._found() != self._file:
+            self._disconnect()
+            raise StoreMissingError("it was removed or replaced", "put it back", self._path)
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _check_kind(self) -> None:
         """Refuse what is there and no file: a device or a pipe reads like a disk that fails."""
@@ -238,6 +256,8 @@ class SqliteStore:
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE_MAX}")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         if connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None:
+            if self._file is not None:
+                raise StoreMissingError("an empty file was put in its place", "put it back", self._path)
             with rolled_back(connection):
                 for statement in _TABLES.values():
                     connection.execute(statement)

@@ -115,3 +115,13 @@ def test_a_newer_value_takes_the_place_of_one_that_could_not_be_written(path):
     path.parent.joinpath("missing").mkdir()
     assert file.flush()
     assert file.read() == [2]
+
+
+def test_a_program_that_goes_elsewhere_finds_its_file_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = LimitsFile("s.limits")
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    file.put([1])
+    assert file.flush()
+    assert (tmp_path / "s.limits").exists()

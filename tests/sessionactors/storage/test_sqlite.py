@@ -149,6 +149,56 @@ class TestOpening:
             SqliteStore(path)
 
 
+class TestAFileThatIsTakenAway:
+    """What would be written into it nobody would find again."""
+
+    @pytest.fixture
+    def store(self, path):
+        store = SqliteStore(path)
+        store.write(store.claim(), [record("a", requests=1)])
+        yield store
+        store.close()
+
+    def test_is_told_and_nothing_is_confirmed(self, store, path):
+        path.unlink()
+        for _ in range(2):
+            with pytest.raises(StoreMissingError):
+                store.write(1, [record("a", requests=2)])
+
+    def test_is_not_made_anew(self, store, path):
+        path.unlink()
+        for _ in range(2):
+            with pytest.raises(StoreMissingError):
+                store.count()
+        assert not path.exists()
+
+    def test_is_used_again_when_it_is_back(self, store, path):
+        path.rename(path.with_name("aside"))
+        with pytest.raises(StoreMissingError, match="it was removed or replaced; put it back"):
+            store.write(1, [record("a", requests=2)])
+        path.with_name("aside").rename(path)
+        assert requests(store) == 1
+        assert store.write(1, [record("a", requests=3)]) == {}
+        assert requests(store) == 3
+
+    def test_is_not_confused_with_another_one_in_its_place(self, store, path):
+        path.rename(path.with_name("aside"))
+        path.write_bytes(b"")
+        for problem in ("removed or replaced", "an empty file", "an empty file"):
+            with pytest.raises(StoreMissingError, match=problem):
+                store.write(1, [record("a", requests=2)])
+
+    def test_is_not_confused_with_a_program_that_goes_elsewhere(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        store = SqliteStore("s.db")
+        (tmp_path / "other").mkdir()
+        monkeypatch.chdir(tmp_path / "other")
+        assert store.write(store.claim(), [record("a")]) == {}
+        store._disconnect()
+        assert all_ids(store) == ["a"]
+        store.close()
+
+
 class TestDamage:
     def test_of_a_page_is_told_and_not_read_over(self, path):
         written(path, *(record(f"s{number}") for number in range(500)))
