@@ -6,7 +6,7 @@ end a block, so all of that is here. Who waits is not: a crash answers them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from sys import getsizeof
@@ -291,6 +291,25 @@ class LimiterTable:
         candidates = self.debtors.union(self.refused_until, self.guards)
         return sum(self.is_throttled(each, now) for each in candidates)
 
+    def statistics(self, now: float, waiting: int) -> LimiterStatistics:
+        """Return the counts.
+
+        Args:
+            now: monotonic seconds.
+            waiting: requests that wait for their turn.
+        """
+        sessions: set[str] = set().union(*self.buckets.values())
+        return LimiterStatistics(
+            total_sessions=len(sessions),
+            throttled_sessions=self.throttled(now),
+            admitted=self.admitted,
+            refused=self.refused,
+            global_quota=self.settings.global_quota_enabled,
+            dropped=self.dropped,
+            waiting=waiting,
+            window_start=self.started_at,
+        )
+
     # -- forgetting ----------------------------------------------------------
 
     def forget(self, session_id: str) -> None:
@@ -302,6 +321,21 @@ class LimiterTable:
         self.guards.pop(session_id, None)
         self.refused_until.pop(session_id, None)
         self.subscriptions.forget(session_id)
+
+    def forget_all(self, session_ids: Sequence[str]) -> None:
+        """Forget several sessions that owe nothing."""
+        for buckets in self.buckets.values():
+            before = len(buckets)
+            for session_id in session_ids:
+                buckets.pop(session_id, None)
+            self.size -= before - len(buckets)
+        refused, guards = self.refused_until, self.guards
+        for session_id in session_ids:
+            if refused:
+                refused.pop(session_id, None)
+            if guards:
+                guards.pop(session_id, None)
+            self.subscriptions.forget(session_id)
 
     def tidy(self, quota_type: str, session_ids: list[str], now: float, idle_after: float) -> None:
         """Forget those of the buckets that nobody has used for long.

@@ -35,6 +35,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from sessionactors import bounds, identifiers
+from sessionactors.departures import DEPARTED
 from sessionactors.effects import Audit
 from sessionactors.errors import CapacityExceeded, InvalidKind, NotFound, SessionTerminated, UnknownRequest
 from sessionactors.limiter_memory import remember
@@ -93,6 +94,8 @@ class RateLimiter(Actor):
         self._heeds_refusals = _heeds_refusals(table.settings)
         # Anything besides the buckets that a check has to look at; kept by _look_closer().
         self._is_special = False
+        self._departures = around.departures
+        self._departed = around.departures.waiting  # looked at with every message
 
     def on_start(self) -> None:
         """Take up what an earlier limiter has left, and forget who has ended meanwhile."""
@@ -111,6 +114,7 @@ class RateLimiter(Actor):
 
     def on_stop(self) -> None:
         """Write down what another process is to know."""
+        self._forget_departed()
         self._remember()
 
     def ended(self) -> None:
@@ -123,16 +127,18 @@ class RateLimiter(Actor):
 
     def receive_ask(self, message: Any) -> Any:
         """Decide; everything but a check goes the longer way."""
+        if self._departed:
+            self._forget_departed()
         if message.__class__ is tuple and len(message) == 4 and message[0] == "check":
             _, session_id, quota_type, cost = message
             return self._check(session_id, quota_type, cost)
         return super().receive_ask(message)
 
     def receive_tell(self, message: Any) -> None:
-        """Forget who has ended; everything else goes the longer way."""
-        if message.__class__ is tuple and len(message) == 2 and message[0] == "forget":
-            self._forget(message[1])
-        else:
+        """Forget who has ended, then do what is asked."""
+        if self._departed:
+            self._forget_departed()
+        if message != DEPARTED:
             super().receive_tell(message)
 
     def on_receive(self, message: Any) -> Any:
@@ -342,19 +348,7 @@ class RateLimiter(Actor):
         return self._table.is_throttled(identifiers.parse(session_id), self._around.now())
 
     def _get_stats(self) -> LimiterStatistics:
-        table = self._table
-        now = self._around.now()
-        sessions: set[str] = set().union(*table.buckets.values())
-        return LimiterStatistics(
-            total_sessions=len(sessions),
-            throttled_sessions=table.throttled(now),
-            admitted=table.admitted,
-            refused=table.refused,
-            global_quota=table.settings.global_quota_enabled,
-            dropped=table.dropped,
-            waiting=self._room.waiting(),
-            window_start=table.started_at,
-        )
+        return self._table.statistics(self._around.now(), self._room.waiting())
 
     # -- subscribers -----------------------------------------------------------
 
@@ -386,7 +380,11 @@ class RateLimiter(Actor):
     def _look_closer(self) -> None:
         """Note whether a check has to look at more than one bucket."""
         table = self._table
-        self._is_special = bool(table.guards) or self._room.waiting() > 0 or table.settings.global_quota_enabled
+        has_timers = bool(table.guards) or self._room.waiting() > 0
+        self._is_special = has_timers or table.settings.global_quota_enabled
+        self._departures.is_urgent = has_timers
+        if has_timers and self._departed:  # before they could know
+            self._forget_departed()
 
     def _usable(self, session_id: str) -> str:
         session_id = identifiers.parse(session_id)
@@ -417,6 +415,16 @@ class RateLimiter(Actor):
         if bucket is None:
             raise NotFound(session_id, f"{quota_type} quota of session")
         return bucket
+
+    def _forget_departed(self) -> None:
+        """Forget the sessions that have ended since the last message."""
+        departed = self._departures.take()
+        table = self._table
+        if self._is_special or not table.debtors.isdisjoint(departed):
+            for session_id in departed:
+                self._forget(session_id)
+        else:
+            table.forget_all(departed)
 
     def _forget(self, session_id: str) -> None:
         if session_id in self._table.debtors:

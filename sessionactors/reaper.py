@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from sessionactors.arrivals import ARRIVED
 from sessionactors.errors import InvalidKind, InvalidOption, UnknownRequest
 from sessionactors.expiry import ReapPolicy
 from sessionactors.reap_agenda import ReapAgenda
@@ -36,7 +37,7 @@ SWEEP_DUE: Final = "sweep_due"
 SWEEP: Final = "sweep"
 
 _EARLY: Final = 0.001  # seconds
-_LEFT_MAX: Final = 1000
+_DEAD_MAX: Final = 1000
 
 
 class Reaper(Actor):
@@ -44,7 +45,7 @@ class Reaper(Actor):
 
     Messages (asks): `("reap", policy or None)`, `("set_policy", policy, options)`,
     `("set_interval", seconds)`, `("pause",)`, `("resume",)`, `("get_stats",)`,
-    `("get_reaped_count",)`. From sessions: `("watch", id, ref, last activity)`, `("forget", id)`.
+    `("get_reaped_count",)`. Sessions come by `sessionactors.arrivals`.
 
     Args:
         ledger: what an earlier reaper has left.
@@ -59,13 +60,13 @@ class Reaper(Actor):
         self._ledger = ledger
         self._around = around
         self._agenda = ReapAgenda()
-        self._left = 0  # entries in it whose sessions have ended, more or less
         self._work = ReapJobs(ledger, around, self._actor_ref, self._spared, self._schedule)
         # At most one timer for a sweep, or else the sweep itself is on its way.
         self._timer: Timer | None = None
         self._timer_number = 0
         self._armed_for: float = math.inf  # the number of the sweep that the timer was set for, or anything later
         self._is_due = False
+        self._arrivals = around.arrivals
 
     def on_start(self) -> None:
         """Take up the schedule, and the sessions that are live already."""
@@ -75,6 +76,7 @@ class Reaper(Actor):
         """Leave no timer behind."""
         if self._timer is not None:
             self._timer.cancel()
+        self._arrivals.calm_from = math.inf  # nobody is going to look
         self._work.close()
 
     def on_receive(self, message: Any) -> Any:
@@ -88,6 +90,10 @@ class Reaper(Actor):
         if message == CONTINUE:
             self._work.go_on()
             return None
+        if message == ARRIVED:
+            if self._take_in() < self._armed_for:
+                self._schedule()
+            return None
         if isinstance(message, tuple) and message:
             if message[0] == SWEEP_DUE:
                 self._come_due(message)
@@ -98,24 +104,6 @@ class Reaper(Actor):
         raise UnknownRequest("message", message, "a verb of the reaper with its arguments")
 
     # -- verbs -----------------------------------------------------------------
-
-    def _watch(self, session_id: str, ref: ActorRef[Any], last_activity: float) -> None:
-        policy = self._ledger.policy
-        moment = last_activity
-        if policy.name == "idle_timeout":
-            moment += policy.idle_threshold - _EARLY
-        number = self._ledger.sweep_number(moment)
-        self._agenda.enter(number, session_id, ref)
-        if number < self._armed_for:
-            self._schedule()
-
-    def _forget(self, session_id: str) -> None:
-        """Note that a session has ended: its entry is of no use any more, and lasts until its time has come."""
-        del session_id
-        self._left += 1
-        if self._left > _LEFT_MAX and self._left > len(self._agenda) // 2:
-            self._agenda = self._agenda.renumbered(lambda number: number, self._around.directory.get)
-            self._left = 0
 
     def _reap(self, policy: str | None = None) -> int | None:
         """Sweep now, whole, also while paused; the answer is how many have ended."""
@@ -149,6 +137,7 @@ class Reaper(Actor):
     def _set_interval(self, interval: float) -> None:
         ledger = self._ledger
         settings = ledger.settings.updated({"interval": interval})
+        self._take_in()
         now = self._around.now()
         ledger.count_empty_sweeps(now)
         # Who belongs to a sweep could be due as soon as the one before it was over.
@@ -158,7 +147,6 @@ class Reaper(Actor):
         self._agenda = self._agenda.renumbered(
             lambda number: max(0, ledger.sweep_number(earliest[number])), self._around.directory.get
         )
-        self._left = 0
         self._schedule()
 
     def _pause(self) -> None:
@@ -193,6 +181,31 @@ class Reaper(Actor):
     def _get_reaped_count(self) -> int:
         return self._ledger.total_reaped
 
+    # -- who there is ------------------------------------------------------------
+
+    def _spare_time(self) -> float:
+        """Return for how many seconds after its last activity nobody can have to go."""
+        policy = self._ledger.policy
+        return policy.idle_threshold - _EARLY if policy.name == "idle_timeout" else 0.0
+
+    def _take_in(self) -> float:
+        """Enter who has arrived; return the number of the first sweep that is to look at any of them."""
+        arrived = iter(self._arrivals.take())
+        sweep_number, live, enter = self._ledger.sweep_number, self._around.directory.get, self._agenda.enter
+        spare_time = self._spare_time()
+        first: float = math.inf
+        for session_id, ref, last_activity in zip(arrived, arrived, arrived, strict=True):
+            known = live(session_id)
+            if known is None or known is not ref:
+                continue  # it has ended
+            number = sweep_number(last_activity + spare_time)
+            enter(number, session_id, known)
+            first = min(first, number)
+        if len(self._agenda) > _DEAD_MAX + 2 * len(self._around.directory):
+            # Most of them have ended; their entries would last until their time has come.
+            self._agenda = self._agenda.renumbered(lambda number: number, self._around.directory.get)
+        return first
+
     # -- sweeping ----------------------------------------------------------------
 
     def _schedule(self) -> None:
@@ -203,6 +216,8 @@ class Reaper(Actor):
             self._timer.cancel()
             self._timer = None
         self._armed_for = math.inf
+        self._arrivals.calm_from = math.inf  # before looking: who comes after it says so
+        self._take_in()
         first = self._agenda.first
         if first is not None:
             number = max(first, self._ledger.last_sweep(self._around.now()) + 1)
@@ -211,6 +226,8 @@ class Reaper(Actor):
             self._timer_number += 1
             self._timer = self._around.timers.send_at(due, self._actor_ref, (SWEEP_DUE, self._timer_number))
             self._armed_for = number
+            # Who could have to go at that sweep or later; the one before is over, or looks at nobody.
+            self._arrivals.calm_from = self._ledger.sweep_at(number - 1) + _EARLY - self._spare_time()
 
     def _come_due(self, message: tuple[object, ...]) -> None:
         """Let the timers that sessions have set for this very moment fire first."""
@@ -224,7 +241,7 @@ class Reaper(Actor):
         """Start over with the live sessions: each could be due now."""
         number = self._ledger.sweep_number(self._around.now())
         self._agenda = ReapAgenda()
-        self._left = 0
+        self._arrivals.take()  # they are in the directory
         for session_id, ref in self._around.directory.items():
             self._agenda.enter(number, session_id, ref)
         self._schedule()
@@ -233,6 +250,7 @@ class Reaper(Actor):
         """Start a sweep of those that could be due; a sweep in progress takes them along."""
         now = self._around.now()
         self._ledger.begin_sweep(now)
+        self._take_in()
         found = self._agenda.take(self._ledger.last_sweep(now))
         found.reverse()
         sweep = self._work.sweep
@@ -251,8 +269,6 @@ class Reaper(Actor):
 
 
 _VERBS: Final[Mapping[str, Callable[..., object]]] = {
-    "watch": Reaper._watch,  # noqa: SLF001 - our own methods
-    "forget": Reaper._forget,  # noqa: SLF001 - our own methods
     ANSWERED: Reaper._answered,  # noqa: SLF001 - our own methods
     LATE: Reaper._time_is_up,  # noqa: SLF001 - our own methods
     "reap": Reaper._reap,  # noqa: SLF001 - our own methods

@@ -64,7 +64,7 @@ from sessionactors.sleeping import FallAsleep
 from sessionactors.sleeping_session import SleepingSession
 from sessionactors.states import IDLE, TERMINATED
 from sessionactors.subscribers import LimiterEvent, check_subscriber
-from sessionactors.surroundings import ISOLATION, RATE_LIMITER, REAPER, RECOVERY, RESTART
+from sessionactors.surroundings import ISOLATION, RECOVERY, RESTART
 from sessionactors.users import ANONYMOUS, TOO_MANY_SESSIONS
 from supervisors.errors import Refusal, UsageError
 from supervisors.runtime.outcomes import StartError
@@ -195,7 +195,7 @@ class Session(FollowedSession):
             if self._restored_state is not None:
                 state, self._restored_state = self._restored_state, None
                 self.restore(state)
-        around.send(REAPER, ("watch", data.session_id, self._actor_ref, data.last_activity))
+        around.arrivals.put(data.session_id, self._actor_ref, data.last_activity)
         self.on_start()
         if self._is_stored and restored is None:
             self._save()
@@ -357,7 +357,7 @@ class Session(FollowedSession):
             around.users.leave(previous, data.session_id, self._actor_ref)
         self._is_stored = self._can_be_stored()
         self._perform(effects, now)
-        around.send(REAPER, ("watch", data.session_id, self._actor_ref, data.last_activity))
+        around.arrivals.put(data.session_id, self._actor_ref, data.last_activity)
         if own_state is not None:
             self.restore(own_state)
         self.save_changes()
@@ -392,14 +392,14 @@ class Session(FollowedSession):
             self._timer = None
         if self.requests is not None:
             self.requests.end()
-        forget = ("forget", data.session_id)
         if not self._comes_back:  # it will owe then what it owes now
-            around.send(RATE_LIMITER, forget)
+            around.departures.put(data.session_id)
         if self._actor_ref.watchers is not None:  # isolation monitors whom it accounts for
-            around.send(ISOLATION, forget)
+            around.send(ISOLATION, ("forget", data.session_id))
         if end.reason != REAPED:  # whom it has ended itself it looks for no more
-            around.send(REAPER, forget)
-        self.__dict__.pop("_subscribers", None)
+            around.arrivals.left()
+        if self._subscribers is not None:
+            del self._subscribers
         if data.user_id != ANONYMOUS:
             around.users.leave(data.user_id, data.session_id, self._actor_ref)
         if self._is_stored:

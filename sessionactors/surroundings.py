@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, final
 
+from sessionactors.arrivals import Arrivals
 from sessionactors.coroutines import TurnCoroutines
+from sessionactors.departures import Departures
 from sessionactors.hibernation_ledger import HibernationLedger
 from sessionactors.settings import UserSettings
 from sessionactors.users import Users
@@ -64,8 +66,10 @@ class Surroundings:
     Attributes:
         now: reads the monotonic clock, seconds.
         wall_offset: UTC seconds minus monotonic seconds, as of the system's start.
+        arrivals: the sessions that the reaper is to know of.
         audit: where audit events go.
         coroutines: runs the handlers that are coroutine functions.
+        departures: the sessions that the rate limiter is to forget.
         directory: the live sessions.
         folding: folds the mailboxes of those that sleep.
         hibernations: counts which of them sleep.
@@ -78,8 +82,10 @@ class Surroundings:
     """
 
     __slots__ = (
+        "arrivals",
         "audit",
         "coroutines",
+        "departures",
         "directory",
         "folding",
         "hibernations",
@@ -109,6 +115,8 @@ class Surroundings:
         self.now = now
         self.wall_offset = wall_offset
         self.audit = audit
+        self.arrivals = Arrivals(lambda: whereis(REAPER))
+        self.departures = Departures(lambda: whereis(RATE_LIMITER))
         self.directory = directory
         self.folding = Folding()
         self.hibernations = HibernationLedger()

@@ -97,9 +97,11 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
         1: ("audit/", "sandbox/", "sqlite_files", "storage/", "telemetry"),
         # Actors.
         2: (
+            "arrivals",
             "audit/service",
             "audit/upkeep",
             "coroutines",
+            "departures",
             "directory",
             "flusher",
             "errands",
