@@ -23,6 +23,7 @@ PEOPLE = 8
 IDLE = 1800.0
 SWEEP = 60.0
 USES_MAX = 8
+VISITS_MAX = 40
 PAUSE_MAX = 1500.0  # between two uses; less than it takes to be idle
 AWAY_MAX = 4 * 3600.0
 
@@ -84,10 +85,10 @@ class World:
 
     def live(self, number):
         random = self.simulation.entropy.stream(f"person {number}")
-        visit = 0
-        while self.now() < DAY:
+        for visit in self.simulation.parts(f"visits of person {number}", range(VISITS_MAX)):
+            if self.now() >= DAY:
+                break
             self.simulation.sleep(random.random() * AWAY_MAX)
-            visit += 1
             with suppress(SupervisorsError, SessionActorsError):
                 self._visit(f"session-{number}-{visit}", random)
 

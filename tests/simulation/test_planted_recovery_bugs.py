@@ -1,12 +1,10 @@
-"""What is demanded of pools and of a new process is shown the bug that it is there for."""
+"""What is demanded of a new process is shown the bug that it is there for."""
 
 from __future__ import annotations
 
 import pytest
 
-from supervisors.pools.door import Door
 from supervisors.simulation import SimulationFailedError, SimulationOptions, simulate
-from tests.simulation.pool_workload import pools
 from tests.simulation.recovery_workload import recovery
 from tests.simulation.session_workload import spare
 
@@ -16,11 +14,6 @@ def said_by(workload, seeds, options=None):
     with pytest.raises(SimulationFailedError) as caught:
         simulate(workload, range(seeds), options, shrink_runs=0)
     return caught.value.outcome.what
-
-
-def test_a_pool_that_forgets_to_send_for_its_courier_is_found(monkeypatch):
-    monkeypatch.setattr(Door, "send_for_courier", lambda self: None)
-    assert "has no outcome" in said_by(pools, 30)
 
 
 def test_a_disk_that_loses_what_it_said_was_durable_is_found_by_the_next_process():
