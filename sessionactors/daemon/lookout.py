@@ -23,8 +23,12 @@ _NAMED_MAX: Final = 20
 
 
 @contextmanager
-def lookout(system: SessionSystem, seconds: float) -> Iterator[None]:
-    """While the block runs: log those that are still at the same message after some seconds."""
+def lookout(system: SessionSystem, seconds: float) -> Iterator[Mapping[Any, str]]:
+    """While the block runs: log those that are still at the same message after some seconds.
+
+    Gives who they are in words, by ref; the table fills while the block runs.
+    """
+    named: dict[Any, str] = {}
     is_over = threading.Event()
 
     def look() -> None:
@@ -34,13 +38,14 @@ def lookout(system: SessionSystem, seconds: float) -> Iterator[None]:
         if is_over.wait(min(seconds / 2, _LOOK)):
             return
         # Many are ending just now; those that matter are still at the same message.
-        for who in _stuck(system, before):
+        named.update(_stuck(system, before))
+        for who in named.values():
             logger.error("it stops, and %s is still busy", who)
 
     thread = threading.Thread(target=look, name="supervisors-lookout", daemon=True)
     thread.start()
     try:
-        yield
+        yield named
     finally:
         is_over.set()
         thread.join()
@@ -52,14 +57,14 @@ def _in_hand(system: SessionSystem) -> dict[Any, int]:
     return {ref: ref.messages_handled for ref in refs if ref is not None and ref.system is system.actors}
 
 
-def _stuck(system: SessionSystem, before: Mapping[Any, int]) -> list[str]:
-    """Return in words who is still at the message of before; at most so many."""
+def _stuck(system: SessionSystem, before: Mapping[Any, int]) -> dict[Any, str]:
+    """Return who is still at the message of before, in words; at most so many."""
     ids = {ref: session_id for session_id, ref in system.directory.items()}
-    stuck: list[str] = []
+    stuck: dict[Any, str] = {}
     for ref, handled in _in_hand(system).items():
         session_id = ids.get(ref)
         # The supervisor of the sessions is at their ends all the time; that is its work.
         is_working = ref.name in (ROOT, SESSIONS)
         if before.get(ref) == handled and not is_working and len(stuck) < _NAMED_MAX:
-            stuck.append(str(ref) if session_id is None else f"session {session_id!r} ({ref.actor_class.__name__})")
+            stuck[ref] = str(ref) if session_id is None else f"session {session_id!r} ({ref.actor_class.__name__})"
     return stuck

@@ -92,9 +92,10 @@ def refusal(request_id: object, code: str, message: str) -> bytes:
 
 def _parsed(line: bytes) -> dict[str, Any]:
     try:
-        request = json.loads(line, parse_constant=_no_constant)
+        # Decoded here: json would take other encodings, too, by looking at the first bytes.
+        request = json.loads(line.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise InvalidValue("request", "text", "one JSON object in UTF-8 on a line") from error
+        raise InvalidValue("request", "text", "one JSON object in UTF-8 on a line, with each name once") from error
     if not isinstance(request, dict):
         raise InvalidKind("request", request, "a JSON object")
     return request
@@ -104,6 +105,14 @@ def _checked_id(given: object) -> object:
     if isinstance(given, bool) or not (given is None or isinstance(given, (str, int))):
         raise InvalidKind("id", given, "text or an integer, or nothing")
     return given
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object; which of two equal names would count differs from program to program, so there are none."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError
+    return made
 
 
 def _no_constant(_: str) -> NoReturn:

@@ -15,7 +15,7 @@ import logging
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -65,6 +65,7 @@ EXIT_GAVE_UP: Final = 5
 _LOOK: Final = 0.5  # seconds between two looks whether the tree still stands
 _LAST_SPANS: Final = 0.2  # seconds at least, when the budget is used up
 _DRAIN_SHARE: Final = 0.3  # of the budget, for requests that are being answered
+_NAMED_MAX: Final = 20  # of those that had to be killed, besides those that kept them from ending
 _WATCHED: Final = (*SERVICES, SESSIONS)
 _LOOKOUT: Final = 4.0  # seconds, or less: before a supervisor kills a session that does not end
 
@@ -184,6 +185,7 @@ class Daemon:
         self._environment = environment
         self._notifier = Notifier.from_environment(environment)
         self._told: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # None: reload
+        self._stuck: Mapping[Any, str] = {}  # who keeps it from stopping, in words
         self.killed: list[str] = []
         self.unwritten: list[str] = []
 
@@ -399,9 +401,9 @@ class Daemon:
         parts.health.stop()
         end_reports = system.actors.on_report(self._heard)
         try:
-            with lookout(system, min(_LOOKOUT, budget * 0.4)):
+            with lookout(system, min(_LOOKOUT, budget * 0.4)) as self._stuck:
                 late = system.stop(max(deadline - clock.monotonic(), 0.0))
-            self.killed += [str(ref) for ref in late]
+            self.killed += self._in_words(late)
         except (AuditError, StoreError) as error:
             self.unwritten.append(str(error))
             logger.critical("not everything could be written: %s", error)
@@ -411,10 +413,23 @@ class Daemon:
         for who in self.killed:
             logger.error("%s did not end in time and was killed", who)
 
+    def _in_words(self, late: Sequence[Any]) -> list[str]:
+        """Name who did not end in time: first those that were stuck, then some of those that waited for them."""
+        culprits = [ref for ref in late if ref in self._stuck]
+        others = [ref for ref in late if ref not in self._stuck]
+        words = [self._stuck[ref] for ref in culprits] + [str(ref) for ref in others[:_NAMED_MAX]]
+        return words if len(others) <= _NAMED_MAX else [*words, f"{len(others) - _NAMED_MAX} more"]
+
     def _heard(self, report: Any) -> None:
         """Note whom a supervisor had to kill."""
         if isinstance(report, ErrorReport) and report.error_context == "shutdown_error" and report.reason == KILLED:
-            self.killed.append(f"{report.offender}, {describe(report.reason)}")
+            offender = report.offender
+            # A report about several has none of them; those that were seen to be stuck are named instead.
+            seen = ", ".join(self._stuck.values())
+            who = (
+                f"{offender}: {seen}" if offender.ref is None and seen else self._stuck.get(offender.ref, str(offender))
+            )
+            self.killed.append(f"{who}, {describe(report.reason)}")
 
 
 @contextmanager

@@ -133,6 +133,11 @@ def test_bad_input_is_refused_and_nothing_happens(ask, system, request_, code):
         b'{"do":"list","limit":NaN}',
         b"[" * 100_000,
         b'{"id":' + b"9" * 5000 + b"}",
+        b'{"do":"ping","do":"count"}',
+        b'{"do":"init","session":"a","metadata":{"user_id":"a","user_id":"b"}}',
+        '{"do":"ping"}'.encode("utf-16"),
+        '{"do":"ping"}'.encode("utf-32-le"),
+        b"\xef\xbb\xbf" + b'{"do":"ping"}',
     ],
 )
 def test_what_is_no_object_is_refused(ask, line):

@@ -12,9 +12,11 @@ from sessionactors import Session, SessionSystem
 from sessionactors.daemon.client import FrontClient, FrontRefusal
 from sessionactors.daemon.config import ConfigError, load
 from sessionactors.daemon.service import EXIT_GAVE_UP, EXIT_KILLED, EXIT_UNWRITTEN, Daemon, DaemonError
-from sessionactors.errors import NotFound
+from sessionactors.errors import NotFound, SessionRefusal
 from sessionactors.storage.errors import StoreError
+from supervisors.errors import SupervisorsError
 from supervisors.inspection import InspectionClient
+from supervisors.runtime.turn import all_turns
 
 
 class Stuck(Session):
@@ -133,8 +135,39 @@ def test_a_handler_that_never_returns_is_killed_within_the_budget_and_named(star
         assert running.end() == EXIT_KILLED
         assert clock.monotonic() - began < 5.0
         asking.join(10.0)
-    assert any("Stuck" in who for who in running.daemon.killed)
+    assert running.daemon.killed[0].startswith("session 'hangs' (Stuck)")
     assert "session 'hangs' (Stuck) is still busy" in caplog.text
+
+
+def test_several_that_never_return_are_all_named(start, tmp_path):
+    running = start(TEXT.replace("shutdown_timeout = 5.0", "shutdown_timeout = 1.0"))
+    system = running.system
+    for name in ("first", "second"):
+        system.start_session(name, session_class=Stuck)
+    asking = [threading.Thread(target=_activated, args=(system, name)) for name in ("first", "second")]
+    for each in asking:
+        each.start()
+    while sum(turn.current is not None for turn in all_turns() if turn.worker) < 2:
+        Stuck.entered.wait(0.01)
+    assert running.end() == EXIT_KILLED
+    for each in asking:
+        each.join(10.0)
+    said = " ".join(running.daemon.killed)
+    assert "session 'first' (Stuck)" in said
+    assert "session 'second' (Stuck)" in said
+
+
+def test_of_very_many_that_had_to_be_killed_some_are_named_and_the_others_counted(start):
+    daemon = start().daemon
+    daemon._stuck = {70: "session 'hangs' (Stuck)"}
+    named = daemon._in_words(range(100))
+    assert named[:3] == ["session 'hangs' (Stuck)", "0", "1"]
+    assert (len(named), named[-1]) == (22, "79 more")
+
+
+def _activated(system, name):
+    with pytest.raises((SessionRefusal, SupervisorsError)):
+        system.activate(name)
 
 
 def test_what_could_not_be_written_has_an_exit_code_of_its_own(start, monkeypatch):
