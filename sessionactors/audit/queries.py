@@ -17,6 +17,8 @@ from sessionactors.audit import database
 from sessionactors.audit.contract import AuditHead, AuditStatistics
 from sessionactors.audit.errors import AuditDamagedError, AuditReadError
 from sessionactors.audit.files import LogPaths
+from sessionactors.audit.handover import segment_number
+from sessionactors.audit.keys import load_public_key
 from sessionactors.audit.merkle import HASH_SIZE, Frontier, consistency_proof, inclusion_proof, leaf_hashes
 from sessionactors.audit.openings import Erasure
 from sessionactors.audit.personal_reader import MARK, PersonalReader
@@ -110,6 +112,15 @@ class AuditReader:
             return AuditHead(size, Frontier.from_bytes(size, frontier).root(), note)
         except (SupervisorsError, TypeError, ValueError) as error:
             raise self._damaged("its last head cannot be read") from error
+
+    @property
+    def number(self) -> int:
+        """Which log of its row it is, from 1, by the name in its public key.
+
+        Raises:
+            AuditKeyError: it has no public key.
+        """
+        return segment_number(load_public_key(self._paths.public_key).name)
 
     @property
     def size(self) -> int:

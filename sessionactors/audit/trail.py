@@ -5,6 +5,7 @@ Nothing is left out silently: what was asked for comes, or the trail says what d
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,16 +13,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, final
 
 from sessionactors.audit.archives import is_archive, unpacked
-from sessionactors.audit.errors import AuditReadError
+from sessionactors.audit.errors import AuditDamagedError, AuditKeyError, AuditReadError
 from sessionactors.audit.files import LogPaths
+from sessionactors.audit.handover import segment_number
+from sessionactors.audit.keys import load_public_key
 from sessionactors.audit.queries import AuditReader
+from sessionactors.audit.sealing import archive_name
 
 if TYPE_CHECKING:
     from sessionactors.audit.pseudonyms import Pseudonyms
     from sessionactors.audit.record import AuditRecord
     from sessionactors.audit.selection import Selection
 
-__all__ = ["AuditTrail", "opened_log", "sealed_logs", "trail_of"]
+__all__ = ["AuditTrail", "opened_log", "sealed_log", "sealed_logs", "trail_of"]
 
 
 @final
@@ -96,6 +100,34 @@ def sealed_logs(directory: Path) -> list[Path]:
     return [path for name, path in sorted(found.items()) if name.isdigit() and not path.name.endswith(".part")]
 
 
+def sealed_log(directory: Path, number: int) -> Path | None:
+    """Return where a log of the row is in the archive, or None if it is not there.
+
+    Raises:
+        AuditReadError: the archive cannot be read.
+    """
+    wanted = archive_name(number)
+    return next((path for path in sealed_logs(directory) if path.name.split(".")[0] == wanted), None)
+
+
+def _logs_before(directory: Path, *, is_wanted: bool) -> tuple[list[Path], int]:
+    """Return the logs before this one, and how many there were.
+
+    Raises:
+        AuditReadError: they are wanted, and not all of them are there.
+    """
+    number = 1  # of a log without its public key, what is there is all that is known
+    with contextlib.suppress(AuditKeyError):
+        number = segment_number(load_public_key(LogPaths.for_reading(directory).public_key).name)
+    found = sealed_logs(directory)  # looked for last: a log may be sealed meanwhile
+    there = {path.name.split(".")[0] for path in found}
+    missing = [name for name in map(archive_name, range(1, number)) if name not in there]
+    if missing and is_wanted:
+        problem = f"{len(missing)} of {number - 1} sealed logs are not there, from {missing[0]} on"
+        raise AuditReadError("audit archive", problem, "bring them back, or ask without them", directory / "archive")
+    return found, max(number - 1, len(found))
+
+
 @contextmanager
 def opened_log(path: Path, pseudonyms: Pseudonyms | None = None, *, is_personal: bool = True) -> Iterator[AuditReader]:
     """Open a log for reading, also a packed one, for the time of the block.
@@ -135,15 +167,17 @@ def trail_of(
         is_personal: whether personal data are put back in their places.
 
     Raises:
-        AuditError: the log cannot be read.
+        AuditError: the log cannot be read, or not all that were sealed before it, where they are wanted.
     """
-    before = sealed_logs(directory)
+    before, count = _logs_before(directory, is_wanted=with_sealed)
     with AuditReader(directory) as reader:
         size = reader.size
 
     def entries() -> Iterator[AuditRecord]:
         for path, stop in [*((path, None) for path in before if with_sealed), (directory, size)]:
             with opened_log(path, pseudonyms, is_personal=is_personal) as log:
+                if stop is None and log.number != int(path.name.split(".")[0]):
+                    raise AuditDamagedError("audit archive", "it is another log of the row", "verify --sealed", path)
                 yield from selection.among(log, stop)
 
-    return AuditTrail(entries(), limit=limit, sealed=0 if with_sealed else len(before))
+    return AuditTrail(entries(), limit=limit, sealed=0 if with_sealed else count)

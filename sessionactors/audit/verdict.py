@@ -86,6 +86,8 @@ class Verification:
         is_live: whether a writer had the log open meanwhile.
         handovers: over how many hand-overs the key that was given leads to the
             one that signed.
+        sealed: logs of the row that were sealed before this one.
+        goes_on_as: the name of the log that follows it, if it was sealed itself.
         personal_open: commitments to personal data that what is kept beside the log opens.
         personal_erased: those whose data were erased, as the log says.
         personal_absent: those of which nothing is at hand: the file is not beside the log.
@@ -103,6 +105,8 @@ class Verification:
     is_head_given: bool = False
     is_live: bool = False
     handovers: int = 0
+    sealed: int = 0
+    goes_on_as: str | None = None
     personal_open: int = 0
     personal_erased: int = 0
     personal_absent: int = 0
@@ -138,6 +142,11 @@ class Verification:
                 else []
             ),
             *(
+                [f"This log was sealed with {self.size} entries and goes on as {self.goes_on_as}."]
+                if self.goes_on_as and self.outcome in ("valid", "torn")
+                else []
+            ),
+            *(
                 [f"{self.personal_open} personal values beside the log are those that were logged."]
                 if self.personal_open
                 else []
@@ -158,6 +167,10 @@ class Verification:
                 "That nothing was cut off: whoever can write every file here can go back to an earlier head. "
                 "Compare with a head that is kept elsewhere."
             )
+        if self.sealed:
+            limits.append(f"Anything about the {self.sealed} logs that were sealed before this one: see --sealed.")
+        if self.goes_on_as:
+            limits.append(f"Anything about {self.goes_on_as}, with which it goes on.")
         if self.personal_erased:
             limits.append("That no copy is left elsewhere of what was erased: it is gone from beside this log.")
         if self.personal_absent:

@@ -115,6 +115,11 @@ def _verify(
     except AuditKeyError as error:
         return Verification("key", findings=(Finding("key", None, "a public key", str(error)),))
     except SupervisorsError as error:
+        earlier = next((each.old.name for each in handovers if _is_head_of(known_head, each.old)), None)
+        if earlier is not None:
+            found = f"one of {earlier}, which was sealed: --sealed looks there as well"
+            finding = Finding("key", None, "a head of this log", found)
+            return Verification("key", public_key=str(verifier), findings=(finding,))
         expected = "a head signed by the public key"
         return Verification("key", public_key=str(verifier), findings=(Finding("key", None, expected, str(error)),))
     walk = Walk(paths, verifier, progress)
@@ -145,10 +150,19 @@ def _verify(
         is_head_given=known_head is not None,
         is_live=walk.is_live,
         handovers=steps,
+        sealed=segment_number(verifier.name) - 1,
+        goes_on_as=next((each.new.name for each in handovers if each.old == verifier), None),
         personal_open=personal.open,
         personal_erased=personal.erased,
         personal_absent=personal.absent,
     )
+
+
+def _is_head_of(note: bytes | None, verifier: Verifier) -> bool:
+    try:
+        return note is not None and bool(open_checkpoint(note, verifier))
+    except SupervisorsError:
+        return False
 
 
 def _identity(paths: LogPaths) -> tuple[object, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -27,6 +28,9 @@ from sessionactors.cli.audit_report import report_command
 from sessionactors.cli.audit_tail import tail_command
 from sessionactors.cli.audit_upkeep import seal_command, witness_command
 from sessionactors.cli.program import complain
+
+if TYPE_CHECKING:
+    from sessionactors.audit.checkpoint import Verifier
 
 __all__ = ["audit"]
 
@@ -58,12 +62,14 @@ def audit() -> None:
     help="A signed head that was kept elsewhere (see `head`). The log must contain it: this shows whether "
     "something was cut off.",
 )
+@click.option("--sealed", is_flag=True, help="Verify the logs that were sealed before as well, in DIR/archive.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of text.")
-def _verify(directory: str, public_key: str | None, known_head: str | None, *, as_json: bool) -> int:
+def _verify(directory: str, public_key: str | None, known_head: str | None, *, sealed: bool, as_json: bool) -> int:
     """Check every entry, every hash and every signed head of the audit log in DIR.
 
     When something was altered, the first bad entry is named, counted from 0. The
-    result says what it proves and what it does not.
+    result says what it proves and what it does not. With --sealed, the worst of all
+    results decides on the exit code.
     """
     from sessionactors.audit.keys import load_public_key  # noqa: PLC0415 - keeps --help quick
     from sessionactors.audit.verify import verify  # noqa: PLC0415 - only when called for
@@ -71,6 +77,8 @@ def _verify(directory: str, public_key: str | None, known_head: str | None, *, a
     with reported():
         verifier = None if public_key is None else load_public_key(Path(public_key))
         head = None if known_head is None else read_head(known_head)
+    if sealed:
+        return _verify_row(directory, verifier, head, as_json=as_json)
     verification = verify(directory, public_key=verifier, known_head=head)
     if as_json:
         click.echo(json.dumps(verification.to_dict()))
@@ -79,6 +87,22 @@ def _verify(directory: str, public_key: str | None, known_head: str | None, *, a
     if verification.exit_code >= EXIT_USAGE:
         complain(f"{verification.title} in {directory}: {verification.findings[0]}")
     return verification.exit_code
+
+
+def _verify_row(directory: str, public_key: Verifier | None, known_head: bytes | None, *, as_json: bool) -> int:
+    from sessionactors.audit.verify_row import verify_row, worst_of  # noqa: PLC0415 - only when called for
+
+    row = verify_row(directory, public_key=public_key, known_head=known_head)
+    worst = worst_of(row)
+    if as_json:
+        logs = [{"log": each.name, **each.verification.to_dict()} for each in row]
+        click.echo(json.dumps({"outcome": worst.outcome, "exit_code": worst.exit_code, "logs": logs}))
+    for name, verification in row:
+        if verification.exit_code >= EXIT_USAGE:
+            complain(f"{verification.title} in {Path(directory) / name}: {verification.findings[0]}")
+        elif not as_json:
+            click.echo(f"{name}: {verification.describe()}")
+    return worst.exit_code
 
 
 @audit.command("head", cls=AuditCommand, epilog=PROVING_CODES_TEXT, short_help="Print the last signed head.")

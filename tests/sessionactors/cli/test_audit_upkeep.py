@@ -59,6 +59,29 @@ class TestSeal:
         assert run(capsys, "seal", directory, "--key", "none")[0] == 4
 
 
+class TestVerifySealed:
+    def test_shows_every_log_of_the_row(self, directory, capsys):
+        run(capsys, "seal", directory)
+        code, out, _ = run(capsys, "verify", directory, "--sealed")
+        assert code == 0
+        assert "archive/00000001.tar.gz: valid: 10 entries" in out
+        assert ".: valid: 1 entries" in out
+        code, out, _ = run(capsys, "verify", directory, "--sealed", "--json")
+        found = json.loads(out)
+        assert (code, found["exit_code"]) == (0, 0)
+        assert [(each["log"], each["size"]) for each in found["logs"]] == [("archive/00000001.tar.gz", 10), (".", 1)]
+
+    def test_ends_with_the_worst_result(self, directory, capsys):
+        run(capsys, "seal", directory)
+        (directory / "archive/00000001.tar.gz").unlink()
+        code, out, _ = run(capsys, "verify", directory, "--sealed")
+        assert code == 1
+        assert "none in the archive" in out
+
+    def test_of_nothing_is_bad_usage(self, tmp_path, capsys):
+        assert run(capsys, "verify", tmp_path, "--sealed")[0] == 3
+
+
 class TestWitness:
     def test_prints_a_head_to_verify_with(self, directory, capsys, tmp_path):
         code, out, err = run(capsys, "witness", directory, tmp_path / "folder", "--name", "example.org/witness")
