@@ -233,11 +233,16 @@ class ScheduledFuture(pykka.Future[T]):
             except RuntimeError:
                 return  # the loop is closed: nobody waits there any more
 
+        caller, target = thread_turn.turn.current, self.target
+        # A handler that runs an event loop of its own waits with its whole turn.
+        noted = caller is not None and target is not None and _note_awaiting(caller, target)
         self.when_done(wake_from_anywhere)
         try:
             yield from waiter
         finally:
             self.forget(wake_from_anywhere)
+            if noted and caller is not None:
+                caller.waits_for = None
 
     async def get_async(self, *, timeout: float | None = None) -> T:  # noqa: ASYNC109 - Pykka's word
         """Wait in asyncio, at most so many seconds of the loop's time.
@@ -356,6 +361,20 @@ def _note_waiting(caller: Cell, target: Cell) -> None:
     with waits_lock:
         _walk(caller, target)
         caller.waits_for = target
+
+
+def _note_awaiting(caller: Cell, target: Cell) -> bool:
+    """Add the edge caller -> target if the caller has none yet; tell whether that was done.
+
+    A loop can await several replies. One edge is kept, the first; a cycle through one of the
+    others is found by whoever asks last, or not before somebody's time is up.
+    """
+    with waits_lock:
+        _walk(caller, target)
+        if caller.waits_for is not None:
+            return False
+        caller.waits_for = target
+        return True
 
 
 def _walk(caller: Cell, target: Cell) -> None:

@@ -232,8 +232,12 @@ class ActorRef(LivingCell, pykka.ActorRef[A]):
         Raises:
             ActorDeadError: the actor is dead, or died before it replied.
             AskTimeoutError: no reply in time.
+            DeadlockError: the loop runs inside the turn of an actor that this one waits for.
             Exception: what the handler raised.
         """
+        current = thread_turn.turn.current
+        if current is not None:
+            refuse_cycle(current, self)
         future: ScheduledFuture[Any] = self._ask_queued(message, False, None)
         if future.is_done():
             return future.get()

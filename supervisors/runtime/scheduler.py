@@ -129,7 +129,10 @@ class ThreadScheduler:
             self.kick()
 
     def before_await(self) -> None:
-        """Do nothing: the workers work."""
+        """Give the workers what this thread would run after its turn: it may be in a loop inside that turn."""
+        turn = thread_turn.turn
+        if turn.ready:
+            hand_over(turn)
 
     def wait(self, future: ScheduledFuture[Any], timeout: float | None) -> bool:
         """Wait for a future; a worker that waits is compensated for."""
