@@ -79,6 +79,8 @@ class LoopCoroutines:
             task = loop.create_task(_told(coroutine, timeout, tell))
             self._tasks[task] = None
             task.add_done_callback(self._forget)
+            # One that is cancelled before its first step has never awaited it.
+            task.add_done_callback(lambda _: coroutine.close())
             begun.append(task)
 
         def cancel() -> None:

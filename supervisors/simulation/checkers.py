@@ -180,12 +180,15 @@ class TreeToSpec(_Silent):
 
 @final
 class NothingLeft(_Silent):
-    """After the end there are no actors, names, waiting turns and endless timers."""
+    """After the end there are no actors, names, processes, waiting turns and endless timers."""
 
     def at_end(self) -> None:
         left = [label_of(ref) for ref in self._system.actors()]
         if left:
             self._fail(f"{len(left)} actors still live: {', '.join(left[:5])}")
+        running = [process.name for process in self._scheduler.machine.processes if process.poll() is None]
+        if running:
+            self._fail(f"{len(running)} processes still run: {', '.join(running[:5])}")
         waiting = self._scheduler.waiting()
         if waiting:
             self._fail(f"{len(waiting)} turns still wait: {', '.join(waiting[:5])}")

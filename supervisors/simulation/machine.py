@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from supervisors.runtime.machine import Program
     from supervisors.simulation.scheduler import SimulatedScheduler
+    from supervisors.timers.service import TimerService
 
 __all__ = ["SimulatedMachine", "SimulatedProcess"]
 logger = logging.getLogger("supervisors.simulation")
@@ -53,6 +54,7 @@ class SimulatedMachine:
 
     Attributes:
         processes: all there have been, the living and the dead.
+        timers: of the actor systems in its parts.
         process_here: whose part of the machine this is; None: it is the whole.
     """
 
@@ -65,6 +67,7 @@ class SimulatedMachine:
         self._loops = 0
         self.kills = 0
         self.processes: list[SimulatedProcess] = []
+        self.timers: list[TimerService] = []
         self.process_here: SimulatedProcess | None = None
         self.part = PartScheduler(scheduler, self._whole.new_part(), self)
 
@@ -72,6 +75,23 @@ class SimulatedMachine:
     def scheduler(self) -> PartScheduler:
         """Who lets others run while somebody waits."""
         return self.part
+
+    def first_timers(self, own: TimerService) -> TimerService:
+        """Return those of which one is due first; the simulated system's own, if it is a tie."""
+        if not self.timers:
+            return own
+        first, earliest = own, own.next_deadline()
+        for timers in self.timers:
+            due = timers.next_deadline()
+            if due is not None and (earliest is None or due < earliest):
+                first, earliest = timers, due
+        return first
+
+    def close(self) -> None:
+        """Let nothing wait here any more: the run is over."""
+        self.part.end.offer()
+        for process in self.processes:
+            process.inside.part.end.offer()
 
     def new_part(self) -> int:
         """Return the number of a new part of the world."""
@@ -239,7 +259,7 @@ class SimulatedProcess:
 
         scheduler.note(self.name, "is started")
         self._machine.processes.append(self)
-        self.inside.thread(run, f"main of {self.name}")
+        self.inside.thread(run, "main")
 
     def _serve(self) -> int:
         program = self._program

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from supervisors.simulation.schedules import Schedule
     from supervisors.simulation.transcript import Transcript
     from supervisors.system import ActorSystem
-    from supervisors.timers.service import TimerService
 
 __all__ = ["ForeignThreadError", "NoProgressError", "SimulatedScheduler"]
 
@@ -107,7 +106,6 @@ class SimulatedScheduler:
         self._system = system
         self.clock = self._clock = clock
         self.entropy = system.entropy
-        self.other_timers: list[TimerService] = []  # of actor systems in parts of the simulated machine
         self._choose_index = schedule.choose
         self.transcript = transcript
         self._steps_max = steps_max
@@ -241,6 +239,7 @@ class SimulatedScheduler:
     def close(self) -> None:
         """End all threads; turns that still wait are given up."""
         self._closed = True
+        self.machine.close()
         for carrier in self._carriers:
             with suppress(RuntimeError):  # it is awake already
                 carrier.gate.release()
@@ -446,8 +445,8 @@ class SimulatedScheduler:
 
     def _next_moment(self) -> float | None:
         timer = self._system.timers.next_deadline()
-        if self.other_timers:
-            timer = self._timers_now().next_deadline()
+        if self.machine.timers:
+            timer = self.machine.first_timers(self._system.timers).next_deadline()
         alarms = self._alarms
         if not alarms:
             return timer
@@ -458,18 +457,9 @@ class SimulatedScheduler:
         alarm = alarms[0][0]
         return alarm if timer is None or alarm < timer else timer
 
-    def _timers_now(self) -> TimerService:
-        """Return whose timer is due first; the system's own, if it is a tie."""
-        first, earliest = self._system.timers, self._system.timers.next_deadline()
-        for timers in self.other_timers:
-            due = timers.next_deadline()
-            if due is not None and (earliest is None or due < earliest):
-                first, earliest = timers, due
-        return first
-
     def _let_happen(self) -> None:
         """Let the next moment come: fire one timer, or end one wait or one delay."""
-        timers = self._timers_now() if self.other_timers else self._system.timers
+        timers = self.machine.first_timers(self._system.timers)
         timer = timers.next_deadline()
         self.fired += 1
         if timer is not None and (not self._alarms or timer <= self._alarms[0][0]):

@@ -50,7 +50,9 @@ class Thread(Actor):
     def on_start(self) -> None:
         """Do it."""
         ref = self.actor_ref
-        self.system.scheduler.note(label_of(ref), "is the thread " + self._name)  # type: ignore[union-attr]  # a part's
+        # The last part says what it is for; what comes before may differ from run to run.
+        what = self._name.rpartition("-")[2]
+        self.system.scheduler.note(label_of(ref), "is a thread: " + what)  # type: ignore[union-attr]  # a part's
         self._work()
         raise IgnoreStart
 
@@ -181,7 +183,7 @@ class PartScheduler:
         )
         made._number = self._numbers + 1000 * len(self._systems)  # noqa: SLF001 - so that labels tell them apart
         self._systems.append(made)
-        self._whole.other_timers.append(made.timers)
+        self._whole.machine.timers.append(made.timers)
         return made
 
     def stop(self) -> None:
@@ -213,8 +215,8 @@ class PartScheduler:
             self.end.offer()
             self.go_on()
             for system in self._systems:
-                if system.timers in self._whole.other_timers:
-                    self._whole.other_timers.remove(system.timers)
+                if system.timers in self._whole.machine.timers:
+                    self._whole.machine.timers.remove(system.timers)
                 system.timers.stop()
                 for ref in reversed(system.actors()):
                     ref.exit("kill")

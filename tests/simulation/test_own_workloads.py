@@ -10,7 +10,9 @@ from supervisors.simulation import ALL_WITHIN_CONTRACT, FAULT_KINDS, run_twice, 
 from supervisors.simulation.workloads import linked_actors, supervised_workers
 from tests.simulation.day_workload import day
 from tests.simulation.pool_workload import pools
+from tests.simulation.process_workload import PROCESS_KINDS, pool_processes, processes
 from tests.simulation.recovery_workload import recovery
+from tests.simulation.sandbox_workload import sandboxes
 from tests.simulation.session_workload import sessions
 
 
@@ -53,3 +55,10 @@ def test_a_day_of_session_traffic_stands_what_may_go_wrong():
 @pytest.mark.parametrize("workload", [sessions, pools, recovery, day])
 def test_a_run_of_them_repeats(workload):
     assert not run_twice(workload, 3).failed
+
+
+@pytest.mark.parametrize("workload", [processes, pool_processes, sandboxes])
+def test_processes_may_die_in_every_way(workload):
+    outcomes = simulate(workload, range(40))
+    fired = Counter(kind for outcome in outcomes for kind, _ in outcome.recipe.faults)
+    assert set(PROCESS_KINDS) & set(ALL_WITHIN_CONTRACT) <= set(fired), "a kind that never fires tests nothing"
