@@ -26,7 +26,7 @@ __all__ = ["ARRIVED", "Arrivals"]
 ARRIVED: Final = "arrived"
 """Message to the reaper: read the list."""
 
-_WAITING_MAX: Final = 1024  # sessions, from which on each says so
+_TOLD_EACH: Final = 3 * 1024  # entries; two sessions that come at the same time may miss one, and not the next
 _GONE_MAX: Final = 1024
 
 
@@ -64,7 +64,7 @@ class Arrivals:
         """
         waiting = self._waiting
         waiting += (session_id, ref, last_activity)
-        if last_activity < self.calm_from or len(waiting) >= 3 * _WAITING_MAX:
+        if last_activity < self.calm_from or len(waiting) % _TOLD_EACH == 0:
             self._poke()
 
     def left(self) -> None:

@@ -236,6 +236,7 @@ class ReapJobs:
         live = self._around.directory.get
         message = PEEK if policy.name == "custom" else Reaping(policy)
         patience = ledger.settings.termination_timeout
+        ended = 0
         for session_id, ref in batch:
             if live(session_id) is not ref:
                 continue  # it has ended
@@ -245,14 +246,15 @@ class ReapJobs:
                 elif ref.dispatch == INLINE:
                     answer = ref.ask(message, timeout=patience)
                     if answer is None:  # as for most of them
-                        ledger.count_end()
-                        job.ended += 1
+                        ended += 1
                     else:
                         self._judge(answer, session_id, ref, policy, job)
                 else:
                     self._send(message, session_id, ref, policy, job)
             except Exception as error:  # noqa: BLE001 - whatever it is, the other sessions have their turn
                 self._unheard(error, session_id, ref, policy, job, is_judged=policy.name == "all")
+        ledger.count_ends(ended)
+        job.ended += ended
 
     def _send(self, message: object, session_id: str, ref: ActorRef[Any], policy: ReapPolicy, job: Job) -> None:
         """Ask a session that others run, unless it has not answered the last question yet."""
@@ -277,7 +279,7 @@ class ReapJobs:
     def _judge(self, answer: Any, session_id: str, ref: ActorRef[Any], policy: ReapPolicy, job: Job | None) -> None:
         """Take note of what a session has answered."""
         if answer is None:
-            self._ledger.count_end()
+            self._ledger.count_ends(1)
             if job is not None:
                 job.ended += 1
         elif job is None:
@@ -357,7 +359,7 @@ class ReapJobs:
         self._audit(session_id, {"policy": policy.name, "forced": True})
         self._delete(session_id)
         ref.kill()
-        self._ledger.count_end()
+        self._ledger.count_ends(1)
         job.ended += 1
 
     def _bury(self, session_id: str, ref: ActorRef[Any], policy: ReapPolicy, job: Job) -> None:
@@ -367,7 +369,7 @@ class ReapJobs:
             self._delete(session_id)
             for name in (ISOLATION, RATE_LIMITER):
                 self._around.send(name, ("forget", session_id))
-            self._ledger.count_end()
+            self._ledger.count_ends(1)
             job.ended += 1
 
     def _delete(self, session_id: str) -> None:

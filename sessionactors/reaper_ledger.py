@@ -94,7 +94,7 @@ class ReaperLedger:
         self.running_since = self.last_reap_at = now
         self.last_reap_count = 0
 
-    def count_end(self) -> None:
-        """Count a session that has ended in the last sweep."""
-        self.total_reaped += 1
-        self.last_reap_count += 1
+    def count_ends(self, count: int) -> None:
+        """Count sessions that have ended in the last sweep."""
+        self.total_reaped += count
+        self.last_reap_count += count

@@ -246,8 +246,9 @@ class Session(FollowedSession):
 
     def ended(self) -> None:
         """Leave the directory; a session that was killed is accounted for here."""
-        self._hooks = NO_HOOKS  # who was killed runs none of its code any more
-        self._account_for("killed", crash=True)
+        if not self._is_accounted_for or self._undone:
+            self._hooks = NO_HOOKS  # who was killed runs none of its code any more
+            self._account_for("killed", crash=True)
         if self.requests is not None:
             self.requests.end()
         around, session_id = self._around, self.data.session_id
@@ -284,8 +285,7 @@ class Session(FollowedSession):
                 self._save()
             raise  # the last effect, if it is one
         except BaseException:
-            # The record has changed already. Whoever interrupts (Ctrl-C does) ends
-            # this actor, and its end performs what is left.
+            # The record has changed already. An interrupt ends this actor, and its end performs what is left.
             self._undone = (Terminate("interrupted"),) if kind is Terminate else tuple(rest)
             raise
 

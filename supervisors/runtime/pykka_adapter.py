@@ -38,6 +38,11 @@ StopMessage = _ActorStop
 class StopNow(Exit):
     """Ends the running actor because of a stop message; its sender gets an answer."""
 
+    reason: object = "normal"
+
+    # The reason is always the same, and very many end in this way: no constructor of Python's is run.
+    __init__ = Exception.__init__
+
 
 PYKKA_MESSAGES = frozenset({_ActorStop, ProxyCall, ProxyGetAttr, ProxySetAttr})
 """The message classes that Pykka's refs and proxies send."""

@@ -231,10 +231,13 @@ class LinkExit(Signal):
         self.reason = reason
 
     def apply(self, ref: Cell) -> object:
-        links = ref.links
-        if links is None or self.source not in links or _unlinks(ref, self.source):
+        links, source = ref.links, self.source
+        if links is None or source not in links or (ref.system.unlinks and _unlinks(ref, source)):
             return NOTHING
-        ref.links = without_item(links, self.source)
+        if len(links) > 1 and links.__class__ is dict:
+            del links[source]  # as with a supervisor of many
+        else:
+            ref.links = without_item(links, source)
         if ref.traps_exits:
             return Exited(self.source, self.reason)
         if not _is(self.reason, NORMAL):

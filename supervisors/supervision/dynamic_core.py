@@ -83,7 +83,9 @@ class UnorderedCore(SupervisorCore):
         if spec is None or spec.restart != "temporary" or spec.significant or is_abnormal(reason):
             return False
         del self._children[ref]
-        self._gone(ref, spec)
+        if self._delays is not None:
+            self._delays.forget(ref)
+        self._forget(spec)
         return True
 
     def _start_up(self) -> Turn:
