@@ -9,25 +9,29 @@ workload have imported them.
 What logs and traces may look at the clock: modules in `_MAY` are let through, and the
 standard library counts as the code that has called it.
 
-Not seen: names that other modules have imported before, ``random.Random()`` without a
-seed, the order of a set, and what is written in C.
+Not seen: names that other modules have imported before, the order of a set, and what is
+written in C.
 """
 
 from __future__ import annotations
 
+import _thread
 import datetime as dt
+import multiprocessing.process
 import os
 import random
 import secrets
+import subprocess
 import sys
 import sysconfig
 import threading
 import time
+import uuid
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType
 
 __all__ = ["OutsideWatch"]
@@ -42,6 +46,16 @@ _WATCHED: Final[tuple[tuple[Any, tuple[str, ...]], ...]] = (
             "monotonic_ns",
             "perf_counter",
             "perf_counter_ns",
+            "process_time",
+            "process_time_ns",
+            "thread_time",
+            "thread_time_ns",
+            "clock_gettime",
+            "clock_gettime_ns",
+            "localtime",
+            "gmtime",
+            "ctime",
+            "strftime",
             "sleep",
         ),
     ),
@@ -61,14 +75,41 @@ _WATCHED: Final[tuple[tuple[Any, tuple[str, ...]], ...]] = (
             "gauss",
             "expovariate",
             "normalvariate",
+            "lognormvariate",
+            "vonmisesvariate",
+            "gammavariate",
+            "paretovariate",
+            "weibullvariate",
+            "binomialvariate",
             "triangular",
             "betavariate",
+            "seed",
+            "_urandom",
         ),
     ),
-    (os, ("urandom",)),
+    (random.Random, ("seed",)),
+    (os, ("urandom", "getrandom", "fork", "system", "posix_spawn")),
     (secrets, ("token_bytes", "token_hex", "token_urlsafe", "choice", "randbelow", "randbits")),
+    (uuid, ("uuid1", "getnode")),
     (threading.Thread, ("start",)),
+    (_thread, ("start_new_thread", "start_joinable_thread")),
+    (subprocess.Popen, ("__init__",)),
+    (multiprocessing.process.BaseProcess, ("start",)),
 )
+"""Where they are, and their names; not every Python and system has all of them."""
+
+_WHEN: Final[dict[str, Callable[..., bool]]] = {
+    "time.localtime": lambda seconds=None: seconds is None,
+    "time.gmtime": lambda seconds=None: seconds is None,
+    "time.ctime": lambda seconds=None: seconds is None,
+    "time.strftime": lambda _form, moment=None: moment is None,
+    "random.seed": lambda a=None, **_more: a is None,
+    # What a generator without a seed is seeded with; one that draws from the system has none to set.
+    "random.Random": lambda self, a=None, **_more: a is None and not isinstance(self, random.SystemRandom),
+}
+"""When those do that depend on their arguments."""
+
+_NAMES: Final = {"random._urandom": "os.urandom", "Random.seed": "random.Random", "Popen.__init__": "subprocess.Popen"}
 
 _MAY: Final = frozenset({"logging", "traceback", "warnings", "_pytest", "pluggy", "hypothesis", "coverage", "frontrun"})
 """Packages that look at a clock without any effect on what a program does."""
@@ -106,7 +147,9 @@ class OutsideWatch:
         """Replace the functions."""
         for owner, names in _WATCHED:
             for name in names:
-                original = getattr(owner, name)
+                original = getattr(owner, name, None)
+                if original is None:
+                    continue
                 self._instead[id(original)] = watched = self._watched(_name_of(owner, name), original)
                 if isinstance(owner, ModuleType):
                     watched.__module__, watched.__qualname__ = owner.__name__, name  # where `pickle` finds it again
@@ -143,8 +186,10 @@ class OutsideWatch:
         setattr(owner, name, instead)
 
     def _watched(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        touches = _WHEN.get(name)
+
         def call(*args: Any, **kwargs: Any) -> Any:
-            if self.touched is None and self._is_inside():
+            if self.touched is None and self._is_inside() and (touches is None or touches(*args, **kwargs)):
                 self._look(name, sys._getframe(1))  # noqa: SLF001 - what inspect.currentframe() is
             return original(*args, **kwargs)
 
@@ -192,4 +237,5 @@ class OutsideWatch:
 
 
 def _name_of(owner: Any, name: str) -> str:
-    return f"Thread.{name}" if owner is threading.Thread else f"{owner.__name__}.{name}"
+    known = f"{owner.__name__}.{name}"
+    return _NAMES.get(known, known)

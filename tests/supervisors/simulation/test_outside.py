@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import _thread
+import concurrent.futures
 import datetime as dt
 import logging
 import queue
 import random
+import subprocess
 import threading
 import time
 import uuid
@@ -22,6 +25,16 @@ class Doer(Actor):
 
     def on_receive(self, message):
         message()
+
+
+def watched_now():
+    clocks = (time.time, monotonic, dt.datetime, datetime, time.localtime)
+    return (*clocks, random.random, random.Random.seed, uuid.uuid1, threading.Thread.start, subprocess.Popen.__init__)
+
+
+def submit():
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        executor.submit(int).result()
 
 
 def start_thread():
@@ -46,6 +59,17 @@ def outcome_of(touch, **options):
         (lambda: random.random(), "random.random"),
         (lambda: randint(1, 6), "random.randint"),
         (lambda: uuid.uuid4(), "os.urandom"),
+        (lambda: uuid.uuid1(), "uuid.uuid1"),
+        (lambda: random.Random().random(), "random.Random"),
+        (lambda: random.SystemRandom().random(), "os.urandom"),
+        (lambda: random.seed(), "random.seed"),
+        (lambda: random.lognormvariate(0, 1), "random.lognormvariate"),
+        (lambda: time.localtime(), "time.localtime"),
+        (lambda: time.strftime("%H"), "time.strftime"),
+        (lambda: time.process_time(), "time.process_time"),
+        (lambda: subprocess.run(["true"], check=False), "subprocess.Popen"),
+        (lambda: _thread.start_new_thread(int, ()), "_thread.start_new_thread"),
+        (submit, "Thread.start"),
         (start_thread, "Thread.start"),
     ],
 )
@@ -65,6 +89,8 @@ def test_the_workload_is_watched_too():
     "touch",
     [
         lambda: random.Random(7).random(),
+        lambda: random.seed(7),
+        lambda: time.strftime("%H", time.gmtime(0.0)),
         lambda: datetime(2026, 1, 1),  # noqa: DTZ001 - it is about the call
         lambda: logging.getLogger("outside").critical("a record has a time"),
         lambda: isinstance(dt.datetime(2026, 1, 1), datetime) or 1 // 0,  # noqa: DTZ001 - as above
@@ -79,9 +105,9 @@ def test_who_wants_to_may():
 
 
 def test_afterwards_everything_is_as_it_was():
-    before = (time.time, random.random, threading.Thread.start, dt.datetime, monotonic, datetime)
+    before = watched_now()
     outcome_of(lambda: time.time())
-    assert (time.time, random.random, threading.Thread.start, dt.datetime, monotonic, datetime) == before
+    assert watched_now() == before
 
 
 def test_other_threads_are_not_the_simulated_program():
