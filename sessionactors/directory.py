@@ -113,6 +113,11 @@ class Directory:
                 self._end(session_id)
                 self._returning.discard(session_id)
 
+    def returning(self) -> list[str]:
+        """Return the ids of the sessions that are about to come back."""
+        with self._lock:
+            return list(self._returning)
+
     def give_up_all(self) -> None:
         """Enter that none of those comes back that have not by now."""
         with self._lock:

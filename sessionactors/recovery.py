@@ -242,7 +242,14 @@ class Recovery(Actor):
             seconds=ledger.clock.monotonic() - self._began,
         )
         ledger.refused = {each.session_id: each.reason for each in self._left}
-        self._around.directory.give_up_all()
+        directory = self._around.directory
+        for session_id in directory.returning():
+            if session_id in ledger.refused:
+                directory.give_up(session_id)
+            else:
+                # It crashed after its page was read, and its message is on its way; or that
+                # was lost with an earlier recovery actor, and it was never stored.
+                self._actor_ref.send((_AGAIN, session_id))
         self._is_done = True
         if report.recovered or report.ended or report.quarantined or report.refused:
             facts = {

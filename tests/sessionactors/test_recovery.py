@@ -19,6 +19,7 @@ from sessionactors.recovery import DONE, RecoveryReport, RefusedSession
 from sessionactors.session import Session
 from sessionactors.storage.codec import SCHEMA
 from sessionactors.storage.errors import StoreDiskError, StoreLockedError
+from sessionactors.storage.service import StoreLedger
 from sessionactors.storage.sqlite import SqliteStore
 from sessionactors.surroundings import ROOT
 from supervisors.clock import VirtualClock
@@ -403,6 +404,32 @@ class TestAfterACrash:
         system.actors.advance(10.0)
         assert system.state_of("b") == "terminated"
         assert system.live_sessions() == ["a"]
+
+    def test_one_that_crashes_while_the_store_was_just_looked_through_comes_back(self, system, monkeypatch):
+        page = StoreLedger.page
+
+        def crashes_behind_it(ledger, after, limit):
+            found = page(ledger, after, limit)
+            monkeypatch.undo()
+            system.start_session("late", session_class=Fragile)
+            with pytest.raises(RuntimeError):
+                system.directory.find("late").ask(["crash"])
+            return found
+
+        monkeypatch.setattr(StoreLedger, "page", crashes_behind_it)
+        kill(system, "recovery")
+        system.actors.settle()
+        assert system.state_of("late") == "new"
+        assert names(system, "late").count("session_restarted") == 1
+
+    def test_one_that_was_never_stored_is_given_up_when_its_message_was_lost(self, system):
+        system.actors.whereis("recovery").suspend()
+        system.start_session("b", {"persistent": True})
+        kill(system, "b")
+        system.delete_stored("b")
+        kill(system, "recovery")
+        system.actors.settle()
+        assert system.state_of("b") == "terminated"
 
     def test_one_that_is_not_stored_ends_for_good(self, system):
         start_active(system, "b", persistent=False)
