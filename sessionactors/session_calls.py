@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from sessionactors import bounds, identifiers
-from sessionactors.errors import InvalidQuota, NotFound, SessionTerminated
+from sessionactors.audit.errors import AuditError
+from sessionactors.errors import InvalidQuota, NotFound, SessionRefusal, SessionTerminated
 from sessionactors.lifecycle import (
     ACTIVATE,
     AUTHENTICATE,
@@ -41,6 +43,8 @@ from supervisors.errors import InternalError, SupervisorsError
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
 
 if TYPE_CHECKING:
+    from sessionactors.audit.contract import AuditHead
+    from sessionactors.audit.service import AuditLedger
     from sessionactors.hibernation_ledger import HibernationStatistics
     from sessionactors.session import Session
     from sessionactors.session_data import HistoryEntry, QuotaCheck, SessionInfo, SessionMetrics
@@ -61,7 +65,9 @@ class SessionCalls(UserCalls):
     Thread: every method is safe anywhere, but not inside the turn of one of its own actors.
     """
 
+    _ledger: AuditLedger
     _verifier: Verifier | TurnVerifier | None
+    commit_audit: Callable[[], AuditHead]
 
     # -- its life ------------------------------------------------------------------
 
@@ -75,8 +81,9 @@ class SessionCalls(UserCalls):
         Raises:
             MaxAttempts: there have been too many; the session has ended.
             AuthBlocked: an administrator has locked the session.
+            AuditError: it was done, and is to be durable (`rights_are_durable`) and is not yet.
         """
-        return self._do(session_id, AUTHENTICATE, auth_context)
+        return self._on_record(self._do, session_id, AUTHENTICATE, auth_context)
 
     def activate(self, session_id: str) -> str:
         """Make a session active if its credentials are good. Returns `active`.
@@ -85,11 +92,15 @@ class SessionCalls(UserCalls):
             NotAuthenticated: there are no credentials.
             AuthenticationFailed: they were rejected; `authenticate` again.
             SessionTerminated: the session has ended before the authenticator had an answer.
+            AuditError: it was done, and is to be durable (`rights_are_durable`) and is not yet.
 
         Blocks: as long as the authenticator takes, at most until `auth_timeout` ends the session.
         """
         if self._verifier is None:
-            return self._do(session_id, ACTIVATE)
+            return self._on_record(self._do, session_id, ACTIVATE)
+        return self._on_record(self._activate_verified, session_id)
+
+    def _activate_verified(self, session_id: str) -> str:
         ref = self.directory.find(session_id)
         try:
             state: str = ref.ask((ACTIVATE, None), timeout=None)
@@ -382,33 +393,46 @@ class SessionCalls(UserCalls):
 
     def force_suspend(self, session_id: str, *, admin: str, reason: str = "") -> str:
         """Suspend a session whatever its guards say; audited as `security` under the name."""
-        return self._do(session_id, FORCE_SUSPEND, Override(admin, reason))
+        return self._on_record(self._do, session_id, FORCE_SUSPEND, Override(admin, reason))
 
     def force_resume(self, session_id: str, *, admin: str, reason: str = "") -> str:
         """Resume a session whatever its guards say; audited as `security`."""
-        return self._do(session_id, FORCE_RESUME, Override(admin, reason))
+        return self._on_record(self._do, session_id, FORCE_RESUME, Override(admin, reason))
 
     def force_terminate(self, session_id: str, *, admin: str, reason: str = "") -> None:
         """End a session; audited as `security`."""
-        self._do(session_id, FORCE_TERMINATE, Override(admin, reason))
+        self._on_record(self._do, session_id, FORCE_TERMINATE, Override(admin, reason))
         if self._saves.leaving:
             self._see_off([identifiers.parse(session_id)])
 
     def lock(self, session_id: str, *, admin: str, reason: str = "") -> None:
         """Block authentication until `unlock`; audited as `security`."""
-        self._do(session_id, LOCK, Override(admin, reason))
+        self._on_record(self._do, session_id, LOCK, Override(admin, reason))
 
     def unlock(self, session_id: str, *, admin: str, reason: str = "") -> None:
         """Allow authentication again, with a fresh count of attempts; audited as `security`."""
-        self._do(session_id, UNLOCK, Override(admin, reason))
+        self._on_record(self._do, session_id, UNLOCK, Override(admin, reason))
 
     def override_quota(
         self, session_id: str, quota: Quota | Mapping[str, object], *, admin: str, reason: str = ""
     ) -> None:
         """Replace a session's quota as an administrator; audited as `security`."""
-        self._do(session_id, OVERRIDE_QUOTA, Override(admin, reason, _quota(quota)))
+        self._on_record(self._do, session_id, OVERRIDE_QUOTA, Override(admin, reason, _quota(quota)))
 
     # -- finding and asking ----------------------------------------------------------------
+
+    def _on_record(self, do: Callable[..., str], session_id: str, *arguments: object) -> str:
+        """Do what gives or takes rights; where the settings want that, return when the log has it for good."""
+        if not self._ledger.settings.rights_are_durable:
+            return do(session_id, *arguments)
+        try:
+            state = do(session_id, *arguments)
+        except SessionRefusal:
+            with suppress(AuditError):  # nothing was granted, and what was refused waits for the log
+                self.commit_audit()
+            raise
+        self.commit_audit()
+        return state
 
     def _do(self, session_id: str, operation: str, argument: object = None) -> str:
         ref = self.directory.find(session_id)

@@ -216,6 +216,11 @@ class AuditSettings(Settings):
         fail_closed: while the log cannot be written, sessions refuse what would give
             somebody rights: `authenticate`, `activate`, `resume`, and the
             administrator's `force_resume`, `unlock` and `override_quota`.
+        rights_are_durable: whether `authenticate`, `activate` and the administrator's
+            operations return, or refuse, only when what they logged is on the disk under
+            a signed head. That costs a synchronisation of the disk for each, which those
+            at the same time share. If not, they return at once, and what they logged
+            is on the disk after `batch_delay`, so a power cut can take it.
         retention_days: days after which the log is sealed, counted from its first
             entry; None never seals for its age.
         max_events: entries with which the log is sealed; None never seals for that.
@@ -239,6 +244,7 @@ class AuditSettings(Settings):
 
     durability: str = "group"
     fail_closed: bool = True
+    rights_are_durable: bool = False
     retention_days: int | None = 30
     max_events: int | None = 1_000_000
     sweep_interval: float = 3600.0
@@ -254,7 +260,7 @@ class AuditSettings(Settings):
 
     def __post_init__(self) -> None:
         bounds.choice("durability", self.durability, DURABILITIES)
-        for name in ("fail_closed", "redact_ids"):
+        for name in ("fail_closed", "redact_ids", "rights_are_durable"):
             bounds.flag(name, getattr(self, name))
         if self.ids_key_file is not None:
             self._keep("ids_key_file", bounds.text("ids_key_file", self.ids_key_file))
