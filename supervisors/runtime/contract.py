@@ -54,8 +54,8 @@ class Scheduler(Runner, Protocol):
         """Replace a thread whose turn has been fenced."""
         ...
 
-    def before_await(self) -> None:
-        """Do what is needed so that somebody works while asyncio waits."""
+    def before_await(self) -> Callable[[], None] | None:
+        """Do what is needed so that somebody works while asyncio waits; return what is to be called after it."""
         ...
 
     def wait(self, future: ScheduledFuture[Any], timeout: float | None) -> bool:

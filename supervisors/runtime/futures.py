@@ -218,8 +218,23 @@ class ScheduledFuture(pykka.Future[T]):
         return self.get()
 
     def _until_done(self) -> Generator[Any, None, None]:
-        if self._scheduler is not None:
-            self._scheduler.before_await()
+        # A handler that runs an event loop of its own waits with its whole turn.
+        caller, target = thread_turn.turn.current, self.target
+        scheduler = self._scheduler
+        if scheduler is None and caller is not None:
+            scheduler = caller.system.scheduler
+        noted = caller is not None and target is not None and _note_awaiting(caller, target)
+        after = None
+        try:
+            after = scheduler.before_await() if scheduler is not None else None
+            yield from self._awaken()
+        finally:
+            if after is not None:
+                after()
+            if noted and caller is not None:
+                caller.waits_for = None
+
+    def _awaken(self) -> Generator[Any, None, None]:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
 
@@ -233,16 +248,11 @@ class ScheduledFuture(pykka.Future[T]):
             except RuntimeError:
                 return  # the loop is closed: nobody waits there any more
 
-        caller, target = thread_turn.turn.current, self.target
-        # A handler that runs an event loop of its own waits with its whole turn.
-        noted = caller is not None and target is not None and _note_awaiting(caller, target)
         self.when_done(wake_from_anywhere)
         try:
             yield from waiter
         finally:
             self.forget(wake_from_anywhere)
-            if noted and caller is not None:
-                caller.waits_for = None
 
     async def get_async(self, *, timeout: float | None = None) -> T:  # noqa: ASYNC109 - Pykka's word
         """Wait in asyncio, at most so many seconds of the loop's time.

@@ -16,6 +16,7 @@ import queue
 import threading
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, final
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
@@ -58,6 +59,7 @@ class ThreadScheduler:
     __slots__ = (
         "_abandoned",
         "_at_limit",
+        "_awaiting",
         "_clock",
         "_compensated",
         "_idle",
@@ -91,6 +93,7 @@ class ThreadScheduler:
         self._lock = threading.Lock()  # guards all below; nothing is called while it is held
         self._live = 0  # worker threads that have not ended
         self._waiting = 0  # of these, the ones that wait for a reply
+        self._awaiting: dict[Turn, int] = {}  # of these, the ones that do so in a loop, with how many replies
         self._idle = 0  # of these, the ones that wait for work
         self._peak = 0
         self._started = 0
@@ -128,11 +131,34 @@ class ThreadScheduler:
         if self._queue.qsize():
             self.kick()
 
-    def before_await(self) -> None:
-        """Give the workers what this thread would run after its turn: it may be in a loop inside that turn."""
+    def before_await(self) -> Callable[[], None] | None:
+        """See that somebody works while a loop waits that may run inside a turn.
+
+        What this thread would run after the turn goes to the workers. A worker is compensated
+        for, once for all that it awaits at a time.
+
+        Returns:
+            What is to be called when it has waited; None: nothing.
+        """
         turn = thread_turn.turn
         if turn.ready:
             hand_over(turn)
+        if turn.worker is not self:
+            return None
+        with self._lock:
+            others = self._awaiting.get(turn, 0)
+            self._awaiting[turn] = others + 1
+            self._waiting += not others
+        if not others and self._queue.qsize():
+            self.kick()
+        return partial(self._after_await, turn)
+
+    def _after_await(self, turn: Turn) -> None:
+        with self._lock:
+            left = self._awaiting.pop(turn) - 1
+            if left:
+                self._awaiting[turn] = left
+            self._waiting -= not left
 
     def wait(self, future: ScheduledFuture[Any], timeout: float | None) -> bool:
         """Wait for a future; a worker that waits is compensated for."""

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from supervisors import DeadlockError
+from supervisors import ActorSystem, DeadlockError, ScheduledFuture
 from tests.supervisors.actors import Doer, SharedDoer
 
 
@@ -59,3 +59,28 @@ def test_whoever_has_awaited_may_be_asked_again(real):
     one, other = real.start(SharedDoer), real.start(SharedDoer)
     one.ask(awaiting(other, lambda _: "reply"), timeout=10)
     assert other.ask(asking(one, "seen"), timeout=10) == []
+
+
+def test_a_worker_that_awaits_is_compensated_for_once():
+    with ActorSystem(workers=1) as system:
+        one, others = system.start(SharedDoer), [system.start(SharedDoer) for _ in range(3)]
+
+        async def all_of_them():
+            return await asyncio.gather(*(other.ask_async(lambda _: "reply", timeout=20) for other in others))
+
+        assert one.ask(lambda _: asyncio.run(all_of_them()), timeout=10) == ["reply"] * 3
+        facts = system.scheduler.statistics()
+    assert facts["waiting"] == 0
+    assert facts["compensated"] == 1
+
+
+def test_a_worker_that_awaits_what_is_no_actors_is_compensated_for_as_well():
+    with ActorSystem(workers=1) as system:
+        one, other, future = system.start(SharedDoer), system.start(SharedDoer), ScheduledFuture()
+
+        async def wait():
+            other.tell(lambda _: future.set("set"))
+            return await future.get_async(timeout=20)
+
+        assert one.ask(lambda _: asyncio.run(wait()), timeout=10) == "set"
+        assert system.scheduler.statistics()["waiting"] == 0
