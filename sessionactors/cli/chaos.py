@@ -53,7 +53,8 @@ def run(plan: str, seed: int | None, as_json: bool, junit: str | None) -> int:
     except OSError as error:
         raise InputError(f"{plan}: it cannot be read: {reason_of(error)}") from error
     except (InvalidArgumentError, InvalidTypeError) as error:
-        raise InputError(f"{plan}: {error}") from error
+        mistakes = [str(error), *getattr(error, "__notes__", ())]
+        raise InputError("\n".join(f"{plan}: {each}" for each in mistakes)) from error
     with _running(str(wanted.start), start) as system:
         try:
             experiment = Chaos(system, wanted, seed=seed)

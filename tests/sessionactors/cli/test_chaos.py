@@ -130,6 +130,15 @@ def test_a_bad_plan_is_two_and_one_sentence(run, more, said):
     assert len(err.splitlines()) == 1
 
 
+def test_each_mistake_of_a_plan_has_a_line_with_its_place(tmp_path, capsys):
+    path = tmp_path / "plan.toml"
+    path.write_text('[[method]]\nkind = "boom"\nrate = 1\n[budget]\nseconds = "long"\nfaults = 0\n[stopp]\n')
+    assert main(["chaos", "run", str(path)]) == 2
+    told = capsys.readouterr().err
+    for field in ("stopp", "method[0].kind", "budget.seconds", "budget.faults"):
+        assert f"{path}: {field}: " in told
+
+
 def test_a_file_that_is_not_there_is_two(tmp_path, capsys):
     assert main(["chaos", "run", str(tmp_path / "none.toml")]) == 2
     assert "cannot be read" in capsys.readouterr().err

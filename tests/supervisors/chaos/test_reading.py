@@ -86,6 +86,36 @@ def test_a_mistake_names_its_place_and_what_is_allowed(given, field):
     assert str(caught.value).startswith(field)
 
 
+def test_all_mistakes_of_a_file_are_told_at_once():
+    with pytest.raises((InvalidArgumentError, InvalidTypeError)) as caught:
+        plan_of(
+            {
+                "methods": [],
+                "title": 7,
+                "method": [{"kind": "boom", "rate": 1.0}, {**KILL, "rate": -1.0, "count": 0, "often": 1}],
+                "steady": [{"name": "x"}, {"name": "y", "kind": "answers"}],
+                "budget": {"seconds": 0, "faults": True},
+                "stop": 3,
+                "system": {"start": "nothing"},
+            }
+        )
+    told = [str(caught.value), *caught.value.__notes__]
+    fields = [each.partition(":")[0] for each in told]
+    assert fields == [
+        "methods",
+        "method[0].kind",
+        "method[1].often",
+        "method[1].rate",
+        "steady[0].kind",
+        "steady[1].target",
+        "budget.seconds",
+        "budget.faults",
+        "stop",
+        "title",
+        "system.start",
+    ]
+
+
 def test_a_file_that_is_no_toml_is_refused(tmp_path):
     path = tmp_path / "plan.toml"
     path.write_bytes(b"\xff[")
