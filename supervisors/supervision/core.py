@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Generator, Hashable, Iterable
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from itertools import count
 from typing import Any, Final, TypeVar
 
@@ -141,6 +141,11 @@ class SupervisorCore(ABC):
     @abstractmethod
     def present(self) -> list[Any]:
         """Return the references of the children that have a process; any thread may, at any time."""
+
+    @property
+    def children(self) -> Mapping[Any, object] | None:
+        """The children that have a process, by reference, as a table that changes with them; None: there is none."""
+        return None
 
     @property
     def busy(self) -> bool:

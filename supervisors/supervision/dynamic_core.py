@@ -63,6 +63,11 @@ class UnorderedCore(SupervisorCore):
         """Return the number of children, those restarting included."""
         return len(self._children) + len(self._restarting)
 
+    @property
+    def children(self) -> Mapping[Any, ChildSpec]:
+        """The specifications of the children that have a process, by reference; it changes with them."""
+        return self._children
+
     def present(self) -> list[Any]:
         """Return the references of the children that have a process."""
         return list(self._children)

@@ -27,6 +27,7 @@ from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, StopMessage
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.signals import Down, Exited
+from supervisors.runtime.small_set import SharedSet
 from supervisors.supervision.backoff import Backoff, RestartDelays
 from supervisors.supervision.calls import Call
 from supervisors.supervision.child_spec import ChildSpec, check_child_spec
@@ -141,6 +142,9 @@ class SupervisorActor(Actor):
         super().starting()
         own = self._actor_ref
         self._core = self.make_core(own.name if own.name is not None else own, _liveness)
+        children = self._core.children
+        if children is not None:
+            own.links = SharedSet(children, own.links or ())
         wait = self._start_wait = _StartWait()
         try:
             self._perform(self._core.start(self._monotonic()))
