@@ -34,7 +34,9 @@ endef
 WORKLOAD ?= supervisors.simulation.workloads:supervised_workers
 WORKLOADS ?= supervisors.simulation.workloads:supervised_workers supervisors.simulation.workloads:linked_actors \
 	tests.simulation.session_workload:sessions tests.simulation.day_workload:day \
-	tests.simulation.pool_workload:pools tests.simulation.recovery_workload:recovery
+	tests.simulation.pool_workload:pools tests.simulation.recovery_workload:recovery \
+	tests.simulation.process_workload:processes tests.simulation.process_workload:pool_processes \
+	tests.simulation.sandbox_workload:sandboxes
 N ?= 1000
 BUDGET ?= 600
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import time
 from pathlib import Path
 
 from supervisors import Actor, Exit, IgnoreStart, Refusal
 from supervisors.runtime.frames import Coder
+from supervisors.runtime.futures import ScheduledFuture
 
 __all__ = ["Declining", "FailingStart", "Point", "Worker"]
 
@@ -87,6 +89,17 @@ class Worker(Actor):
     def hang(self):
         while True:
             signal.pause()
+
+    def wait(self):
+        """For an hour, in whatever time there is."""
+        gate = ScheduledFuture(self.system.scheduler)
+        return not gate.settle(3600.0)
+
+    def others(self):
+        return len(self.system.actors())
+
+    def look(self):
+        return time.time()
 
     def unpackable(self):
         return object()

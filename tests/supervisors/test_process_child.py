@@ -1,0 +1,154 @@
+"""Actors in processes, with one test body for real processes and for simulated ones."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from supervisors import ActorDeadError, ChildSpec, Crashed, IgnoreStart, StartError, Supervisor
+from supervisors.process_actor import ProcessEnded, RemoteError, RemoteRefusal
+from supervisors.runtime.futures import ScheduledFuture
+from supervisors.simulation import run_seed
+from tests.supervisors.process_workers import Declining, FailingStart, Point, Worker
+from tests.supervisors.worlds import in_both_worlds, in_simulation
+
+
+@in_both_worlds
+def test_messages_travel_both_ways_in_order_as_what_msgpack_makes_of_them(run):
+    def body(system):
+        worker = system.start(Worker, start=40)
+        for _ in range(20):
+            worker.tell(1)
+        assert worker.ask(1) == 61
+        assert worker.ask(["echo", (1, {"a": b"x"})]) == [1, {"a": b"x"}]
+        swapped = worker.ask(Point(1, 2))
+        assert (swapped.x, swapped.y) == (2, 1)
+        assert worker.ask("pid") not in (os.getpid(), None)
+        with pytest.raises(TypeError, match="message_coders"):
+            worker.ask(["echo", object()])
+        with pytest.raises(RemoteError, match="message_coders"):
+            worker.ask("unpackable")
+        assert worker.ask(1) == 62
+
+    run(body)
+
+
+@in_both_worlds
+def test_errors_travel_as_what_they_do_to_the_actor(run):
+    def body(system):
+        worker = system.start(Worker)
+        with pytest.raises(RemoteRefusal, match="no room") as caught:
+            worker.ask("refuse")
+        assert caught.value.code == "full"
+        with pytest.raises(ActorDeadError):
+            worker.ask("fail")
+        reason = worker.join(timeout=20.0)
+        assert isinstance(reason, Crashed)
+        assert "in fail" in reason.error.trace
+
+    run(body)
+
+
+@in_both_worlds
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (["quit", 3], ProcessEnded(3, None)),
+        ("die", ProcessEnded(None, "SIGSEGV")),
+        (["leave", "done"], "done"),
+    ],
+)
+def test_an_end_there_is_an_end_here_that_tells_how(run, message, reason):
+    def body(system):
+        worker = system.start(Worker)
+        with pytest.raises(ActorDeadError) as caught:
+            worker.ask(message, timeout=20.0)
+        assert caught.value.reason == reason == worker.join(timeout=20.0)
+
+    run(body)
+
+
+@in_both_worlds
+def test_the_end_of_an_idle_process_is_noticed(run):
+    def body(system):
+        worker = system.start(Worker)
+        worker.tell(["quit", 5])
+        assert worker.join(timeout=20.0) == ProcessEnded(5, None)
+
+    run(body)
+
+
+@in_both_worlds
+def test_a_kill_ends_the_process_in_the_middle_of_a_turn(run):
+    def body(system):
+        worker = system.start(Worker)
+        hanging = worker.ask("wait", block=False)
+        with pytest.raises(TimeoutError):
+            hanging.get(timeout=0.1)
+        worker.kill()
+        with pytest.raises(ActorDeadError):
+            hanging.get(timeout=20.0)
+        assert worker.join(timeout=20.0) == "killed"
+
+    run(body)
+
+
+@in_both_worlds
+def test_a_stop_runs_the_cleanup_there(run, tmp_path):
+    def body(system):
+        path = tmp_path / system.identity.hex()
+        system.start(Worker, str(path)).stop()
+        assert path.read_text() == "stopped"
+
+    run(body)
+
+
+@in_both_worlds
+def test_a_start_that_fails_or_declines_does_so_here(run):
+    def body(system):
+        with pytest.raises(StartError, match="not today"):
+            system.start(FailingStart)
+        with pytest.raises(IgnoreStart):
+            system.start(Declining)
+        assert system.actors() == []
+
+    run(body)
+
+
+@in_both_worlds
+def test_a_supervisor_starts_it_again(run):
+    def body(system):
+        up = []
+        gate = ScheduledFuture(system.scheduler)
+
+        def start():
+            ref = Worker.start_link()
+            up.append(ref)
+            if len(up) == 2:
+                gate.offer()
+            return ref
+
+        system.start(Supervisor, [ChildSpec("worker", start)])
+        up[0].tell("die")
+        assert gate.settle(20.0)
+        assert up[1].ask(1, timeout=20.0) == 1
+
+    run(body)
+
+
+def test_a_simulated_actor_has_a_system_of_its_own_and_its_timers_take_virtual_time():
+    def body(system):
+        worker = system.start(Worker)
+        assert worker.ask("others") == 1
+        before = system.clock.monotonic()
+        assert worker.ask("wait", timeout=None) is True
+        assert system.clock.monotonic() >= before + 3600.0
+
+    in_simulation(body)
+
+
+def test_a_simulated_actor_that_reads_the_clock_is_reported_with_the_place():
+    outcome = run_seed(lambda simulation: simulation.system.start(Worker).ask("look"), 1)
+    assert (outcome.verdict, outcome.by) == ("crash", "outside")
+    assert "time.time() was called in Worker.look" in outcome.what
