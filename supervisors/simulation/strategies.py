@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from supervisors.errors import InvalidArgumentError
+from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.simulation.faults import ALL_WITHIN_CONTRACT, checked_chances
 from supervisors.simulation.options import ScheduleName, SimulationOptions
 from supervisors.simulation.runner import run_seed
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from supervisors.simulation.simulation import Simulation
 
-__all__ = ["fault_plans", "schedules", "seeds", "simulated"]
+__all__ = ["fault_plans", "schedules", "seeds", "simulate", "simulated", "workloads"]
+
+T = TypeVar("T")
 
 SEED_MAX: Final = 2**32 - 1
 
@@ -54,6 +56,24 @@ def fault_plans(
         if known
         else st.just({})
     )
+
+
+def workloads(
+    steps: st.SearchStrategy[T], *, clients_max: int = 4, steps_max: int = 20
+) -> st.SearchStrategy[list[list[T]]]:
+    """Draw what clients do: for each client, a list of steps; they shrink towards one client that does nothing.
+
+    Args:
+        steps: draws one step, in whatever form the workload understands.
+        clients_max: clients at most, 1 or more.
+        steps_max: steps of a client at most, 0 or more.
+    """
+    for field, value, lowest in (("clients_max", clients_max, 1), ("steps_max", steps_max, 0)):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise InvalidTypeError(field, value, "a whole number")
+        if value < lowest:
+            raise InvalidArgumentError(field, value, f"at least {lowest}")
+    return st.lists(st.lists(steps, max_size=steps_max), min_size=1, max_size=clients_max)
 
 
 def simulated(
@@ -99,6 +119,10 @@ def simulated(
         return _named_as(test, workload)
 
     return decorate
+
+
+simulate = simulated
+"""The same, as a word for ``@simulate(...)``; `supervisors.simulation.simulate()` is for seeds of one's own."""
 
 
 def _named_as(test: Any, workload: Callable[..., object]) -> Callable[..., None]:

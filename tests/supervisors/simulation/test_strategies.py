@@ -4,8 +4,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from supervisors import Actor, ChildSpec, InvalidArgumentError, Supervisor
-from supervisors.simulation.strategies import fault_plans, schedules, simulated
+from supervisors import Actor, ChildSpec, InvalidArgumentError, InvalidTypeError, Supervisor
+from supervisors.simulation.strategies import fault_plans, schedules, simulate, simulated, workloads
 from tests.supervisors.actors import Recorder
 
 FEW = hypothesis.settings(max_examples=30, derandomize=True, database=None, deadline=None)
@@ -76,3 +76,40 @@ def test_a_chance_that_makes_no_sense_is_refused(chance):
 def test_only_kinds_that_there_are_can_be_drawn():
     with pytest.raises(InvalidArgumentError, match="kinds"):
         fault_plans(["earthquake"])
+
+
+def test_what_clients_do_is_drawn_and_shrunk_to_what_the_failure_needs():
+    seen = []
+
+    @FEW
+    @simulate(clients=workloads(st.sampled_from(["read", "deposit"]), clients_max=3, steps_max=4))
+    def race(simulation, clients):
+        def use(steps):
+            for step in steps:
+                amount = account.ask("read")
+                if step == "deposit":
+                    account.ask(amount + 1)
+
+        account = simulation.system.start(Account)
+        for answer in [simulation.client(use, steps) for steps in clients]:
+            answer.get()
+        seen.append(clients)
+        assert account.ask("read") == sum(steps.count("deposit") for steps in clients)
+
+    with pytest.raises(AssertionError, match="wrong result"):
+        race()
+    assert len(seen[-1]) == 2
+    assert sum(map(len, seen[-1])) <= 3
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ({"clients_max": 0}, InvalidArgumentError),
+        ({"steps_max": -1}, InvalidArgumentError),
+        ({"steps_max": True}, InvalidTypeError),
+    ],
+)
+def test_how_much_clients_do_is_bounded_by_whole_numbers(given, kind):
+    with pytest.raises(kind, match=next(iter(given))):
+        workloads(st.just("read"), **given)
