@@ -252,13 +252,17 @@ def _checked_settings(
         value = None if setting.value == "none" and name in optional else setting.value
         try:
             kind.from_mapping({name: value})
-            good[name] = value
         except (InvalidKind, InvalidValue) as error:
-            problems.append(_problem(section, setting.source, error))
+            if error.field == name:
+                problems.append(_problem(section, setting.source, error))
+                continue
+            # It does not go with the default of another one, which may have been given as well.
+        good[name] = value
     try:
         made = kind.from_mapping(good)
     except (InvalidKind, InvalidValue) as error:  # each is good, but not together
-        problems.append(_problem(section, "together", error))
+        blamed = given.get(str(error.field))
+        problems.append(_problem(section, DEFAULT if blamed is None else blamed.source, error))
         made = kind()
     values = made.as_dict()
     return made, {name: Setting(values[name], given[name].source if name in good else DEFAULT) for name in names}

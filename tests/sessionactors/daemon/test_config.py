@@ -124,12 +124,20 @@ def test_every_mistake_is_named_in_one_go(read):
         ("[daemon]\nauthenticator = 'math:pi'", "what stands there cannot be called"),
         ("[daemon]\nsession_classes = ['math:pi']", "is no class derived from Session"),
         ("[daemon]\nsession_classes = 'math:pi'", "a str is not allowed; allowed: a list of import paths"),
+        ("[audit]\nbatch_max = 10\nqueue_max = 5", "audit.batch_max (serve.toml): 10 is not allowed; allowed: at most"),
+        ("[audit]\nqueue_max = 5", "audit.batch_max (default): 10000 is not allowed; allowed: at most queue_max (5)"),
         ("[session]\nidle_timeout = true", "session.idle_timeout (serve.toml): a bool is not allowed"),
     ],
 )
 def test_a_mistake_is_one_clear_sentence(read, text, said):
     (problem,) = problems(read, text)
     assert said in problem
+
+
+def test_values_that_go_together_are_good_though_one_would_not_go_with_the_default_of_the_other(read):
+    config = read("[audit]\nbatch_max = 5\nqueue_max = 5")
+    assert (config.get("audit", "batch_max"), config.get("audit", "queue_max")) == (5, 5)
+    assert config.settings["audit"]["queue_max"].source == "serve.toml"
 
 
 @pytest.mark.parametrize("text", ["[", "a = \xe4\n= ", "[front]\n[front]", "x = " + "[" * 5000])
