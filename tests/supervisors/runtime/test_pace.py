@@ -55,7 +55,7 @@ def gate():
 
 def test_quick_messages_are_taken_in_ever_larger_helpings():
     hands = Hands()
-    assert helpings(hands, hands.pace(), 0.0) == [1, 1, 2, 4, 8, 16, 32]
+    assert helpings(hands, hands.pace(), 0.0) == [1, 1, 4, 16, 42]
 
 
 @pytest.mark.parametrize("seconds", [0.0, QUICK / 3, QUICK, SLICE, 10.0])
@@ -82,7 +82,7 @@ def test_each_mailbox_begins_with_one_message():
     hands = Hands()
     pace = hands.pace()
     helpings(hands, pace, 0.0)
-    assert helpings(hands, pace, 0.0)[:3] == [1, 1, 2]
+    assert helpings(hands, pace, 0.0)[:3] == [1, 1, 4]
 
 
 def test_a_mailbox_behind_a_flooded_one_waits_for_a_slice_and_not_for_a_quantum():
