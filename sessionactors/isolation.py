@@ -69,6 +69,7 @@ from sessionactors.isolation_reports import checked_usage, limit_check, session_
 from sessionactors.judging import Judge
 from sessionactors.limits.cpu_average import CpuAverage
 from sessionactors.settings import IsolationSettings
+from sessionactors.verbs import verb_of
 from supervisors.actor import Actor
 from supervisors.runtime.signals import Down
 
@@ -138,12 +139,11 @@ class Isolation(Actor):
             self._ledger.configure(message)
             self._settings = message
             return None
-        if isinstance(message, tuple) and message:
-            verb = _VERBS.get(message[0])
-            if verb is not None:
-                if len(message) > 1 and type(message[1]) is not str:
-                    message = (message[0], identifiers.parse(message[1]), *message[2:])
-                return verb(self, *message[1:])
+        verb = verb_of(message, _VERBS)
+        if verb is not None:
+            if len(message) > 1 and type(message[1]) is not str:
+                message = (message[0], identifiers.parse(message[1]), *message[2:])
+            return verb(self, *message[1:])
         raise UnknownRequest("message", message, "a verb of isolation with its arguments")
 
     # -- accounts ----------------------------------------------------------------
@@ -472,10 +472,10 @@ _VERBS: Final[Mapping[str, Callable[..., object]]] = {
     "find_sandbox": Isolation._find_sandbox,  # noqa: SLF001 - our own methods
     "sandbox_used": Isolation._sandbox_used,  # noqa: SLF001 - our own methods
     "sandbox_ended": Isolation._sandbox_ended,  # noqa: SLF001 - our own methods
-    "set_memory_limit": lambda self, *args: self._set_limit("memory", *args),
-    "set_cpu_limit": lambda self, *args: self._set_limit("cpu", *args),
-    "set_message_limit": lambda self, *args: self._set_limit("messages", *args),
-    "set_connection_limit": lambda self, *args: self._set_limit("connections", *args),
+    "set_memory_limit": lambda self, session_id, limit: self._set_limit("memory", session_id, limit),
+    "set_cpu_limit": lambda self, session_id, limit: self._set_limit("cpu", session_id, limit),
+    "set_message_limit": lambda self, session_id, limit: self._set_limit("messages", session_id, limit),
+    "set_connection_limit": lambda self, session_id, limit: self._set_limit("connections", session_id, limit),
     "isolate_session": lambda self, session_id: self._isolate(session_id, True),
     "unisolate_session": lambda self, session_id: self._isolate(session_id, False),
     "record_usage": Isolation._record_usage,  # noqa: SLF001 - our own methods

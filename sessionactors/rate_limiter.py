@@ -50,6 +50,7 @@ from sessionactors.settings import LimiterSettings
 from sessionactors.storage.limits_file import KEEP_LIMITS
 from sessionactors.subscribers import LimiterEvent
 from sessionactors.surroundings import RATE_LIMITER, REST, STORE
+from sessionactors.verbs import verb_of
 from sessionactors.waiting_room import WaitingRoom, refused
 from supervisors.actor import Actor
 from supervisors.runtime.signals import Down
@@ -94,7 +95,6 @@ class RateLimiter(Actor):
         self._heeds_refusals = _heeds_refusals(table.settings)
         # Anything besides the buckets that a check has to look at; kept by _look_closer().
         self._is_special = False
-        self._departures = around.departures
         self._departed = around.departures.waiting  # looked at with every message
 
     def on_start(self) -> None:
@@ -159,10 +159,11 @@ class RateLimiter(Actor):
         if isinstance(message, LimiterSettings):
             self._configure(message)
             return None
-        if isinstance(message, tuple) and message:
-            verb = _VERBS.get(message[0])
-            if verb is not None:
-                return verb(self, *message[1:])
+        verb = verb_of(message, _VERBS)
+        if verb is not None:
+            if len(message) > 1 and type(message[1]) is not str:
+                message = (message[0], identifiers.parse(message[1]), *message[2:])
+            return verb(self, *message[1:])
         raise UnknownRequest("message", message, "a verb of the rate limiter with its arguments")
 
     # -- admission -------------------------------------------------------------
@@ -274,6 +275,8 @@ class RateLimiter(Actor):
         raise CapacityExceeded(f"the line of {session_id!r} for {quota_type}", self._table.settings.queue_max)
 
     def _withdraw(self, session_id: str, request: Request) -> None:
+        if not isinstance(request, Request):
+            raise InvalidKind("request", request, "a Request")
         self._room.withdraw(session_id, request)
         self._look_closer()
 
@@ -382,7 +385,7 @@ class RateLimiter(Actor):
         table = self._table
         has_timers = bool(table.guards) or self._room.waiting() > 0
         self._is_special = has_timers or table.settings.global_quota_enabled
-        self._departures.is_urgent = has_timers
+        self._around.departures.is_urgent = has_timers
         if has_timers and self._departed:  # before they could know
             self._forget_departed()
 
@@ -418,7 +421,7 @@ class RateLimiter(Actor):
 
     def _forget_departed(self) -> None:
         """Forget the sessions that have ended since the last message."""
-        departed = self._departures.take()
+        departed = self._around.departures.take()
         table = self._table
         if self._is_special or not table.debtors.isdisjoint(departed):
             for session_id in departed:

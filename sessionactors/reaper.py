@@ -24,6 +24,7 @@ from sessionactors.expiry import ReapPolicy
 from sessionactors.reap_agenda import ReapAgenda
 from sessionactors.reap_jobs import ANSWERED, CONTINUE, LATE, Job, ReapJobs
 from sessionactors.reaper_ledger import ReaperLedger, ReaperStatistics
+from sessionactors.verbs import verb_of
 from supervisors.actor import Actor
 
 if TYPE_CHECKING:
@@ -94,13 +95,9 @@ class Reaper(Actor):
             if self._take_in() < self._armed_for:
                 self._schedule()
             return None
-        if isinstance(message, tuple) and message:
-            if message[0] == SWEEP_DUE:
-                self._come_due(message)
-                return None
-            verb = _VERBS.get(message[0])
-            if verb is not None:
-                return verb(self, *message[1:])
+        verb = verb_of(message, _VERBS)
+        if verb is not None:
+            return verb(self, *message[1:])
         raise UnknownRequest("message", message, "a verb of the reaper with its arguments")
 
     # -- verbs -----------------------------------------------------------------
@@ -229,9 +226,9 @@ class Reaper(Actor):
             # Who could have to go at that sweep or later; the one before is over, or looks at nobody.
             self._arrivals.calm_from = self._ledger.sweep_at(number - 1) + _EARLY - self._spare_time()
 
-    def _come_due(self, message: tuple[object, ...]) -> None:
+    def _come_due(self, number: int) -> None:
         """Let the timers that sessions have set for this very moment fire first."""
-        if self._timer is not None and message == (SWEEP_DUE, self._timer_number):
+        if self._timer is not None and number == self._timer_number:
             self._timer = None
             self._is_due = True
             # Once more through the timers: those of the sessions are in there already.
@@ -269,6 +266,7 @@ class Reaper(Actor):
 
 
 _VERBS: Final[Mapping[str, Callable[..., object]]] = {
+    SWEEP_DUE: Reaper._come_due,  # noqa: SLF001 - our own methods
     ANSWERED: Reaper._answered,  # noqa: SLF001 - our own methods
     LATE: Reaper._time_is_up,  # noqa: SLF001 - our own methods
     "reap": Reaper._reap,  # noqa: SLF001 - our own methods

@@ -144,6 +144,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "tiers",
             "updates",
             "users",
+            "verbs",
             "verification",
             "waiting_room",
             "writer",
