@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supervisors.simulation.campaign import campaign
+from supervisors.simulation.elsewhere import ElsewhereError, simulate_elsewhere
 from supervisors.simulation.pictures import mermaid, record, svg
-from supervisors.simulation.runner import SimulationFailedError, run_seed, run_twice, shrunk
+from supervisors.simulation.runner import SimulationFailedError, run_seed, run_twice, shrunk, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,12 +41,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--svg", metavar="FILE", help="write a single run as a picture")
     parser.add_argument("--shrink", action="store_true", help="show a single run that fails with as little as it takes")
     parser.add_argument("--twice", action="store_true", help="run each seed twice and demand the same transcript")
+    parser.add_argument(
+        "--elsewhere", action="store_true", help="run the seeds in a process with other hashes too, and compare"
+    )
+    parser.add_argument("--hashes", action="store_true", help="print the hash of each transcript, and nothing else")
     options = parser.parse_args(arguments)
     if options.runs is not None and options.runs < 1:
         parser.error(f"--runs: {options.runs} is not allowed; allowed: at least 1")
     if options.budget is not None and not 0 < options.budget < BUDGET_MAX:
         parser.error(f"--budget: {options.budget} is not allowed; allowed: above 0, below {BUDGET_MAX:,.0f} seconds")
     workloads = [_load(parser, name) for name in options.workload or [DEFAULT_WORKLOAD]]
+    if options.elsewhere or options.hashes:
+        if len(workloads) > 1 or options.budget is not None:
+            parser.error(
+                "--elsewhere, --hashes: several workloads or a budget are not allowed; allowed: one, with --runs"
+            )
+        name = (options.workload or [DEFAULT_WORKLOAD])[0]
+        return _compare(name, workloads[0], options.seed, options.runs or 1, with_others=options.elsewhere)
     if options.runs in (None, 1) and options.budget is None and len(workloads) == 1:
         workload = workloads[0]
         outcome = (run_twice if options.twice else run_seed)(workload, options.seed)
@@ -67,6 +79,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(str(failure))
         return 1
     _say(str(done))
+    return 0
+
+
+def _compare(name: str, workload: Any, first: int, runs: int, *, with_others: bool) -> int:
+    """Print what one process tells another about its seeds, or compare both."""
+    try:
+        if not with_others:
+            for outcome in simulate(workload, range(first, first + runs)):
+                _say(outcome.transcript_hash)
+            return 0
+        outcomes, difference = simulate_elsewhere(name, workload, first, runs)
+    except (ElsewhereError, SimulationFailedError) as failure:
+        _say(str(failure))
+        return 1
+    if difference is not None:
+        _say(str(difference))
+        return 1
+    _say(f"{len(outcomes)} seeds have the same transcripts in a process with other hashes: all well")
     return 0
 
 

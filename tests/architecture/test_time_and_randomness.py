@@ -54,6 +54,8 @@ RANDOMNESS: frozenset[str] = frozenset(
 DOORS: Mapping[str, frozenset[str]] = {
     "supervisors/clock.py": TIME,
     "supervisors/entropy.py": frozenset({"os.urandom", "random."}),
+    # Puts something around them that sees who else uses them; draws nothing.
+    "supervisors/simulation/outside.py": frozenset({"random."}),
     # Runs in worker processes, where importing the package would take longer than starting Python.
     "supervisors/pools/child.py": frozenset({"time.perf_counter"}),
     # Makes the keys that sign the heads of the audit log.
