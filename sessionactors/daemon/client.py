@@ -1,10 +1,8 @@
-"""A client of the daemon's front; needs nothing but the standard library."""
+"""A client of the daemon's front."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +10,7 @@ from typing import Any, Final, Self, final
 
 from sessionactors import bounds
 from sessionactors.errors import SessionActorsError
+from supervisors.inspection.line_connection import LineConnection
 
 __all__ = ["ANSWER_MAX", "FrontClient", "FrontRefusal"]
 
@@ -52,11 +51,9 @@ class FrontClient:
     """
 
     def __init__(self, where: str | Path | tuple[str, int], *, timeout: float = 30.0, token: str | None = None) -> None:
-        self._timeout = bounds.seconds("timeout", timeout)
         self._lock = threading.Lock()  # held while a request is on its way; guards all below
         self._number = 0
-        self._socket = _connected(where, self._timeout)
-        self._answers = self._socket.makefile("rb")
+        self._connection = LineConnection(where, timeout=bounds.seconds("timeout", timeout), answer_max=ANSWER_MAX)
         if token is not None:
             try:
                 self.call("login", token=token)
@@ -78,28 +75,9 @@ class FrontClient:
         """
         request = {name.rstrip("_"): value for name, value in arguments.items()}
         with self._lock:
-            if self._answers.closed:
-                raise ConnectionError("the connection was closed")
             self._number += 1
-            line = json.dumps({**request, "id": self._number, "do": do}).encode("ascii") + b"\n"
-            try:
-                # One that is refused for its length, or while the daemon stops, is answered all the same.
-                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    self._socket.sendall(line)
-                answered = self._answers.readline(ANSWER_MAX)
-            except BaseException:
-                # The answer would be taken for that of the next request.
-                self._close()
-                raise
-            if not answered.endswith(b"\n"):
-                self._close()
-                raise ConnectionError("the daemon has gone")
-            found = json.loads(answered)
-            if found["id"] != self._number:
-                self._close()  # what it says is about the connection, which is over
-            if not found["ok"]:
-                raise FrontRefusal(found["code"], found["message"])
-            return found["value"]
+            self._connection.send(json.dumps({**request, "id": self._number, "do": do}).encode("ascii") + b"\n")
+            return self._connection.answer(self._number, FrontRefusal)["value"]
 
     def start(self, session: str | None = None, **options: Any) -> str:
         """Start a session with options that differ from the daemon's; return its id."""
@@ -115,11 +93,7 @@ class FrontClient:
     def close(self) -> None:
         """End the connection; more than once is fine."""
         with self._lock:
-            self._close()
-
-    def _close(self) -> None:
-        self._answers.close()
-        self._socket.close()
+            self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -128,16 +102,3 @@ class FrontClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _connected(where: str | Path | tuple[str, int], timeout: float) -> socket.socket:
-    if isinstance(where, tuple):
-        return socket.create_connection(where, timeout)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.settimeout(timeout)
-        connection.connect(str(where))
-    except BaseException:
-        connection.close()
-        raise
-    return connection

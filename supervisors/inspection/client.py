@@ -1,9 +1,7 @@
-"""A client of an inspection door; needs nothing but the standard library."""
+"""A client of an inspection door."""
 
 from __future__ import annotations
 
-import json
-import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from supervisors.errors import SupervisorsError
+from supervisors.inspection.line_connection import LineConnection
 from supervisors.inspection.wire import ANSWER_MAX, VERSION, line_of
 from supervisors.timers.service import checked_delay
 
@@ -50,15 +49,7 @@ class InspectionClient:
     def __init__(self, path: str | Path, *, timeout: float = 15.0) -> None:
         self._lock = threading.Lock()  # guards _number
         self._number = 0
-        timeout = checked_delay("timeout", timeout)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._socket.settimeout(timeout)
-            self._socket.connect(str(path))
-        except BaseException:
-            self._socket.close()
-            raise
-        self._answers = self._socket.makefile("rb")
+        self._connection = LineConnection(path, timeout=checked_delay("timeout", timeout), answer_max=ANSWER_MAX + 1)
 
     def call(self, do: str, /, **arguments: Any) -> Any:
         """Ask for something that is answered once, and return its value.
@@ -103,7 +94,7 @@ class InspectionClient:
 
     def fileno(self) -> int:
         """Return the socket's number, for who waits for several things at once."""
-        return self._socket.fileno()
+        return self._connection.fileno()
 
     def ask(self, do: str, /, **arguments: Any) -> int:
         """Send a request whose answer is taken by `take()`; return its number."""
@@ -115,8 +106,7 @@ class InspectionClient:
 
     def close(self) -> None:
         """End the connection; more than once is fine."""
-        self._answers.close()
-        self._socket.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -130,32 +120,8 @@ class InspectionClient:
         with self._lock:
             self._number += 1
             number = self._number
-        if self._answers.closed:
-            raise ConnectionError("the connection was closed")
-        try:
-            self._socket.sendall(line_of({"v": VERSION, "id": number, "do": do, **arguments}))
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # one that is sent away, because there are too many, is told why
-        except BaseException:
-            self.close()
-            raise
+        self._connection.send(line_of({"v": VERSION, "id": number, "do": do, **arguments}))
         return number
 
     def _answer(self, number: int) -> dict[str, Any]:
-        if self._answers.closed:
-            raise ConnectionError("the connection was closed")
-        try:
-            line = self._answers.readline(ANSWER_MAX + 1)
-        except BaseException:
-            # The answer would be taken for that of the next request.
-            self.close()
-            raise
-        if not line.endswith(b"\n"):
-            self.close()
-            raise ConnectionError("the other process has gone")
-        found: dict[str, Any] = json.loads(line)
-        if found.get("id") != number:
-            self.close()  # what it says is about the connection, which is over
-        if not found.get("ok"):
-            raise InspectionRefusal(str(found.get("code")), str(found.get("message")))
-        return found
+        return self._connection.answer(number, InspectionRefusal)
