@@ -3,10 +3,10 @@
 Workload, asleep: 100,000 active sessions with their records in all services and in the
 memory log, as in `bench_sessions.weight`; the bytes that Python has allocated for them are
 counted (not those of the process, which keeps what was free in between). A second goes by,
-so that nobody has used up any of his rate limit any more; then all of them
-hibernate and the same is counted again. Then all are woken and put to sleep. Workload, a million: a process of its
-own starts so many sessions, touches each once and ends them, with the memory log;
-the peak of its memory is the figure. That takes minutes, so it is done when the
+so that nobody has used up any of his rate limit any more, and the log is committed once more, as a
+quiet one is; then all of them hibernate and the same is counted again. Then all are woken and
+put to sleep. Workload, a million: a process of its own starts so many sessions, touches each
+once and ends them, with the memory log; the peak of its memory is the figure. That takes minutes, so it is done when the
 environment says ``LIVE_SESSIONS_1M=1``; the rows are empty otherwise.
 
 Does not show: sessions with metadata, history or user objects, which save more by sleeping.
@@ -51,6 +51,7 @@ def asleep(effort: Effort) -> Mapping[str, Figure]:
         system.commit_audit()
         awake = weight()
         system.actors.advance(1.0)
+        system.commit_audit()
         sleep(system, ids)
         slept = weight()
         tracemalloc.stop()

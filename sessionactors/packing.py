@@ -36,11 +36,12 @@ _numbering = threading.Lock()  # guards additions to both; who has a number may 
 _STATE_NUMBERS: Final[Mapping[State, int]] = {state: number for number, state in enumerate(STATES)}
 
 _USUAL: Final = (
+    None,  # the history, which nearly all have, is first: small numbers are short
     _STATE_NUMBERS[ACTIVE],
     *(None, None, None, None, None),  # other moments than the one before, another offset
     *(0, 0, 0, 0),  # what it has used
     *(0, 1, 0, False, None),  # attempts, transitions, recoveries, whether it is locked, why it is suspended
-    *(None, None, None, None),  # what is not as in the options, and the history
+    *(None, None, None),  # what is not as in the options
 )
 _BITS: Final = tuple(1 << place for place in range(len(_USUAL)))
 
@@ -60,6 +61,7 @@ def pack(data: SessionData, wall_offset: float, *carried: object, timer_at: floa
     options = data.options
     created, entered, active = data.created_at, data.state_entered_at, data.last_activity
     fields = (
+        None if data.recorded is None else _packed_history(data.recorded, entered),
         _STATE_NUMBERS[data.state],
         None if entered == created else entered,
         None if active == entered else active,
@@ -78,7 +80,6 @@ def pack(data: SessionData, wall_offset: float, *carried: object, timer_at: floa
         None if data.user_id == options.user_id else data.user_id,
         None if data.metadata is options.metadata else dict(data.metadata),
         None if data.quota is options.quota else tuple(data.quota.as_dict().values()),
-        None if data.recorded is None else _packed_history(data.recorded, entered),
     )
     # Only what differs from what most have is there, and a number that says which that is.
     present, values = 0, []
@@ -97,7 +98,7 @@ def unpack(
     present, created, *found = msgpack.unpackb(packed)
     rest = iter(found)
     fields: list[Any] = [next(rest) if present & bit else usual for bit, usual in zip(_BITS, _USUAL, strict=True)]
-    (state, entered, active, wake_at, authenticated_at, offset) = fields[:6]
+    (history, state, entered, active, wake_at, authenticated_at, offset) = fields[:7]
     data = SessionData(session_id, options, created, wall_offset if offset is None else offset)
     data.state = STATES[state]
     if entered is not None:
@@ -105,9 +106,9 @@ def unpack(
     data.last_activity = data.state_entered_at if active is None else active
     data.wake_at = timer_at if wake_at is None else wake_at
     data.authenticated_at = authenticated_at
-    (data.requests, data.connections, data.bytes, data.largest_message) = fields[6:10]
-    (data.auth_attempts, data.transitions, data.recovery_attempts, data.locked, data.suspend_reason) = fields[10:15]
-    (user_id, metadata, quota, history) = fields[15:]
+    (data.requests, data.connections, data.bytes, data.largest_message) = fields[7:11]
+    (data.auth_attempts, data.transitions, data.recovery_attempts, data.locked, data.suspend_reason) = fields[11:16]
+    (user_id, metadata, quota) = fields[16:]
     if user_id is not None:
         data.user_id = user_id
     if metadata is not None:

@@ -18,6 +18,7 @@ from supervisors.runtime.cell import INLINE, PINNED, SHARED, TOKEN, Cell
 from supervisors.runtime.fence import refuse_fenced
 from supervisors.runtime.forks import FORKED
 from supervisors.runtime.life import HERE
+from supervisors.runtime.living import Living
 from supervisors.runtime.outcomes import ForkedError, StartError
 from supervisors.runtime.pinned_ref import PinnedRef
 from supervisors.runtime.ref import ActorRef
@@ -48,10 +49,10 @@ class ActorStarter:
     registry: Registry
     scheduler: ThreadScheduler | ManualScheduler | SteppedScheduler
     forked: bool
-    _lock: threading.Lock  # guards _number, _stopping and adding to _live
+    _lock: threading.Lock  # guards _number, _stopping and adding to living
     _number: int
     _stopping: bool
-    _live: dict[int, ActorRef[Any]]
+    living: Living
     _orphans: dict[Cell, float]
     _stepped: SteppedScheduler | None
     _wrap: Callable[[type[ActorRef[Any]]], type[ActorRef[Any]]] | None = None  # see wrap_refs()
@@ -242,7 +243,7 @@ class ActorStarter:
             if self._wrap is not None:
                 raise UsageError("the refs of this system are wrapped already; one at a time")
             self._wrap = wrapped
-        for ref in list(self._live.values()):
+        for ref in self.living.all():
             if type(ref) not in plain:
                 ref.__class__ = wrapped(type(ref))
 
@@ -250,7 +251,7 @@ class ActorStarter:
             with self._lock:
                 if self._wrap is wrapped:
                     self._wrap = None
-            for ref in list(self._live.values()):
+            for ref in self.living.all():
                 ref.__class__ = plain.get(type(ref), type(ref))
 
         return end
@@ -329,7 +330,7 @@ class ActorStarter:
         with self._lock:
             # Whoever comes before stop() has set this is among those it stops.
             if not self._stopping:
-                self._live[ref.id] = ref
+                self.living.add(ref)
                 return
         raise SystemStoppedError
 

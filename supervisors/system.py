@@ -28,6 +28,7 @@ from supervisors.runtime.dump import dump, dump_on_signal
 from supervisors.runtime.fence import refuse_fenced
 from supervisors.runtime.forks import poison_in_children
 from supervisors.runtime.futures import ScheduledFuture
+from supervisors.runtime.living import Living
 from supervisors.runtime.machine import OwnMachine
 from supervisors.runtime.pykka_adapter import show_to_registry
 from supervisors.runtime.ref import ActorRef
@@ -122,9 +123,9 @@ class ActorSystem(ActorStarter):
         self.crashes = 0
         self._crash_listeners: list[Callable[[ActorRef[Any], object], None]] = []
         self._report_listeners: tuple[Callable[[Any], None], ...] = ()
-        self._lock = threading.Lock()  # guards _number, _stopping, _name_waits and adding to _live
+        self._lock = threading.Lock()  # guards _number, _stopping, _name_waits and adding to living
         self._number = 0
-        self._live: dict[int, ActorRef[Any]] = {}
+        self.living = Living()
         self._name_waits: set[ScheduledFuture[ActorRef[Any]]] = set()
         self._orphans: dict[Cell, float] = {}  # see spawning.holder_of()
         self._stopping = False
@@ -252,7 +253,7 @@ class ActorSystem(ActorStarter):
 
     def actors(self) -> list[ActorRef[Any]]:
         """Return the living actors in order of start; a snapshot."""
-        return list(self._live.values())
+        return self.living.all()
 
     @property
     def has_processes(self) -> bool:
@@ -349,7 +350,7 @@ class ActorSystem(ActorStarter):
     def statistics(self) -> dict[str, int]:
         """Return counts of the system, by name; a snapshot."""
         return {
-            "actors": len(self._live),
+            "actors": len(self.living),
             "names": len(self.registry),
             "timers": self.timers.pending(),
             "dead_letters": self.dead_letters,
@@ -390,11 +391,11 @@ class ActorSystem(ActorStarter):
         for future in waits:
             future.offer(error=SystemStoppedError())  # nobody comes up any more who could take the name
         deadline = self.clock.monotonic() + budget
-        roots = [ref for ref in reversed(list(self._live.values())) if ref.parent is None]
+        roots = [ref for ref in reversed(self.living.all()) if ref.parent is None]
         for ref in roots:
             ref.exit(SHUTDOWN)
         self._wait_for(roots, deadline)
-        rest = list(reversed(list(self._live.values())))
+        rest = list(reversed(self.living.all()))
         for ref in rest:
             ref.exit(SHUTDOWN)
         late = self._wait_for(rest, deadline)
@@ -415,7 +416,7 @@ class ActorSystem(ActorStarter):
         """Wait for actors until the deadline (monotonic); return all that live then."""
         for ref in refs:
             ref.when_ended().settle(max(deadline - self.clock.monotonic(), 0.0))
-        return list(self._live.values())
+        return self.living.all()
 
     def __enter__(self) -> Self:
         return self
@@ -427,7 +428,7 @@ class ActorSystem(ActorStarter):
 
     def __repr__(self) -> str:
         state = "stopped" if self._stopping else "running"
-        return f"<ActorSystem {state}: {len(self._live)} actors, {self.timers.pending()} timers>"
+        return f"<ActorSystem {state}: {len(self.living)} actors, {self.timers.pending()} timers>"
 
     # -- what the runtime calls --------------------------------------------
 
@@ -435,7 +436,7 @@ class ActorSystem(ActorStarter):
         """Forget a dead actor. Called by the runtime."""
         del reason
         self.registry.forget(ref)
-        self._live.pop(ref.id, None)
+        self.living.discard(ref)
 
     def dead_letter(self, ref: Cell, message: object) -> None:
         """Count and publish a message that nobody will handle. Called by the runtime."""

@@ -211,7 +211,7 @@ class Inspector:
             if named is not None:
                 return named
         number = _number_in(reference, self.system)
-        found = None if number is None else self.system._live.get(number)  # noqa: SLF001 - a walk would cost more
+        found = None if number is None else self.system.living.get(number)
         if found is None and isinstance(reference, str):
             found = self._named(reference)
         if found is None:
@@ -343,7 +343,7 @@ def _number_in(reference: str | int, system: ActorSystem) -> int | None:
             number = int(reference[9:].replace("-", ""), 16) & ((1 << 62) - 1)
         except ValueError:
             return None
-        found = system._live.get(number)  # noqa: SLF001 - as above
+        found = system.living.get(number)
         return number if found is not None and found.actor_urn == reference else None
     return None
 
