@@ -164,6 +164,7 @@ class SimulatedProcess:
     ) -> None:
         self._machine = machine
         self._scheduler = scheduler
+        self._parent = parent
         self._program = program
         self.number = len(machine.processes) + 1
         self.name = f"process-{self.number}"
@@ -280,6 +281,9 @@ class SimulatedProcess:
             self.inside.part.kill()
             self.to_it.close_reading()
             self.from_it.close_writing()
+            for each in self._machine.processes:
+                if each._parent is self.inside.part:  # noqa: SLF001 - of the same class
+                    each.close()  # its own processes find their pipes closed, and end by themselves
             self._end.offer()
         finally:
             turn.current = current

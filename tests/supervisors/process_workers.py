@@ -95,6 +95,13 @@ class Worker(Actor):
         gate = ScheduledFuture(self.system.scheduler)
         return not gate.settle(3600.0)
 
+    def nest(self):
+        """Start another one, in a process of its own, from this process."""
+        self.inner = self.system.start(Worker)
+
+    def nested(self):
+        return self.inner.ask("pid")
+
     def others(self):
         return len(self.system.actors())
 

@@ -152,3 +152,16 @@ def test_a_simulated_actor_that_reads_the_clock_is_reported_with_the_place():
     outcome = run_seed(lambda simulation: simulation.system.start(Worker).ask("look"), 1)
     assert (outcome.verdict, outcome.by) == ("crash", "outside")
     assert "time.time() was called in Worker.look" in outcome.what
+
+
+def test_a_simulated_process_whose_parent_dies_ends_as_well():
+    def body(system):
+        worker = system.start(Worker)
+        assert worker.ask("nest", timeout=60.0) is None
+        outer, inner = system.machine.processes
+        assert worker.ask("nested", timeout=60.0) == inner.pid
+        outer.signal(9)
+        system.advance(1.0)
+        assert inner.poll() is not None
+
+    in_simulation(body)

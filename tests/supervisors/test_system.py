@@ -21,6 +21,7 @@ from supervisors import (
     UsageError,
     VirtualClock,
 )
+from supervisors.simulation import Simulation
 from tests.supervisors.actors import Doer, Echo, Recorder, SharedDoer, SharedEcho
 
 
@@ -332,3 +333,23 @@ def test_a_clock_or_entropy_of_another_kind_is_refused_by_name(options):
     with pytest.raises(InvalidTypeError) as refused:
         ActorSystem(**options)
     assert refused.value.field in options
+
+
+def test_an_actor_may_stop_another_system_and_not_its_own(real):
+    class Stopping(Actor):
+        def on_receive(self, system):
+            return system.stop()
+
+    other = ActorSystem()
+    stopping = real.start(Stopping)
+    assert stopping.ask(other) == []
+    assert other.is_stopped
+    with pytest.raises(UsageError):
+        stopping.ask(real)
+
+
+def test_processes_are_to_be_had_in_real_time_and_in_a_simulation(real, system):
+    assert real.has_processes
+    assert not system.has_processes
+    with Simulation(1) as simulation:
+        assert simulation.system.has_processes

@@ -10,7 +10,9 @@ import pytest
 from supervisors import DeadlockError
 from supervisors.errors import UsageError
 from supervisors.pools import PoolFailedError, TaskTimeoutError, WorkerPool
+from supervisors.simulation import run_seed, run_twice
 from tests.supervisors.pools.waiting import until
+from tests.supervisors.worlds import in_both_worlds
 
 
 async def double(number):
@@ -223,3 +225,42 @@ def test_what_a_coroutine_does_to_the_loop_is_the_end_of_no_worker(deed):
     with WorkerPool(None, 2, kind="asyncio", drain_timeout=0.0) as pool:
         pool.submit(deed).exception(timeout=10)
         assert [pool.submit(double, number).result(timeout=10) for number in range(4)] == [0, 2, 4, 6]
+
+
+# The same body with a real event loop and with a simulated one
+
+
+@in_both_worlds
+def test_coroutines_give_results_and_errors_are_reset_and_cancelled(run):
+    def body(system):
+        with WorkerPool(double, 2, kind="asyncio", system=system) as pool:
+            assert sorted(pool.imap_unordered(range(20))) == [2 * number for number in range(20)]
+        with WorkerPool(Connection, 1, kind="asyncio", system=system) as pool:
+            assert pool.submit().result(timeout=20.0) == 1
+            assert isinstance(pool.submit(True).exception(timeout=20.0), ValueError)
+            assert pool.submit().result(timeout=20.0) == 101
+        with WorkerPool(hang, 1, kind="asyncio", system=system) as pool:
+            assert isinstance(pool.submit(timeout=0.05).exception(timeout=20.0), TaskTimeoutError)
+            cancelled = pool.submit()
+            assert cancelled.cancel()
+            assert cancelled.cancelled()
+
+    run(body)
+
+
+@pytest.mark.parametrize("kind", ["process", "asyncio"])
+def test_a_coroutine_of_a_simulation_awaits_what_a_pool_does(kind):
+    async def workload(simulation):
+        with WorkerPool(None, 2, kind=kind, system=simulation.system) as pool:
+            assert await pool.submit(pow, 2, 5) == 32
+            assert await asyncio.gather(*(pool.submit(abs, number) for number in (-1, -2))) == [1, 2]
+            assert [each async for each in pool.map((-3, -4), function=abs)] == [3, 4]
+            assert sorted([each async for each in pool.imap_unordered((-3, -4), function=abs)]) == [3, 4]
+
+    outcome = run_twice(workload, 5)
+    assert outcome.verdict == "ok", f"{outcome}\n{outcome.transcript}"
+
+
+def test_a_simulation_has_no_pools_of_threads():
+    outcome = run_seed(lambda simulation: WorkerPool(None, 1, kind="thread", system=simulation.system), 1)
+    assert "'inline', 'process' or 'asyncio' in a simulation" in outcome.what
