@@ -113,6 +113,11 @@ class Directory:
                 self._end(session_id)
                 self._returning.discard(session_id)
 
+    def is_here(self, session_id: str) -> bool:
+        """Tell whether a session is live or about to come back."""
+        with self._lock:
+            return session_id in self._live or session_id in self._returning
+
     def returning(self) -> list[str]:
         """Return the ids of the sessions that are about to come back."""
         with self._lock:

@@ -401,7 +401,7 @@ class Session(FollowedSession):
         if self._subscribers is not None:
             del self._subscribers
         if data.user_id != ANONYMOUS:
-            around.users.leave(data.user_id, data.session_id, self._actor_ref)
+            around.users.leave(data.user_id, data.session_id, self._actor_ref, returns=self._comes_back)
         if self._is_stored:
             self._leave_store()
         # After that: whoever has the id next is stored behind it.

@@ -285,9 +285,11 @@ class UserSettings(Settings):
     """How many sessions one user may have at the same time; "anonymous" is nobody, and has no limit.
 
     Attributes:
-        max_sessions: live sessions of one user; None is unlimited.
+        max_sessions: live sessions of one user; None is unlimited. A stored session that
+            has crashed counts while it may come back.
         action: what happens when there would be one more: `reject`, which refuses the
-            new one (code `too_many_sessions`), or `end_oldest`.
+            new one (code `too_many_sessions`), or `end_oldest`, which does so only when
+            all others are about to come back, because nobody can end those.
     """
 
     max_sessions: int | None = None

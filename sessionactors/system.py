@@ -167,7 +167,8 @@ class SessionSystem(SessionCalls, LogCalls):
             raise InvalidValue("path", path, "None, where there is a store already")
         store_settings = _settings("storage", storage, StoreSettings)
         self._templates = Templates(session_classes)
-        self.users = Users(_settings("users", users, UserSettings))
+        self.directory = Directory()
+        self.users = Users(_settings("users", users, UserSettings), self.directory.is_here)
         _check_actors(actors, clock=clock, entropy=entropy, workers=workers)
         self._has_own_actors = actors is None
         self.actors = actors or ActorSystem(
@@ -187,7 +188,6 @@ class SessionSystem(SessionCalls, LogCalls):
             self._stop_actors()
             raise
         now = self.actors.clock.monotonic()
-        self.directory = Directory()
         self.limiter_settings = limiter_settings
         self.isolation_settings = isolation_settings
         self.sandboxes = SandboxKeeper(

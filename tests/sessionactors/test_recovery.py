@@ -13,6 +13,7 @@ from sessionactors.errors import (
     SessionRecovering,
     SessionRefusal,
     SessionTerminated,
+    TooManySessions,
     UnknownRequest,
 )
 from sessionactors.recovery import DONE, RecoveryReport, RefusedSession
@@ -430,6 +431,21 @@ class TestAfterACrash:
         kill(system, "recovery")
         system.actors.settle()
         assert system.state_of("b") == "terminated"
+
+    def test_the_place_of_one_that_comes_back_is_kept_at_its_user(self, path):
+        with opened(path.with_name("users.db"), users={"max_sessions": 1}) as system:
+            system.start_session("a", {"user_id": "ada"})
+            system.persist("a")
+            system.actors.whereis("recovery").suspend()
+            kill(system, "a")
+            system.actors.settle()
+            with pytest.raises(TooManySessions):
+                system.start_session("b", {"user_id": "ada"})
+            system.actors.whereis("recovery").resume()
+            system.actors.settle()
+            assert [each.id for each in system.list_user("ada")] == ["a"]
+            system.terminate("a")
+            assert system.start_session("b", {"user_id": "ada"}) == "b"
 
     def test_one_that_is_not_stored_ends_for_good(self, system):
         start_active(system, "b", persistent=False)

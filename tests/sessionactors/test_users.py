@@ -86,3 +86,63 @@ def test_all_that_are_too_many_make_room_for_the_next():
     refs["b"] = Ref()
     known.enter("ada", "b", refs["b"], counts=False)
     assert known.enter("ada", "c", Ref()) == [refs["a"], refs["b"]]
+
+
+class TestOneThatIsToComeBack:
+    """It has crashed, and its place is kept for as long as it may come back."""
+
+    def crashed(self, limit=1, action="reject"):
+        here = {"a", "b", "c"}
+        known = Users(UserSettings(limit, action), here.__contains__)
+        refs = entered(known, "a")
+        known.leave("ada", "a", refs["a"], returns=True)
+        return known, here
+
+    def test_leaves_no_room_for_another(self):
+        known, _ = self.crashed()
+        with pytest.raises(TooManySessions):
+            known.enter("ada", "b", Ref())
+
+    def test_takes_its_place_again(self):
+        known, _ = self.crashed()
+        again = Ref()
+        assert known.enter("ada", "a", again, counts=False) == []
+        assert known.of("ada") == [("a", again)]
+        known.leave("ada", "a", again)
+        assert known.counts() == {}
+
+    def test_leaves_room_when_it_does_not_come_back_after_all(self):
+        known, here = self.crashed()
+        here.discard("a")
+        assert known.enter("ada", "b", Ref()) == []
+        assert known.counts() == {"ada": 1}
+
+    def test_is_not_listed_any_more_when_it_does_not_come_back_after_all(self):
+        known, here = self.crashed()
+        here.discard("a")
+        assert (known.of("ada"), known.counts()) == ([], {})
+
+    def test_is_ended_by_nobody_so_that_the_oldest_of_the_others_makes_room(self):
+        known, _ = self.crashed(2, "end_oldest")
+        refs = entered(known, "b")
+        assert known.enter("ada", "c", Ref()) == [refs["b"]]
+        assert [each for each, _ in known.of("ada")] == ["a", "c"]
+
+    def test_leaves_no_room_where_there_is_nobody_else_to_end(self):
+        known, _ = self.crashed(1, "end_oldest")
+        with pytest.raises(TooManySessions):
+            known.enter("ada", "b", Ref())
+
+    def test_costs_nobody_a_place_for_whom_there_is_no_room_all_the_same(self):
+        known, _ = self.crashed(1, "end_oldest")
+        other = Ref()
+        known.enter("ada", "b", other, counts=False)
+        with pytest.raises(TooManySessions):
+            known.enter("ada", "c", Ref())
+        assert ("b", other) in known.of("ada")
+
+    def test_is_no_session_of_its_user_any_more_when_somebody_else_has_its_id(self):
+        known, _ = self.crashed()
+        known.enter("eve", "a", Ref())
+        assert known.counts() == {"eve": 1}
+        assert known.enter("ada", "b", Ref()) == []
