@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -80,8 +81,9 @@ def connect(
     Thread: the owner hands the connection from thread to thread, one at a time.
     """
     for place in (path, *(path.with_name(f"{path.name}{end}") for end in _BESIDE)):
-        if place.exists() and not place.is_file():
-            raise sqlite3.DatabaseError(f"{place.name} is no file")
+        with contextlib.suppress(OSError):  # not there, or what SQLite has words for
+            if not stat.S_ISREG(place.stat().st_mode):
+                raise sqlite3.DatabaseError(f"{place.name} is no file")
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{parameters}",
         uri=True,

@@ -25,6 +25,7 @@ import base64
 import io
 import itertools
 import re
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,7 +132,7 @@ def read_handovers(path: Path) -> tuple[Handover, ...]:
         AuditReadError: it cannot be read.
     """
     try:
-        if path.exists() and not path.is_file():  # a pipe would keep us waiting
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would keep us waiting
             raise AuditReadError("audit handovers", "that is no file", "take another copy", path)
         with path.open("rb") as file:
             raw = file.read(_FILE_SIZE_MAX + 1)

@@ -12,6 +12,7 @@ a moment before, so what it would change is looked at first, by verifiers and by
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -37,12 +38,17 @@ def journal_fault(journal: Path, database: Path) -> str | None:
     Raises:
         OSError: one of them cannot be read.
     """
-    if not os.path.lexists(journal):
+    try:
+        if not stat.S_ISREG(journal.lstat().st_mode):
+            return "what stands in the place of its journal is no file"
+        if not database.is_file():
+            return None  # there is nothing that it could change
+        return _fault_of(journal, database)
+    except FileNotFoundError:  # a writer that is just closing has removed it
         return None
-    if not journal.is_file():
-        return "what stands in the place of its journal is no file"
-    if not database.is_file():
-        return None  # there is nothing that it could change
+
+
+def _fault_of(journal: Path, database: Path) -> str | None:
     with database.open("rb") as file:
         start = file.read(_PAGE_SIZE_AT + 2)
     with journal.open("rb") as file:

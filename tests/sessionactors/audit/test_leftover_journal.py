@@ -128,3 +128,16 @@ def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(tiny_path, name):
     (tiny_path / name).unlink(missing_ok=True)
     os.mkfifo(tiny_path / name)
     assert verify(tiny_path).exit_code == 1
+
+
+def test_one_that_its_writer_removes_meanwhile_is_none(tiny_path, monkeypatch):
+    path = tiny_path / "audit.db-journal"
+    path.write_bytes(b"x")
+    is_file = type(path).is_file
+
+    def removed_first(each):
+        path.unlink(missing_ok=True)
+        return is_file(each)
+
+    monkeypatch.setattr(type(path), "is_file", removed_first)
+    assert journal_fault(path, tiny_path / "audit.db") is None
