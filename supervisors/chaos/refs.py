@@ -3,8 +3,11 @@
 The ref of a running actor becomes one of these by a change of its class, and back again
 when the experiment is over. Nothing else of it changes: mailbox, gate, links and identity
 stay. The class makes every message go through the mailbox, past the fast paths, so
-that the turn is seen; a call that is under way in the old class ends as it began.
+that the turn is seen. A call that is under way when the class changes ends as it began: what it
+needs of the experiment is looked up once, and what follows this class by `_beyond()`.
 """
+
+# ruff: noqa: SLF001 - the private members are the ref's own, reached without `super()`
 
 from __future__ import annotations
 
@@ -44,56 +47,42 @@ class DisturbedRef(ActorRef[A]):
     def ask(self, message: Any, *, block: bool = True, timeout: Any = ASK_TIMEOUT) -> Any:
         if timeout is not ASK_TIMEOUT:
             timeout = checked_timeout(timeout)
-        if message.__class__ is not StopMessage and not self.hooks.is_quiet:
+        hooks = _hooks_of(self)
+        if message.__class__ is not StopMessage and hooks is not None and not hooks.is_quiet:
             refuse_fenced()
             ask = Ask(message, ScheduledFuture(self.system.scheduler, self))
-            if self.hooks.of_message(self, ask, lambda: self._deliver(ask)):
+            if hooks.of_message(self, ask, lambda: _deliver(self, ask)):
                 return self._get(ask.reply_to, timeout) if block else ask.reply_to
         return self._ask_queued(message, block, timeout)
 
     def tell(self, message: Any) -> None:
-        if self.is_alive() and self._is_disturbed(message):
+        if self.is_alive() and _is_disturbed(self, message):
             return
-        super().tell(message)
+        _beyond(DisturbedRef, self).tell(message)
 
     def send(self, message: Any) -> None:
-        if self._is_disturbed(message):
+        if _is_disturbed(self, message):
             return
-        super().send(message)
+        _beyond(DisturbedRef, self).send(message)
 
     def prepare(self) -> ScheduledFuture[None]:
-        if self.hooks.laid and self.hooks.of_init(self):
+        hooks = _hooks_of(self)
+        if hooks is not None and hooks.laid and hooks.of_init(self):
             # As if the constructor had raised: nobody has been linked, nobody watches.
             disconnect(self)
             raise StartError(Crashed(InjectedFaultError("crash_in_init")), self.actor_class.__name__)
-        return super().prepare()
-
-    def _is_disturbed(self, message: Any) -> bool:
-        if self.hooks.is_quiet:
-            return False
-        refuse_fenced()
-        return self.hooks.of_message(self, message, lambda: self._deliver(message))
-
-    def _deliver(self, item: Any) -> None:
-        """Put a message in now; one that finds no room, or nobody, is a dead letter."""
-        if isinstance(self, BoundedRef):
-            if item.__class__ is Ask:
-                self._put_ask(item)
-            else:
-                super().send(item)
-            return
-        self._outer.append(item)
-        self._wake(thread_turn.turn)
+        started: ScheduledFuture[None] = _beyond(DisturbedRef, self).prepare()
+        return started
 
     def _handle_now(self, message: Any, turn: Any) -> bool:
         return False
 
     def _handle(self, item: Any) -> None:
-        hooks = self.hooks
-        if hooks.is_pausing:
+        hooks = _hooks_of(self)
+        if hooks is not None and hooks.is_pausing:
             hooks.stand_still()
-        if not hooks.laid:
-            super()._handle(item)
+        if hooks is None or not hooks.laid:
+            _beyond(DisturbedRef, self)._handle(item)
             return
         if item is TICKET:
             item = self.draw()
@@ -106,25 +95,30 @@ class DisturbedRef(ActorRef[A]):
             item = Ask(item.message, ScheduledFuture())
         wrapping = hooks.of_turn(self, item)
         if wrapping is None:
-            super()._handle(item)
+            _beyond(DisturbedRef, self)._handle(item)
             return
         with around(self._actor_weakref(), ("receive_ask", "receive_tell"), wrapping):
-            super()._handle(item)
+            _beyond(DisturbedRef, self)._handle(item)
 
     def _first_turn(self, started: ScheduledFuture[Any]) -> None:
-        wrapping = self.hooks.of_start(self)
+        hooks = _hooks_of(self)
+        wrapping = None if hooks is None else hooks.of_start(self)
         if wrapping is None:
-            super()._first_turn(started)
+            _beyond(DisturbedRef, self)._first_turn(started)
             return
         with around(self._actor_weakref(), ("starting",), wrapping):
-            super()._first_turn(started)
+            _beyond(DisturbedRef, self)._first_turn(started)
 
     def _clean_up(self, reason: object, *, crash: bool, by_signal: bool) -> tuple[object, BaseException | None]:
-        wrapping = self.hooks.of_cleanup(self)
+        hooks = _hooks_of(self)
+        wrapping = None if hooks is None else hooks.of_cleanup(self)
+        ended: tuple[object, BaseException | None]
         if wrapping is None:
-            return super()._clean_up(reason, crash=crash, by_signal=by_signal)
+            ended = _beyond(DisturbedRef, self)._clean_up(reason, crash=crash, by_signal=by_signal)
+            return ended
         with around(self._actor_weakref(), ("ending",), wrapping):
-            return super()._clean_up(reason, crash=crash, by_signal=by_signal)
+            ended = _beyond(DisturbedRef, self)._clean_up(reason, crash=crash, by_signal=by_signal)
+            return ended
 
 
 class _DisturbedBoundedRef(DisturbedRef[A], BoundedRef[A]):
@@ -133,10 +127,50 @@ class _DisturbedBoundedRef(DisturbedRef[A], BoundedRef[A]):
     __slots__ = ()
 
     def _put(self, item: Any, *, may_block: bool = True) -> bool:
-        if self._policy != "drop_oldest" and not is_stop(item) and self.hooks.laid and self.hooks.refuses(self):
+        hooks = _hooks_of(self)
+        may_refuse = hooks is not None and self._policy != "drop_oldest" and not is_stop(item)
+        if may_refuse and hooks is not None and hooks.laid and hooks.refuses(self):
             refuse_fenced()
             return False
-        return super()._put(item, may_block=may_block)
+        got_in: bool = _beyond(_DisturbedBoundedRef, self)._put(item, may_block=may_block)
+        return got_in
+
+
+def _hooks_of(ref: ActorRef[Any]) -> Hooks | None:
+    """Return the hooks of the experiment; None: it has ended meanwhile."""
+    return getattr(ref, "hooks", None)
+
+
+def _is_disturbed(ref: ActorRef[Any], message: Any) -> bool:
+    hooks = _hooks_of(ref)
+    if hooks is None or hooks.is_quiet:
+        return False
+    refuse_fenced()
+    return hooks.of_message(ref, message, lambda: _deliver(ref, message))
+
+
+def _deliver(ref: ActorRef[Any], item: Any) -> None:
+    """Put a message in now; one that finds no room, or nobody, is a dead letter."""
+    if isinstance(ref, BoundedRef):
+        if item.__class__ is Ask:
+            ref._put_ask(item)
+        else:
+            _beyond(DisturbedRef, ref).send(item)
+        return
+    ref._outer.append(item)
+    ref._wake(thread_turn.turn)
+
+
+def _beyond(cls: type[ActorRef[Any]], ref: ActorRef[Any]) -> Any:
+    """Return what follows a class for a ref, as ``super()`` does; also if the experiment has ended meanwhile.
+
+    Then the ref is one of the plain class again, in the middle of a call, and has no
+    ``super()`` of this class any more; what follows is the plain class itself.
+    """
+    try:
+        return super(cls, ref)
+    except TypeError:
+        return ref
 
 
 def disturbed_class(plain: type[ActorRef[Any]], hooks: Hooks) -> type[DisturbedRef[Any]]:
