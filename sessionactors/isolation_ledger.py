@@ -6,6 +6,7 @@ A crash of isolation must not set anybody free, so all of this is here.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONNECTIONS",
     "CPU",
+    "LIMIT_KINDS",
     "MEMORY",
     "MESSAGES",
     "RESOURCES",
@@ -39,6 +41,8 @@ __all__ = [
 ]
 
 RESOURCES: Final = ("memory", "cpu", "messages", "connections")
+LIMIT_KINDS: Final = ("session_soft", "session_hard", "all_soft", "all_hard")
+"""Whose limit it is that was passed, and which of the two."""
 MEMORY, CPU, MESSAGES, CONNECTIONS = range(4)
 """Places of the resources in lists of four."""
 
@@ -241,6 +245,8 @@ class IsolationLedger:
         warned: thresholds of the ceilings that have been told.
         ending: sessions that were told to end and have not done so.
         subscriptions: who is told about which session.
+        violations: how often something was too much, by resource and whose limit it was: `session_soft`,
+            `session_hard`, `all_soft` or `all_hard`; since the start of the system.
         noted: meters that have run since they were read.
         hot: sessions whose CPU average is not zero, the one read longest ago first.
     """
@@ -256,6 +262,7 @@ class IsolationLedger:
         "soft",
         "subscriptions",
         "totals",
+        "violations",
         "warned",
     )
 
@@ -264,6 +271,7 @@ class IsolationLedger:
         self.read_cpu = read_cpu
         self.records: dict[str, Account] = {}
         self.totals: list[float] = [0, 0.0, 0, 0]
+        self.violations: Counter[tuple[str, str]] = Counter()
         self.warned: set[str] = set()
         self.ending: set[str] = set()
         self.subscriptions = Subscriptions()

@@ -60,6 +60,7 @@ class Judge:
         facts = {"resource": resource, "used": used, "limit": limit}
         if soft not in account.warned:
             account.warned |= {soft}
+            self._ledger.violations[resource, "session_soft"] += 1
             self.tell(session_id, "soft_limit_warning", facts)
             self.audit(session_id, "resource", "soft_limit_warning", "warning", facts)
             if resource == "memory" and self.is_session(session_id, account):
@@ -68,6 +69,7 @@ class Judge:
             account.warned -= {hard}
         elif hard not in account.warned:
             account.warned |= {hard}
+            self._ledger.violations[resource, "session_hard"] += 1
             self.tell(session_id, "hard_limit_violation", facts)
             ends = account.isolated and account.ref is not None and resource != "connections"
             self.audit(session_id, "security", "hard_limit_violation", "warning", {**facts, "enforced": ends})
@@ -98,6 +100,7 @@ class Judge:
             facts = {"resource": resource, "total": total, "ceiling": ceiling}
             if soft not in ledger.warned:
                 ledger.warned.add(soft)
+                ledger.violations[resource, "all_soft"] += 1
                 self.tell(session_id, "ceiling_warning", facts)
                 self.audit(None, "resource", "ceiling_warning", "warning", facts)
             if total <= ceiling:
@@ -105,6 +108,7 @@ class Judge:
                 continue
             if hard not in ledger.warned:
                 ledger.warned.add(hard)
+                ledger.violations[resource, "all_hard"] += 1
                 self.tell(session_id, "ceiling_violation", facts)
                 self.audit(None, "security", "ceiling_violation", "warning", facts)
                 self.end_largest(place)

@@ -105,6 +105,14 @@ class Intake:
         self._lock = threading.Lock()  # guards `lost`
         self.lost = 0
 
+    @property
+    def oldest_at(self) -> float | None:
+        """When the oldest event that waits came, in monotonic seconds; None where none waits. Safe anywhere."""
+        try:
+            return self._queue[0][0]
+        except IndexError:
+            return None
+
     def put(self, event: Waiting) -> bool:
         """Add an event; return whether it was taken. Blocks only while the queue is at its bound."""
         queue = self._queue

@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from sessionactors.isolation_ledger import LIMIT_KINDS, RESOURCES
 from sessionactors.states import EDGES, LIVE_STATES, STATES
 from supervisors.runtime.fence import Fence
 
@@ -88,6 +89,15 @@ class SessionCollector(Collector):
         yield GaugeMetricFamily(
             "sessionactors_isolation_accounts", "Sessions that isolation accounts for.", len(parts.isolation.records)
         )
+        violations = CounterMetricFamily(
+            "sessionactors_isolation_violations",
+            "How often a limit was passed: of a session or of all together, the soft one or the hard one.",
+            labels=["resource", "limit"],
+        )
+        for resource in RESOURCES:
+            for limit in LIMIT_KINDS:
+                violations.add_metric([resource, limit], parts.isolation.violations[resource, limit])
+        yield violations
         yield CounterMetricFamily("sessionactors_reaped", "Sessions that the reaper has ended.", reaper.total_reaped)
         yield GaugeMetricFamily("sessionactors_reaper_paused", "1 while the reaper is paused.", int(reaper.paused))
 
@@ -104,6 +114,13 @@ class SessionCollector(Collector):
         )
         yield GaugeMetricFamily(
             "sessionactors_audit_pending", "Events that wait to be written.", len(self._system.parts.audit.intake)
+        )
+
+        oldest = self._system.parts.audit.intake.oldest_at
+        yield GaugeMetricFamily(
+            "sessionactors_audit_lag_seconds",
+            "Seconds that the oldest event that is not written has waited.",
+            0.0 if oldest is None else max(self._system.actors.clock.monotonic() - oldest, 0.0),
         )
 
     def _store(self) -> Iterator[Metric]:

@@ -3,6 +3,7 @@
 from supervisors.telemetry.exposition import Telemetry
 from supervisors.telemetry.handlers import HandlerTimes
 from supervisors.telemetry.metrics import ActorSystemCollector
+from supervisors.telemetry.pools import PoolCollector
 from supervisors.telemetry.tally import ChildTally
 
-__all__ = ["ActorSystemCollector", "ChildTally", "HandlerTimes", "Telemetry"]
+__all__ = ["ActorSystemCollector", "ChildTally", "HandlerTimes", "PoolCollector", "Telemetry"]

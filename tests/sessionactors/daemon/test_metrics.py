@@ -143,3 +143,31 @@ def test_promtool_finds_nothing_wrong(system):
     text, _ = telemetry.exposition()
     checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False, timeout=30)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
+
+
+def test_limits_that_were_passed_are_counted_by_resource_and_by_whose_they_were(system, registry):
+    system.start_session("one")
+    system.isolate("one", message_limit=10, isolated=False)
+
+    def passed(resource, limit):
+        return registry.get_sample_value(
+            "sessionactors_isolation_violations_total", {"resource": resource, "limit": limit}
+        )
+
+    assert passed("messages", "session_soft") == 0
+    system.record_usage("one", messages=9)
+    assert (passed("messages", "session_soft"), passed("messages", "session_hard")) == (1, 0)
+    system.record_usage("one", messages=100_000)
+    assert (passed("messages", "session_hard"), passed("messages", "all_hard")) == (1, 1)
+    assert passed("memory", "session_soft") == 0
+
+
+def test_the_lag_of_the_audit_is_the_age_of_the_oldest_event_that_waits(system, registry):
+    system.commit_audit()
+    assert registry.get_sample_value("sessionactors_audit_lag_seconds") == 0.0
+    now = system.actors.clock.monotonic()
+    system.parts.audit.intake._queue.append((now - 3.0, None, 0, b"", "test"))
+    try:
+        assert registry.get_sample_value("sessionactors_audit_lag_seconds") == pytest.approx(3.0)
+    finally:
+        system.parts.audit.intake._queue.pop()
