@@ -144,9 +144,11 @@ class Actor(pykka.Actor):
             StartError: it did not come up, or not in time: then the reason is `"timeout"`.
             NoActorError: no actor is running on this thread.
         """
-        if thread_turn.turn.current is None:
+        current = thread_turn.turn.current
+        if current is None:
             raise NoActorError("start_link() links to the running actor; there is none on this thread")
-        return cls._system().spawn(cls, args, kwargs, link=True, report=True, start_timeout=start_timeout)
+        system = cast("ActorSystem", current.system) if cls.bound_system is None else cls.bound_system
+        return system.spawn(cls, args, kwargs, link=True, report=True, start_timeout=start_timeout)
 
     @classmethod
     def start_monitor(

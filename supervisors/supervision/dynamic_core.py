@@ -245,10 +245,13 @@ class DynamicCore(UnorderedCore):
         return self._start_new(self._checked(request.argument), request)
 
     def _checked(self, given: object) -> ChildSpec:  # DYN-2, DYN-3
-        if given.__class__ is not ChildSpec and isinstance(given, Mapping) and "significant" in given:
-            # The key is accepted and has no effect, in any combination (DYN-10).
-            given = {name: value for name, value in given.items() if name != "significant"}
-        spec = check_child_spec(given)
+        if given.__class__ is ChildSpec:
+            spec = given  # it was checked when it was made
+        else:
+            if isinstance(given, Mapping) and "significant" in given:
+                # The key is accepted and has no effect, in any combination (DYN-10).
+                given = {name: value for name, value in given.items() if name != "significant"}
+            spec = check_child_spec(given)
         limit = self._flags.max_children
         if limit is not None and len(self) >= limit:
             raise TooManyChildren(limit)
