@@ -73,7 +73,7 @@ class PoolCollector(Collector):
         ...     registry.register(PoolCollector({"absolute": pool}))
         ...     _ = pool.submit(-1).result()
         ...     registry.get_sample_value("supervisors_pool_tasks_total", {"pool": "absolute", "outcome": "done"})
-        1.0
+        1
 
     Thread: `collect()` is safe anywhere. Blocks as long as a pool takes to answer, which does no work meanwhile.
     """
