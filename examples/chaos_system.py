@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from supervisors import Actor, ActorSystem, ChildSpec, Supervisor, SupervisorsError
+from supervisors import Actor, ActorSystem, ChildSpec, SettableClock, Supervisor, SupervisorsError
 
 CLERKS = ("clerk-1", "clerk-2", "clerk-3")
 
@@ -59,7 +59,7 @@ def shop() -> Iterator[ActorSystem]:
     global confirmed  # noqa: PLW0603 - one shop a process
     confirmed = 0
     closed = threading.Event()
-    with ActorSystem() as system:
+    with ActorSystem(clock=SettableClock()) as system:  # so that an experiment may set it
         system.start(Till)
         clerks = [ChildSpec(name, Clerk, (name,)) for name in CLERKS]
         system.start(Supervisor, clerks, max_restarts=1000, max_seconds=60)

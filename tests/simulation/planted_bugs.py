@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -24,7 +25,7 @@ from supervisors.runtime.bounded import BoundedRef
 from supervisors.runtime.life import LivingCell
 from supervisors.runtime.signals import Monitored, MonitorRef
 from supervisors.runtime.small_set import without_item
-from supervisors.simulation import SimulationFailedError, SimulationOptions, simulate
+from supervisors.simulation import Simulation, SimulationFailedError, SimulationOptions, simulate
 from supervisors.simulation.workloads import supervised_workers
 from supervisors.statem.actions import postpone, reply
 from supervisors.statem.engine import Engine
@@ -56,8 +57,8 @@ class PlantedBug:
         options: that the workload is run with, instead of its own.
     """
 
-    plant: object
-    workload: object
+    plant: Callable[[pytest.MonkeyPatch], None]
+    workload: Callable[[Simulation], object]
     said: str
     seeds: int = 20
     lines: int = 50
