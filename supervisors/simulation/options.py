@@ -39,7 +39,8 @@ class SimulationOptions:
         faults: kinds of `FAULT_KINDS`, or a mapping of kinds to the chance that one
             fires at a point.
         arming: chance of each kind that it is armed in a run, 0 to 1.
-        spare: tells which actors faults leave alone; by default those without a parent.
+        spare: tells which actors faults leave alone, together with their processes; by
+            default those without a parent. Processes of pools and sandboxes are hit.
         ask_timeout: of the system, virtual seconds; None: without end.
         steps_max: a run with more steps makes no progress.
         calm: virtual seconds without faults, after the workload and before the checks.
