@@ -6,8 +6,9 @@ counted (not those of the process, which keeps what was free in between). A seco
 so that nobody has used up any of his rate limit any more, and the log is committed once more, as a
 quiet one is; then all of them hibernate and the same is counted again. Then all are woken and
 put to sleep. Workload, a million: a process of its own starts so many sessions, touches each
-once and ends them, with the memory log; the peak of its memory is the figure. That takes minutes, so it is done when the
-environment says ``LIVE_SESSIONS_1M=1``; the rows are empty otherwise.
+once and ends them, with the memory log; the peak of its memory is the figure. That takes
+minutes, so it is done when the environment says ``LIVE_SESSIONS_1M=1``; the rows are empty
+otherwise.
 
 Does not show: sessions with metadata, history or user objects, which save more by sleeping.
 """
