@@ -140,7 +140,12 @@ def test_its_end_is_told_once(run):
         process = system.machine.process(PROGRAM)
         told = []
         end = ScheduledFuture(system.scheduler)
-        process.when_ended(lambda: (told.append(process.poll()), end.offer()))
+
+        def tell():
+            told.append(process.poll())
+            end.offer()
+
+        process.when_ended(tell)
         process.signal(signal.SIGKILL)
         assert end.settle(20.0)
         assert told == [-signal.SIGKILL]

@@ -25,6 +25,11 @@ def ok(workload, seed=1):
     return outcome
 
 
+def later(simulation, do, *given):
+    simulation.sleep(500.0)
+    do(*given)
+
+
 def now(simulation):
     return simulation.system.clock.monotonic()
 
@@ -32,7 +37,7 @@ def now(simulation):
 def test_an_event_is_waited_for_in_virtual_time():
     def workload(simulation):
         event = threading.Event()
-        simulation.client(lambda: (simulation.sleep(500.0), event.set()))
+        simulation.client(later, simulation, event.set)
         assert event.wait()
         assert now(simulation) == 500.0
         assert not threading.Event().wait(250.0)
@@ -44,7 +49,7 @@ def test_an_event_is_waited_for_in_virtual_time():
 def test_a_queue_is_waited_for_in_virtual_time():
     def workload(simulation):
         items = queue.Queue()
-        simulation.client(lambda: (simulation.sleep(500.0), items.put("late")))
+        simulation.client(later, simulation, items.put, "late")
         assert items.get() == "late"
         with pytest.raises(queue.Empty):
             items.get(timeout=250.0)
