@@ -23,9 +23,10 @@ _NAMED_MAX: Final = 20
 
 
 @contextmanager
-def lookout(system: SessionSystem, seconds: float) -> Iterator[Mapping[Any, str]]:
+def lookout(system: SessionSystem, seconds: float, sessions: Mapping[Any, str]) -> Iterator[Mapping[Any, str]]:
     """While the block runs: log those that are still at the same message after some seconds.
 
+    Sessions are the ids by ref: those that are killed meanwhile are nowhere to be found.
     Gives who they are in words, by ref; the table fills while the block runs.
     """
     named: dict[Any, str] = {}
@@ -38,7 +39,7 @@ def lookout(system: SessionSystem, seconds: float) -> Iterator[Mapping[Any, str]
         if is_over.wait(min(seconds / 2, _LOOK)):
             return
         # Many are ending just now; those that matter are still at the same message.
-        named.update(_stuck(system, before))
+        named.update(_stuck(system, before, sessions))
         for who in named.values():
             logger.error("it stops, and %s is still busy", who)
 
@@ -57,12 +58,11 @@ def _in_hand(system: SessionSystem) -> dict[Any, int]:
     return {ref: ref.messages_handled for ref in refs if ref is not None and ref.system is system.actors}
 
 
-def _stuck(system: SessionSystem, before: Mapping[Any, int]) -> dict[Any, str]:
+def _stuck(system: SessionSystem, before: Mapping[Any, int], sessions: Mapping[Any, str]) -> dict[Any, str]:
     """Return who is still at the message of before, in words; at most so many."""
-    ids = {ref: session_id for session_id, ref in system.directory.items()}
     stuck: dict[Any, str] = {}
     for ref, handled in _in_hand(system).items():
-        session_id = ids.get(ref)
+        session_id = sessions.get(ref)
         # The supervisor of the sessions is at their ends all the time; that is its work.
         is_working = ref.name in (ROOT, SESSIONS)
         if before.get(ref) == handled and not is_working and len(stuck) < _NAMED_MAX:

@@ -186,6 +186,7 @@ class Daemon:
         self._notifier = Notifier.from_environment(environment)
         self._told: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # None: reload
         self._stuck: Mapping[Any, str] = {}  # who keeps it from stopping, in words
+        self._sessions: dict[Any, str] = {}  # whose actor is whose, when it began to stop
         self.killed: list[str] = []
         self.unwritten: list[str] = []
 
@@ -399,9 +400,11 @@ class Daemon:
         if left:
             logger.warning("%d requests were still being answered after their time", left)
         parts.health.stop()
+        # Afterwards nobody could tell whose actor it was.
+        self._sessions = {ref: session_id for session_id, ref in system.directory.items()}
         end_reports = system.actors.on_report(self._heard)
         try:
-            with lookout(system, min(_LOOKOUT, budget * 0.4)) as self._stuck:
+            with lookout(system, min(_LOOKOUT, budget * 0.4), self._sessions) as self._stuck:
                 late = system.stop(max(deadline - clock.monotonic(), 0.0))
             self.killed += self._in_words(late)
         except (AuditError, StoreError) as error:
@@ -414,11 +417,15 @@ class Daemon:
             logger.error("%s did not end in time and was killed", who)
 
     def _in_words(self, late: Sequence[Any]) -> list[str]:
-        """Name who did not end in time: first those that were stuck, then some of those that waited for them."""
-        culprits = [ref for ref in late if ref in self._stuck]
-        others = [ref for ref in late if ref not in self._stuck]
-        words = [self._stuck[ref] for ref in culprits] + [str(ref) for ref in others[:_NAMED_MAX]]
+        """Name who did not end in time: first those that were stuck, then some sessions, then who waited for them."""
+        words = [self._stuck[ref] for ref in late if ref in self._stuck]
+        others = sorted((ref for ref in late if ref not in self._stuck), key=lambda ref: ref not in self._sessions)
+        words += map(self._named, others[:_NAMED_MAX])
         return words if len(others) <= _NAMED_MAX else [*words, f"{len(others) - _NAMED_MAX} more"]
+
+    def _named(self, ref: Any) -> str:
+        session_id = self._sessions.get(ref)
+        return str(ref) if session_id is None else f"session {session_id!r} ({ref.actor_class.__name__})"
 
     def _heard(self, report: Any) -> None:
         """Note whom a supervisor had to kill."""
@@ -426,9 +433,11 @@ class Daemon:
             offender = report.offender
             # A report about several has none of them; those that were seen to be stuck are named instead.
             seen = ", ".join(self._stuck.values())
-            who = (
-                f"{offender}: {seen}" if offender.ref is None and seen else self._stuck.get(offender.ref, str(offender))
-            )
+            who = str(offender)
+            if offender.ref is None and seen:
+                who = f"{offender}: {seen}"
+            elif offender.ref in self._sessions:
+                who = self._named(offender.ref)
             self.killed.append(f"{who}, {describe(report.reason)}")
 
 

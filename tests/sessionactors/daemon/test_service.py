@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import urllib.request
@@ -155,6 +156,18 @@ def test_several_that_never_return_are_all_named(start, tmp_path):
     said = " ".join(running.daemon.killed)
     assert "session 'first' (Stuck)" in said
     assert "session 'second' (Stuck)" in said
+
+
+def test_a_session_that_had_to_be_killed_before_anybody_saw_that_it_is_stuck_is_named_as_well(start, monkeypatch):
+    monkeypatch.setattr("sessionactors.daemon.service.lookout", lambda *_: contextlib.nullcontext({}))
+    running = start(TEXT.replace("shutdown_timeout = 5.0", "shutdown_timeout = 0.5"))
+    running.system.start_session("hangs", session_class=Stuck)
+    asking = threading.Thread(target=_activated, args=(running.system, "hangs"))
+    asking.start()
+    assert Stuck.entered.wait(10.0)
+    assert running.end() == EXIT_KILLED
+    asking.join(10.0)
+    assert running.daemon.killed[0].startswith("session 'hangs' (Stuck)")
 
 
 def test_of_very_many_that_had_to_be_killed_some_are_named_and_the_others_counted(start):
