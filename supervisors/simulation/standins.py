@@ -92,6 +92,7 @@ class StandIns:
         self._replace(signal, "raise_signal", self._raise_signal)
         self._replace(time, "sleep", self._sleep)
         self._replace(threading.Condition, "wait", self._wait)
+        self._replace(ScheduledFuture, "wait_blocking", self._wait_blocking)
         # Deadlines of waits are counted with these, so they have to be on the same clock as the waits are.
         self._replace(threading, "_time", self._monotonic)
         self._replace(queue, "time", self._monotonic)
@@ -137,6 +138,13 @@ class StandIns:
                 machine.part.wait(ScheduledFuture(), max(0.0, seconds))
 
         return sleep
+
+    def _wait_blocking(self, original: Callable[..., bool]) -> Callable[..., bool]:
+        def wait_blocking(future: ScheduledFuture[Any], timeout: float | None) -> bool:
+            machine = self._machine()
+            return original(future, timeout) if machine is None else machine.part.wait(future, timeout)
+
+        return wait_blocking
 
     def _monotonic(self, original: Callable[[], float]) -> Callable[[], float]:
         def monotonic() -> float:

@@ -9,9 +9,12 @@ import signal
 import threading
 import time
 
+import pykka
 import pytest
 
+from supervisors import AskTimeoutError
 from supervisors.pools import WorkerPool
+from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.machine import Program
 from supervisors.simulation import Simulation, run_seed
 from tests.supervisors.pools import jobs
@@ -42,6 +45,26 @@ def test_an_event_is_waited_for_in_virtual_time():
         assert now(simulation) == 500.0
         assert not threading.Event().wait(250.0)
         assert now(simulation) == 750.0
+
+    ok(workload)
+
+
+@pytest.mark.parametrize("kind", [ScheduledFuture, pykka.ThreadingFuture])
+def test_a_future_that_belongs_to_nobody_is_waited_for_in_virtual_time(kind):
+    def workload(simulation):
+        future = kind()
+        simulation.client(later, simulation, future.set, "late")
+        assert future.get() == "late"
+        assert now(simulation) == 500.0
+
+    ok(workload)
+
+
+def test_a_future_that_never_has_an_outcome_is_given_up_in_virtual_time():
+    def workload(simulation):
+        with pytest.raises(AskTimeoutError):
+            ScheduledFuture().get(timeout=250.0)
+        assert now(simulation) == 250.0
 
     ok(workload)
 
