@@ -325,8 +325,9 @@ def test_limits_of_the_services_can_be_reloaded(start, tmp_path, caplog):
         said = reloaded(running, changed, tmp_path, caplog)
         while running.system.get_rate_limit("alice").capacity != 2.0:
             pass  # existing buckets have their turn soon
-        # Of 1000 tokens one was taken, and as large a share of 2 is left.
-        assert [client.call("check", session="alice")["admitted"] for _ in range(3)] == [True, False, False]
+        # How many of the two tokens are there depends on how much of the one came back at the old rate.
+        admitted = [client.call("check", session="alice")["admitted"] for _ in range(4)]
+    assert admitted in ([True, False, False, False], [True, True, False, False])
     assert "5 options changed" in said
     assert "needs a restart: isolation.spare_processes: 2 -> 0" in said
     assert "needs a restart: reaper.batch_size: 50 -> 7" in said
