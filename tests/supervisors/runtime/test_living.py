@@ -111,4 +111,4 @@ def test_who_lives_throughout_is_found_by_everybody_who_looks():
     is_over.set()
     looker.join()
     assert missed == []
-    assert living.all() == staying
+    assert [ref.id for ref in living.all()] == [ref.id for ref in staying]
