@@ -54,7 +54,9 @@ class Living:
             if page is None:
                 page = self._pages[key] = [None] * _PAGE
                 page.append(0)
-                self._last = max(key, self._last)
+                if key > self._last:
+                    filled, self._last = self._last, key
+                    self._scatter(filled)
             page[number & _MASK] = ref
             page[_PAGE] += 1
             self._size += 1
@@ -69,13 +71,19 @@ class Living:
                 page[number & _MASK] = None
                 page[_PAGE] -= 1
                 self._size -= 1
-                if page[_PAGE] <= _FEW and key < self._last:
-                    # First here, then not there: who reads meanwhile finds them once or twice.
-                    self._scattered.update((each.id, each) for each in page[:_PAGE] if each is not None)
-                    del self._pages[key]
+                if key < self._last:
+                    self._scatter(key)
             elif self._scattered.get(number) is ref:
                 del self._scattered[number]
                 self._size -= 1
+
+    def _scatter(self, key: int) -> None:
+        """Give up a page that is not filled any more, if it has nearly emptied."""
+        page = self._pages.get(key)
+        if page is not None and page[_PAGE] <= _FEW:
+            # First here, then not there: who reads meanwhile finds them once or twice.
+            self._scattered.update((each.id, each) for each in page[:_PAGE] if each is not None)
+            del self._pages[key]
 
     def all(self) -> list[ActorRef[Any]]:
         """Return them in order of start; a snapshot."""

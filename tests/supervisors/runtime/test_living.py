@@ -92,6 +92,15 @@ def test_it_agrees_with_a_dictionary(script):
     assert living.all() == sorted(model.values(), key=lambda ref: ref.id)
 
 
+def test_one_after_the_other_leaves_no_pages_behind():
+    living = Living()
+    for number in range(1, 1000):
+        ref = Numbered(number)
+        living.add(ref)
+        living.discard(ref)
+    assert len(living._pages) == 1
+
+
 def test_who_lives_throughout_is_found_by_everybody_who_looks():
     living = Living()
     staying = [Numbered(number) for number in range(0, 3200, 8)]
