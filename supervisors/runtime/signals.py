@@ -234,7 +234,7 @@ class LinkExit(Signal):
         links, source = ref.links, self.source
         if links is None or source not in links or (ref.system.unlinks and _unlinks(ref, source)):
             return NOTHING
-        if len(links) > 1 and links.__class__ is dict:
+        if links.__class__ is dict and len(links) > 1:
             del links[source]  # as with a supervisor of many
         else:
             ref.links = without_item(links, source)

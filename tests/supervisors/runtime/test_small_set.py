@@ -5,6 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from supervisors import Actor, ActorSystem
+from supervisors.runtime.signals import LinkExit
 from supervisors.runtime.small_set import SharedSet, with_item, without_item
 
 
@@ -78,3 +80,29 @@ def test_it_agrees_with_a_set(script):
         assert bool(items) is bool(model)
     assert len(list(items)) == len(model)
     assert set(items) == model
+
+
+class Idle(Actor):
+    pass
+
+
+class Counting(dict):
+    """A table that counts how often somebody looks something up in it."""
+
+    looked = 0
+
+    def __contains__(self, item):
+        self.looked += 1
+        return super().__contains__(item)
+
+
+def test_the_end_of_one_of_many_is_not_looked_for_among_all():
+    with ActorSystem() as system:
+        owner, *others = [system.start(Idle) for _ in range(201)]
+        table = Counting()
+        owner.links = SharedSet(table, others)
+        for other in others:
+            LinkExit(other, "normal").apply(owner)
+        assert list(owner.links) == []
+        assert table.looked <= 5 * len(others)
+        owner.links = None
