@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
 from sessionactors import bounds, identifiers
+from sessionactors.audit.contract import AuditStore
 from sessionactors.audit.intake import Intake
 from sessionactors.audit.service import AuditLedger, open_log
 from sessionactors.coroutines import LoopCoroutines, TurnCoroutines
@@ -87,6 +88,7 @@ class SessionSystem(SessionCalls, LogCalls):
     Args:
         audit_dir: directory of the durable audit log, made if it is missing; None
             keeps the log in memory.
+        audit_log: a log that is open already, in place of `audit_dir`; the system closes it.
         path: file in which persistent sessions survive the process, made if it is
             missing; None keeps them in memory, where they survive their own crashes.
             All that are stored are live again when the system is there.
@@ -150,6 +152,7 @@ class SessionSystem(SessionCalls, LogCalls):
         max_restarts: int = 10,
         max_seconds: float = 60.0,
         actors: ActorSystem | None = None,
+        audit_log: AuditStore | None = None,
     ) -> None:
         if authenticator is not None and not callable(authenticator):
             raise InvalidKind("authenticator", authenticator, "something to call with the credentials")
@@ -158,7 +161,7 @@ class SessionSystem(SessionCalls, LogCalls):
         limiter_settings = _settings("limiter", limiter, LimiterSettings)
         isolation_settings = _settings("isolation", isolation, IsolationSettings)
         reaper_settings = _settings("reaper", reaper, ReaperSettings)
-        _check_path("audit_dir", audit_dir, "a path, or None for a log in memory")
+        _check_log(audit_dir, audit_log)
         _check_path("path", path, "a path, or None for a store in memory")
         SupervisorFlags(max_restarts=max_restarts, max_seconds=max_seconds)  # here it says which of them is wrong
         if not (store is None or isinstance(store, SessionStore)):
@@ -183,7 +186,7 @@ class SessionSystem(SessionCalls, LogCalls):
                 # Its owner is whoever owns the store beside it.
                 None if path is None else LimitsFile(f"{path}.limits", synchronous=store_settings.durability != "os"),
             )
-            log = open_log(audit_dir, audit_settings)
+            log = open_log(audit_dir, audit_settings) if audit_log is None else audit_log
         except BaseException:
             self._stop_actors()
             raise
@@ -418,6 +421,14 @@ def _check_path(field: str, given: object, allowed: str) -> None:
     # The first would mean the directory that the program happens to be in.
     if given == "" or "\0" in text or not _can_be_named(text):
         raise InvalidValue(field, given, allowed)
+
+
+def _check_log(audit_dir: object, audit_log: object) -> None:
+    _check_path("audit_dir", audit_dir, "a path, or None for a log in memory")
+    if not (audit_log is None or isinstance(audit_log, AuditStore)):
+        raise InvalidKind("audit_log", audit_log, "an AuditStore, or None")
+    if audit_dir is not None and audit_log is not None:
+        raise InvalidValue("audit_dir", audit_dir, "None, where there is a log already")
 
 
 def _can_be_named(path: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from sessionactors.audit.record import AuditRecord, EventType, Severity
 
@@ -61,6 +61,7 @@ class AuditStatistics:
         return totals
 
 
+@runtime_checkable
 class AuditStore(Protocol):
     """An append-only log.
 

@@ -270,6 +270,11 @@ class Simulation:
         self._invariants.append((name, holds))
         self._scheduler.after_step = self._check_invariants
 
+    def check(self, checker: Checker) -> None:
+        """Have a checker watch from here on, look at rest and at the end, like the stock ones."""
+        checker.attach(self.system, self._scheduler)
+        self._checkers.append(checker)
+
     def eventually(self, name: str, holds: Callable[[], object], *, within: float = 60.0) -> None:
         """Demand that something comes true once faults are over.
 

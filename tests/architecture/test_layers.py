@@ -166,6 +166,8 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "tree",
             "user_calls",
         ),
+        # Proof: nothing else imports this.
+        4: ("simulation/",),
     },
 }
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from sessionactors.audit.intake import Intake
+from sessionactors.audit.recent import RecentLeaves
 from sessionactors.directory import Directory
 from sessionactors.expiry import ReapPolicy
 from sessionactors.limits.token_bucket import TokenBucket
@@ -330,7 +331,22 @@ def forgotten_monitor(patch):
 
 
 def lying_disk(patch):
-    """The disk says that it has written what it has not: the option of the run does that."""
+    """The disk of the store says that it has written what it has not: the option of the run does that."""
+    patch.setattr("tests.simulation.session_workload.SimulatedAuditLog", lambda simulation: None)
+
+
+def lying_log(patch):
+    """The same of the audit log's disk."""
+    patch.setattr("tests.simulation.session_workload.SimulatedStore", lambda simulation: None)
+
+
+def altered_entry(patch):
+    proper = RecentLeaves.extend
+
+    def extend(self, leaves):
+        proper(self, [leaf.replace(b"resumed", b"RESUMED") for leaf in leaves])
+
+    patch.setattr(RecentLeaves, "extend", extend)
 
 
 def stale_owner(patch):
@@ -369,6 +385,9 @@ def audit_gap(patch):
 
 LOST_WRITES = SimulationOptions(faults={"lost_write": 0.2, "kill": 0.01}, arming=1.0, spare=spare)
 
+# Where an owner may also die, that its session begins again is seen first.
+UNDISTURBED = SimulationOptions(spare=spare)
+
 # A session system has ten actors of its own, whose starts and ends are in every transcript.
 SESSIONS = 180
 
@@ -381,8 +400,10 @@ BUGS = {
     "timer after cancel": PlantedBug(timer_after_cancel, alarms, "does not ring"),
     "non-atomic limiter": PlantedBug(non_atomic_limiter, sessions, "limiter never over", 5, SESSIONS),
     "forgotten monitor": PlantedBug(forgotten_monitor, mayflies, "has never been told"),
-    "acknowledged before fsync": PlantedBug(lying_disk, sessions, "acknowledged", 20, 350, LOST_WRITES),
-    "stale owner": PlantedBug(stale_owner, sessions, "one owner", 20, SESSIONS),
+    "acknowledged before fsync": PlantedBug(lying_disk, sessions, "acknowledged persist", 20, 350, LOST_WRITES),
+    "logged before fsync": PlantedBug(lying_log, sessions, "acknowledged transition", 20, 350, LOST_WRITES),
+    "audit entry altered": PlantedBug(altered_entry, sessions, "does not verify", 5, SESSIONS),
+    "stale owner": PlantedBug(stale_owner, sessions, "one owner", 20, SESSIONS, UNDISTURBED),
     "postponed event lost": PlantedBug(postponed_event_lost, gates, "AskTimeoutError"),
     "deadlock": PlantedBug(deadlock, askers, "can never come"),
     "unbounded queue": PlantedBug(unbounded_queue, narrow, "no more wait than may"),

@@ -2,16 +2,19 @@
 
 import pytest
 
+from sessionactors.simulation import SimulatedStore
 from sessionactors.storage.codec import SCHEMA, deletion
 from sessionactors.storage.errors import StoreClosedError, StoreFencedError
 from sessionactors.storage.memory import MemoryStore
 from sessionactors.storage.sqlite import SqliteStore
+from supervisors.simulation import Simulation
 from tests.sessionactors.storage.stored import all_ids, record, requests
 
 STORES = {
     "memory": lambda path: MemoryStore(),
     "sqlite": lambda path: SqliteStore(path / "sessions.db"),
     "sqlite-os": lambda path: SqliteStore(path / "sessions.db", synchronous=False),
+    "simulated": lambda path: SimulatedStore(Simulation(0)),
 }
 
 

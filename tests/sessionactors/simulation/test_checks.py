@@ -1,0 +1,260 @@
+"""Each property that is checked is broken once, and seen; and what is legal is not taken for a break."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from sessionactors import SessionSystem
+from sessionactors.directory import Directory
+from sessionactors.errors import SessionActorsError
+from sessionactors.limits.token_bucket import TokenBucket
+from sessionactors.simulation import SimulatedAuditLog, SimulatedStore, check_sessions
+from sessionactors.storage.codec import deletion
+from supervisors import SupervisorsError
+from supervisors.simulation import Simulation, run_seed
+
+TRUSTED = {"authenticated": True}
+
+
+def judged(use, **options):
+    """Run a workload with a session system and its checks; return the outcome."""
+
+    def workload(simulation):
+        options.setdefault("session", {"idle_timeout": None})
+        store = SimulatedStore(simulation)
+        with SessionSystem(
+            actors=simulation.system, store=store, audit_log=SimulatedAuditLog(simulation), **options
+        ) as system:
+            checks = check_sessions(simulation, system)
+            use(simulation, system, checks)
+            checks.judge()
+
+    return run_seed(workload, 0)
+
+
+def begin(system, session_id="a", **options):
+    system.start_session(session_id, {"persistent": True, **options})
+    system.authenticate(session_id, TRUSTED)
+    system.activate(session_id)
+
+
+def number(system, value, session_id="a"):
+    system.update_session(session_id, lambda metadata: {**metadata, "number": value})
+
+
+def crash(simulation, system, session_id="a"):
+    system.directory.find(session_id).kill()
+    simulation.sleep(5.0)
+
+
+def test_a_session_that_crashes_and_comes_back_is_well():
+    def use(simulation, system, checks):
+        begin(system)
+        number(system, 1)
+        system.persist("a")
+        crash(simulation, system)
+        system.resume("a")
+        number(system, 2)
+        system.suspend("a")
+
+    assert judged(use).verdict == "ok"
+
+
+def test_a_record_that_the_store_has_lost_is_missed():
+    def use(simulation, system, checks):
+        begin(system)
+        system.persist("a")
+        system._store.store._disk.write(10, [deletion("a")])
+        crash(simulation, system)
+
+    outcome = judged(use)
+    assert outcome.by == "no acknowledged persist lost"
+    assert "neither live nor stored" in outcome.what
+
+
+def test_metadata_that_had_been_replaced_must_not_come_back():
+    def use(simulation, system, checks):
+        begin(system)
+        number(system, 1)
+        system.persist("a")
+        old = system._store.store._disk.read("a")
+        number(system, 2)
+        system.persist("a")
+        system._store.store._disk._records["a"] = old
+        crash(simulation, system)
+
+    outcome = judged(use)
+    assert outcome.by == "no acknowledged persist lost"
+    assert "{'number': 1}, acknowledged: {'number': 2}" in outcome.what
+
+
+def test_metadata_may_be_what_they_once_were_when_somebody_wants_it():
+    def use(simulation, system, checks):
+        begin(system)
+        for value in (1, 2, 1, 2, 1):
+            number(system, value)
+            system.persist("a")
+        crash(simulation, system)
+
+    assert judged(use).verdict == "ok"
+
+
+def test_a_session_that_has_gone_back_in_its_transitions_is_seen_as_soon_as_it_comes_back():
+    def use(simulation, system, checks):
+        begin(system)
+        system.persist("a")
+        old = system._store.store._disk.read("a")
+        for _ in range(3):
+            system.suspend("a")
+            system.resume("a")
+        system.persist("a")
+        system._store.store._disk._records["a"] = old
+        crash(simulation, system)
+
+    outcome = judged(use)
+    assert outcome.by == "no acknowledged persist lost"
+    assert "transitions, acknowledged: 8" in outcome.what
+
+
+def test_a_session_that_begins_again_though_it_has_not_ended_is_seen():
+    def use(simulation, system, checks):
+        begin(system)
+        system.persist("a")
+        system._store.store._disk.write(10, [deletion("a")])
+        crash(simulation, system)
+        begin(system)
+
+    outcome = judged(use)
+    assert outcome.by == "no acknowledged persist lost"
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_session_that_has_ended_is_not_missed(again):
+    def use(simulation, system, checks):
+        begin(system)
+        system.persist("a")
+        system.terminate("a")
+        simulation.sleep(1.0)
+        if again:
+            begin(system)
+            system.persist("a")
+            crash(simulation, system)
+
+    assert judged(use).verdict == "ok"
+
+
+def test_a_session_whose_time_is_over_is_not_missed():
+    def use(simulation, system, checks):
+        begin(system, absolute_timeout=60.0)
+        system.persist("a")
+        simulation.sleep(120.0)
+
+    assert judged(use).verdict == "ok"
+
+
+def test_a_transition_that_is_not_in_the_log_is_missed():
+    def use(simulation, system, checks):
+        begin(system)
+        system._intake._queue.clear()
+        system.suspend("a")
+
+    outcome = judged(use)
+    assert outcome.by == "no acknowledged transition lost"
+    assert "('a', 'active'): 1" in outcome.what
+
+
+def test_an_entry_that_was_altered_is_seen():
+    def use(simulation, system, checks):
+        begin(system)
+        system.commit_audit()
+        log = system._ledger.log._log
+        leaves = log._recent.between(0, None)
+        log._recent = type(log._recent)(10)
+        log._recent.extend([leaf.replace(b"from_state", b"FROM_STATE") for leaf in leaves])
+
+    assert judged(use).by == "audit verifies"
+
+
+def test_two_owners_are_seen(monkeypatch):
+    def add(self, session_id, ref, **how):
+        self._live.pop(session_id, None)
+        return proper(self, session_id, ref, **how)
+
+    def use(simulation, system, checks):
+        for _ in range(2):
+            system.start_session("a")
+            system.authenticate("a", TRUSTED)
+        simulation.sleep(1.0)
+
+    proper = Directory.add
+    monkeypatch.setattr(Directory, "add", add)
+    monkeypatch.setattr("sessionactors.system.SessionSystem._gives_way", lambda *given: True)
+    assert judged(use).by == "one owner"
+
+
+def test_a_limiter_that_admits_more_is_seen(monkeypatch):
+    monkeypatch.setattr(TokenBucket, "check", lambda self, cost, now: (True, 0.0))
+
+    def use(simulation, system, checks):
+        for _ in range(5):
+            system.check_rate_limit("a")
+
+    assert judged(use, limiter={"capacity": 4, "rate": 0.001}).by == "limiter never over"
+
+
+def test_a_workload_that_does_not_stop_its_system_is_judged_at_rest():
+    def workload(simulation):
+        system = SessionSystem(actors=simulation.system, store=SimulatedStore(simulation))
+        check_sessions(simulation, system)
+        begin(system)
+        system._intake._queue.clear()
+
+    assert run_seed(workload, 0).by == "no acknowledged transition lost"
+
+
+def in_two_processes(simulation, log, *, commits):
+    """Use a session, have the process die, and judge with the next one."""
+    store = SimulatedStore(simulation)
+    system = SessionSystem(actors=simulation.system, store=store, audit_log=log)
+    checks = check_sessions(simulation, system)
+    begin(system)
+    system.suspend("a")
+    system.persist("a")
+    if commits:
+        system.commit_audit()
+    checks.died()
+    store, log = store.crash(), log.crash()
+    for ref in simulation.system.actors():
+        ref.kill()
+    simulation.sleep(1.0)
+    with suppress(SessionActorsError, SupervisorsError):
+        system.stop()
+    with SessionSystem(actors=simulation.system, store=store, audit_log=log) as system:
+        checks.follow(system)
+        checks.judge()
+        assert system.state_of("a") == "suspended"
+
+
+@pytest.mark.parametrize("commits", [False, True])
+def test_what_was_acknowledged_outlives_the_process(commits):
+    outcome = run_seed(
+        lambda simulation: in_two_processes(simulation, SimulatedAuditLog(simulation), commits=commits), 0
+    )
+    assert outcome.verdict == "ok", outcome
+
+
+def test_a_log_that_has_forgotten_what_it_committed_is_seen(monkeypatch):
+    monkeypatch.setattr(SimulatedAuditLog, "crash", lambda self: SimulatedAuditLog(self._simulation))
+
+    def workload(simulation):
+        in_two_processes(simulation, SimulatedAuditLog(simulation), commits=True)
+
+    assert run_seed(workload, 0).by == "no acknowledged transition lost"
+
+
+def test_the_checks_are_attached_once_the_simulation_is_entered():
+    with Simulation(0) as simulation:
+        system = SessionSystem(actors=simulation.system)
+        assert check_sessions(simulation, system).one_owner()
