@@ -17,20 +17,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from sessionactors.audit.contract import AuditStore
 from sessionactors.audit.errors import AuditClosedError, AuditWriteError
 from sessionactors.audit.memory import MemoryAuditLog
 from sessionactors.simulation.disk import slow_down
+from supervisors.errors import InvalidTypeError
+from supervisors.simulation import Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from sessionactors.audit.contract import AuditHead, AuditStatistics, AuditStore
+    from sessionactors.audit.contract import AuditHead, AuditStatistics
     from sessionactors.audit.openings import Erasure
     from sessionactors.audit.personal import DataRules
     from sessionactors.audit.record import AuditRecord, EventType, Severity
     from sessionactors.audit.sealing import Sealed
-    from supervisors.simulation import Simulation
 
 __all__ = ["SimulatedAuditLog"]
 
@@ -52,6 +54,10 @@ class SimulatedAuditLog:
     """
 
     def __init__(self, simulation: Simulation, log: AuditStore | None = None) -> None:
+        if not isinstance(simulation, Simulation):
+            raise InvalidTypeError("simulation", simulation, "a Simulation")
+        if not (log is None or isinstance(log, AuditStore)):
+            raise InvalidTypeError("log", log, "an AuditStore, or None")
         self._simulation = simulation
         self._log: AuditStore = MemoryAuditLog() if log is None else log
         self._waiting: list[tuple[float, float, str | None, int, str, object]] = []

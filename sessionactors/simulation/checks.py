@@ -30,18 +30,17 @@ from sessionactors.simulation.log_check import fault_of
 from sessionactors.states import ACTIVE, IDLE, SUSPENDED, TERMINATED
 from sessionactors.storage.codec import decode
 from sessionactors.surroundings import ROOT
-from supervisors.errors import SupervisorsError
+from sessionactors.system import SessionSystem
+from supervisors.errors import InvalidArgumentError, InvalidTypeError, SupervisorsError
 from supervisors.runtime.signals import Ask
-from supervisors.simulation import ViolationError
+from supervisors.simulation import Simulation, ViolationError
 from supervisors.supervision.calls import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sessionactors.audit.contract import AuditStore
-    from sessionactors.system import SessionSystem
     from supervisors.runtime.ref import ActorRef
-    from supervisors.simulation import Simulation
     from supervisors.simulation.scheduler import SimulatedScheduler
     from supervisors.system import ActorSystem
 
@@ -124,6 +123,10 @@ def check_sessions(simulation: Simulation, system: SessionSystem) -> SessionChec
     Call it as soon as the system is there. At rest, the checks look by themselves; a workload
     that stops its system calls `judge()` before that, after `Simulation.recover()`.
 
+    Raises:
+        InvalidTypeError: one of the two is something else.
+        InvalidArgumentError: the system does not live in this simulation.
+
     Example:
         >>> from sessionactors import SessionSystem
         >>> from sessionactors.simulation import SimulatedStore, check_sessions
@@ -138,6 +141,12 @@ def check_sessions(simulation: Simulation, system: SessionSystem) -> SessionChec
         ...     simulation.run(one_session).verdict
         'ok'
     """
+    if not isinstance(simulation, Simulation):
+        raise InvalidTypeError("simulation", simulation, "a Simulation")
+    if not isinstance(system, SessionSystem):
+        raise InvalidTypeError("system", system, "a SessionSystem")
+    if system.actors is not simulation.system:
+        raise InvalidArgumentError("system", system, "one that was made with actors=simulation.system")
     checks = SessionChecks(simulation, system)
     simulation.check(checks.limiter)
     simulation.check(checks)

@@ -22,15 +22,16 @@ from typing import TYPE_CHECKING, TypeAlias, final
 
 from sessionactors.simulation.disk import slow_down
 from sessionactors.storage.codec import deletion
-from sessionactors.storage.contract import Record
+from sessionactors.storage.contract import Record, SessionStore
 from sessionactors.storage.errors import StoreClosedError, StoreDiskError, StoreFullError
 from sessionactors.storage.memory import MemoryStore
+from supervisors.errors import InvalidTypeError
+from supervisors.simulation import Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sessionactors.storage.contract import Quarantined, SessionStore, StoredRecord
-    from supervisors.simulation import Simulation
+    from sessionactors.storage.contract import Quarantined, StoredRecord
 
 __all__ = ["SimulatedStore"]
 
@@ -60,6 +61,10 @@ class SimulatedStore:
     """
 
     def __init__(self, simulation: Simulation, disk: SessionStore | None = None) -> None:
+        if not isinstance(simulation, Simulation):
+            raise InvalidTypeError("simulation", simulation, "a Simulation")
+        if not (disk is None or isinstance(disk, SessionStore)):
+            raise InvalidTypeError("disk", disk, "a SessionStore, or None")
         self._simulation = simulation
         self._disk: SessionStore = MemoryStore() if disk is None else disk
         self._last: _Batch | None = None

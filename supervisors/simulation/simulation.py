@@ -271,7 +271,17 @@ class Simulation:
         self._scheduler.after_step = self._check_invariants
 
     def check(self, checker: Checker) -> None:
-        """Have a checker watch from here on, look at rest and at the end, like the stock ones."""
+        """Have a checker watch from here on, and look at rest and at the end, after the stock ones.
+
+        Raises:
+            UsageError: the simulation has not been entered, or is over.
+            InvalidTypeError: this is no checker.
+        """
+        for name in ("attach", "at_rest", "at_end"):
+            if not callable(getattr(checker, name, None)):
+                raise InvalidTypeError("checker", checker, "an object with attach(), at_rest() and at_end()")
+        if self._state not in ("entered", "running"):
+            raise UsageError("a checker is added inside the with block of its simulation")
         checker.attach(self.system, self._scheduler)
         self._checkers.append(checker)
 

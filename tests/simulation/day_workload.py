@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from sessionactors import SessionSystem
 from sessionactors.errors import SessionActorsError
+from sessionactors.simulation import check_sessions
 from supervisors import SupervisorsError
 from supervisors.simulation import ALL_WITHIN_CONTRACT, FAULT_KINDS, SimulationOptions, with_options
 from tests.simulation.session_workload import RESTARTS_MAX, TRUSTED, spare
@@ -45,6 +46,7 @@ def day(simulation):
 
 def _run(simulation):
     with _start(simulation) as system:
+        checks = check_sessions(simulation, system)
         world = World(simulation, system)
         people = simulation.parts("people", range(PEOPLE))
         for answer in [simulation.client(world.live, number) for number in people]:
@@ -52,6 +54,7 @@ def _run(simulation):
         simulation.recover()
         simulation.sleep(IDLE + 10 * SWEEP)
         world.judge()
+        checks.judge()
 
 
 def _start(simulation):

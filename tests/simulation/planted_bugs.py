@@ -389,7 +389,7 @@ LOST_WRITES = SimulationOptions(faults={"lost_write": 0.2, "kill": 0.01}, arming
 UNDISTURBED = SimulationOptions(spare=spare)
 
 # A session system has ten actors of its own, whose starts and ends are in every transcript.
-SESSIONS = 180
+SESSIONS = 220
 
 BUGS = {
     "lost wake-up": PlantedBug(lost_wake_up, pools, "has no outcome", lines=100),

@@ -12,7 +12,7 @@ from sessionactors.errors import SessionActorsError
 from sessionactors.limits.token_bucket import TokenBucket
 from sessionactors.simulation import SimulatedAuditLog, SimulatedStore, check_sessions
 from sessionactors.storage.codec import deletion
-from supervisors import SupervisorsError
+from supervisors import InvalidArgumentError, InvalidTypeError, SupervisorsError
 from supervisors.simulation import Simulation, run_seed
 
 TRUSTED = {"authenticated": True}
@@ -258,3 +258,21 @@ def test_the_checks_are_attached_once_the_simulation_is_entered():
     with Simulation(0) as simulation:
         system = SessionSystem(actors=simulation.system)
         assert check_sessions(simulation, system).one_owner()
+
+
+def test_what_is_no_simulated_session_system_is_refused():
+    with Simulation(0) as simulation, SessionSystem() as system:
+        for given, field in (((None, system), "simulation"), ((simulation, None), "system")):
+            with pytest.raises(InvalidTypeError) as caught:
+                check_sessions(*given)
+            assert caught.value.field == field
+        with pytest.raises(InvalidArgumentError) as refused:
+            check_sessions(simulation, system)
+        assert refused.value.field == "system"
+
+
+@pytest.mark.parametrize("kind", [SimulatedStore, SimulatedAuditLog])
+def test_a_disk_wants_a_simulation_and_what_it_stands_before(kind):
+    for given in ((None,), (Simulation(0), "disk")):
+        with pytest.raises(InvalidTypeError):
+            kind(*given)

@@ -38,7 +38,7 @@ def test_an_entry_that_was_altered_is_told():
     shown.commit()
     log.commit()
     log._frontier = shown._frontier
-    assert "not those that were committed" in fault_of(log)
+    assert "not those that were committed" in str(fault_of(log))
 
 
 def test_a_gap_is_told():

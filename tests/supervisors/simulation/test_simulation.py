@@ -91,6 +91,44 @@ def test_what_never_comes_true_is_no_progress():
     assert (outcome.verdict, outcome.by) == ("no progress", "pigs fly")
 
 
+class Looker:
+    """Notes when it is called."""
+
+    def __init__(self):
+        self.calls = []
+
+    def attach(self, system, scheduler):
+        self.calls.append("attach")
+        scheduler.sent = (*scheduler.sent, lambda ref, item: self.calls.append("sent"))
+
+    def at_rest(self):
+        self.calls.append("at rest")
+
+    def at_end(self):
+        self.calls.append("at end")
+
+
+def test_a_checker_that_is_added_on_the_way_watches_from_there_on():
+    def workload(simulation):
+        echo = simulation.system.start(Echo)
+        echo.ask(1)
+        simulation.check(looker)
+        echo.ask(2)
+
+    looker = Looker()
+    assert outcome_of(workload).verdict == "ok"
+    assert looker.calls[:2] == ["attach", "sent"]
+    assert looker.calls.count("at rest") == looker.calls.count("at end") == 1
+
+
+def test_a_checker_is_added_inside_a_simulation():
+    with pytest.raises(UsageError):
+        Simulation(0).check(Looker())
+    with pytest.raises(InvalidTypeError) as caught:
+        Simulation(0).check("a checker")
+    assert caught.value.field == "checker"
+
+
 def test_clients_run_beside_each_other_and_give_their_answers():
     def workload(simulation):
         echo = simulation.system.start(Echo)
