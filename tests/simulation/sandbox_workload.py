@@ -101,6 +101,7 @@ def _use_sandboxes(simulation, system):
     simulation.recover()
     if system.directory.get("s0") is None:
         system.start_session("s0", session_class=Slow)
+    if system.state_of("s0") == "new":  # or whoever started it was cut off before it could activate it
         system.activate("s0")
     for question in ("one", "two"):
         assert system.request("s0", question, timeout=20.0) == question
