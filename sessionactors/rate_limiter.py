@@ -479,22 +479,22 @@ def _heeds_refusals(settings: LimiterSettings) -> bool:
 
 _VERBS: Final[Mapping[str, Callable[..., object]]] = {
     "check": RateLimiter._check,  # noqa: SLF001 - our own methods
-    "acquire": RateLimiter._acquire,  # noqa: SLF001
-    "withdraw": RateLimiter._withdraw,  # noqa: SLF001
-    "serve": RateLimiter._serve,  # noqa: SLF001
-    "record": RateLimiter._record_request,  # noqa: SLF001
-    "set_quota": RateLimiter._set_quota,  # noqa: SLF001
-    "get_quota": RateLimiter._get_quota,  # noqa: SLF001
-    "reset_quota": RateLimiter._reset_quota,  # noqa: SLF001
-    "get_usage": RateLimiter._get_usage,  # noqa: SLF001
-    "apply_throttle": RateLimiter._apply_throttle,  # noqa: SLF001
-    "clear_throttle": RateLimiter._clear_throttle,  # noqa: SLF001
-    "set_pressure": RateLimiter._set_pressure,  # noqa: SLF001
-    "guard_due": RateLimiter._guard_due,  # noqa: SLF001
-    "check_throttle": RateLimiter._check_throttle,  # noqa: SLF001
-    "get_stats": RateLimiter._get_stats,  # noqa: SLF001
-    "subscribe": RateLimiter._subscribe,  # noqa: SLF001
-    "unsubscribe": RateLimiter._unsubscribe,  # noqa: SLF001
-    "forget": RateLimiter._forget,  # noqa: SLF001
-    REST: lambda limiter, session_id: limiter._table.rest(session_id, limiter._around.now()),  # noqa: SLF001
+    "acquire": RateLimiter._acquire,  # noqa: SLF001 - our own methods
+    "withdraw": RateLimiter._withdraw,  # noqa: SLF001 - our own methods
+    "serve": RateLimiter._serve,  # noqa: SLF001 - our own methods
+    "record": RateLimiter._record_request,  # noqa: SLF001 - our own methods
+    "set_quota": RateLimiter._set_quota,  # noqa: SLF001 - our own methods
+    "get_quota": RateLimiter._get_quota,  # noqa: SLF001 - our own methods
+    "reset_quota": RateLimiter._reset_quota,  # noqa: SLF001 - our own methods
+    "get_usage": RateLimiter._get_usage,  # noqa: SLF001 - our own methods
+    "apply_throttle": RateLimiter._apply_throttle,  # noqa: SLF001 - our own methods
+    "clear_throttle": RateLimiter._clear_throttle,  # noqa: SLF001 - our own methods
+    "set_pressure": RateLimiter._set_pressure,  # noqa: SLF001 - our own methods
+    "guard_due": RateLimiter._guard_due,  # noqa: SLF001 - our own methods
+    "check_throttle": RateLimiter._check_throttle,  # noqa: SLF001 - our own methods
+    "get_stats": RateLimiter._get_stats,  # noqa: SLF001 - our own methods
+    "subscribe": RateLimiter._subscribe,  # noqa: SLF001 - our own methods
+    "unsubscribe": RateLimiter._unsubscribe,  # noqa: SLF001 - our own methods
+    "forget": RateLimiter._forget,  # noqa: SLF001 - our own methods
+    REST: lambda limiter, session_id: limiter._table.rest(session_id, limiter._around.now()),  # noqa: SLF001 - our own methods
 }

@@ -39,7 +39,7 @@ class SessionHost:
         try:
             self._session: Any = cls(session_id, None, None)
         finally:
-            Session.__init__ = proper  # type: ignore[method-assign]
+            Session.__init__ = proper  # type: ignore[method-assign]  # put back what was there
 
     def handle_request(self, request: list[Any]) -> list[Any]:
         """Do what is asked, and return `["value", answer]`, or `["refused", words]` if the session's code says no."""

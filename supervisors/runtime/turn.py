@@ -113,7 +113,7 @@ def drain(turn: Turn) -> None:
             # Empty: whoever has taken the message that was the reason has the mailbox.
             if cell._outer or cell._inner is not None:  # noqa: SLF001 - the other half of Cell._wake()
                 budget -= 1
-                cell._run(turn)  # noqa: SLF001
+                cell._run(turn)  # noqa: SLF001 - a turn runs cells, and nobody else does
     finally:
         turn.depth -= 1
         if ready:

@@ -114,7 +114,7 @@ class SimulatedMachine:
         """Return an event loop on virtual time."""
         whole = self._whole
         whole._loops += 1  # noqa: SLF001 - of the same class
-        return SimulatedLoop(self._scheduler, self, self.part, whole._loops)  # noqa: SLF001
+        return SimulatedLoop(self._scheduler, self, self.part, whole._loops)  # noqa: SLF001 - one machine, seen from two parts
 
     def process(self, program: Program) -> SimulatedProcess:
         """Start a process, unless a fault says that there is none left.

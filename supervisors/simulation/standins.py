@@ -162,14 +162,14 @@ class StandIns:
                 raise RuntimeError("cannot wait on un-acquired lock")
             notified: ScheduledFuture[None] = ScheduledFuture(machine.part)
             waiter = _Waiter(notified, self._scheduler)
-            condition._waiters.append(waiter)  # noqa: SLF001
-            saved = condition._release_save()  # noqa: SLF001
+            condition._waiters.append(waiter)  # noqa: SLF001 - it stands in for the method of that class
+            saved = condition._release_save()  # noqa: SLF001 - likewise
             try:
                 machine.part.wait(notified, timeout)
             finally:
-                condition._acquire_restore(saved)  # noqa: SLF001
-                if waiter in condition._waiters:  # noqa: SLF001
-                    condition._waiters.remove(waiter)  # noqa: SLF001
+                condition._acquire_restore(saved)  # noqa: SLF001 - likewise
+                if waiter in condition._waiters:  # noqa: SLF001 - likewise
+                    condition._waiters.remove(waiter)  # noqa: SLF001 - likewise
             return notified.is_done()
 
         return wait
