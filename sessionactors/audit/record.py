@@ -338,9 +338,9 @@ def encode_keyed(
     kinds: list[int] = []
     personal: list[tuple[int, str | None, tuple[Opening, ...]]] = []
     append, append_key, append_kind = leaves.append, keys.append, kinds.append
-    join = b"".join
-    names: dict[str | None, tuple[bytes, int]] = {}  # a session has many events, and there are few actors
-    actors: dict[str, bytes] = {}
+    join, heads = b"".join, _TEXT_HEADS
+    pseudonyms: dict[str, bytes] = {}
+    actors: dict[str, bytes] = {}  # there are few
     sequence = first
     limit, prefixes, pack_header = _header_at(sequence)
     for event in events:
@@ -353,24 +353,29 @@ def encode_keyed(
             raise _fault(event) from error
         if is_timeless:
             raise _fault(event)
+        if session.__class__ is str and pseudonym is None:
+            # Not looked up: a batch has nearly as many sessions as events.
+            name = session.encode("utf-8", "backslashreplace")
+            if len(name) > NAME_SIZE_MAX:
+                name = stored_name(session).encode()
+        else:
+            name = _session_name(session, pseudonym, pseudonyms)
+        head = _NIL if session is None else heads[len(name)]
         try:
-            name = names.get(session)
-            if name is None:
-                name = names[session] = _session_name(session, pseudonym)
-            actor_text = actors.get(actor)
-            if actor_text is None:
-                actor_text = actors[actor] = _name("actor", actor)
-        except TypeError:  # what cannot be looked up is no name either
-            name, actor_text = _session_name(session, pseudonym), _name("actor", actor)
+            actor_text = actors[actor]
+        except (KeyError, TypeError):
+            actor_text = _actor_text(actor)
+            if actor.__class__ is str:
+                actors[actor] = actor_text
         raw: Any = data
         if raw.__class__ is not PackedData:
             if raw.__class__ is not PersonalData:
                 raw = pack(raw)
             if raw.__class__ is PersonalData:
                 raw, openings = raw
-                personal.append((sequence, _unpack(name[0]), openings))
-        append(join((header, name[0], actor_text, raw)))
-        append_key(name[1])
+                personal.append((sequence, _unpack(head + name), openings))
+        append(join((header, head, name, actor_text, raw)))
+        append_key(crc32(name))  # of nothing it is 0
         append_kind(kind)
         sequence += 1
         if sequence == limit:
@@ -448,20 +453,29 @@ def _header_at(sequence: int) -> _Header:
     raise InvalidArgumentError("first", sequence, "below 2 ** 64")
 
 
-def _session_name(given: object, pseudonym: Callable[[str], str] | None) -> tuple[bytes, int]:
-    """Return a session as msgpack text, or nil for None, and its key."""
+def _session_name(given: object, pseudonym: Callable[[str], str] | None, known: dict[str, bytes]) -> bytes:
+    """Return a session as the log keeps it, in UTF-8; nothing for None.
+
+    Args:
+        given: the session.
+        pseudonym: what it is called in the log.
+        known: what was found before.
+    """
     if given is None:
-        return _NIL, 0
+        return b""
     if not isinstance(given, str):
         raise InvalidTypeError("session", given, "text or None")
-    raw = stored_name(given if pseudonym is None else pseudonym(given)).encode()
-    return _TEXT_HEADS[len(raw)] + raw, crc32(raw)
+    given = str.__str__(given)  # a class of its own may have its own idea of equality
+    name = known.get(given)
+    if name is None:
+        name = known[given] = stored_name(given if pseudonym is None else pseudonym(given)).encode()
+    return name
 
 
-def _name(field: str, given: object) -> bytes:
-    """Return a name as msgpack text."""
+def _actor_text(given: object) -> bytes:
+    """Return an actor as msgpack text."""
     if not isinstance(given, str):
-        raise InvalidTypeError(field, given, "text")
+        raise InvalidTypeError("actor", given, "text")
     raw = stored_name(given).encode()
     return _TEXT_HEADS[len(raw)] + raw
 

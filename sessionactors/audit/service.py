@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast, final
 
@@ -36,6 +37,7 @@ __all__ = ["AuditCounts", "AuditLedger", "AuditService", "Packed", "logged", "op
 Packed: TypeAlias = "PackedData | PersonalData"
 """Data of an event as bytes, with or without what opens the commitments in them."""
 
+_WHAT: Final = itemgetter(2)  # of what waits
 _TRANSITION: Final = kind_of("state_transition")
 _PACKED_MAX: Final = 4096
 _FACTS_MAX: Final = 2
@@ -288,15 +290,18 @@ class AuditLedger:
     def _append(self, waiting: list[Waiting]) -> None:
         self.log.append_many(self._events(waiting))
         # Counted after the append, so that a batch that is tried again counts once.
-        by_type = self.by_type
-        for kind, count in Counter([what for _, _, what, packed, _ in waiting if packed is not None]).items():
-            by_type[KINDS[cast("int", kind)][0]] += count
-        effects = [what for _, _, what, packed, _ in waiting if packed is None]
-        for number, count in Counter([what for what in effects if isinstance(what, int)]).items():
-            self._count(effect_of(number), count)
-        for effect in effects:
-            if not isinstance(effect, int):
-                self._count(effect, 1)
+        others = [each for each in waiting if each[3] is not None or each[2].__class__ is not int]
+        if not others:  # as in nearly all batches
+            numbers = Counter(map(_WHAT, waiting))
+        else:
+            numbers = Counter([what for _, _, what, packed, _ in waiting if packed is None and what.__class__ is int])
+            for _, _, what, packed, _ in others:
+                if packed is None:
+                    self._count(cast("Transition | Audit", what), 1)
+                else:
+                    self.by_type[KINDS[cast("int", what)][0]] += 1
+        for number, count in numbers.items():
+            self._count(effect_of(cast("int", number)), count)
 
     def _events(self, waiting: list[Waiting]) -> Iterator[tuple[float, float, str | None, int, str, object]]:
         """Yield what waits as events of the log.
