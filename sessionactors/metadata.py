@@ -117,7 +117,13 @@ def _copy(field: str, value: object, depth: int) -> tuple[object, int]:
 def _copy_mapping(field: str, value: Mapping[object, object], depth: int) -> tuple[object, int]:
     copies: dict[str, object] = {}
     size = _ITEM_OVERHEAD_BYTES
-    for key, item in value.items():
+    try:
+        # All at once: somebody else may be changing it meanwhile, and this may run in the turn of
+        # a session, which must not crash of what a mapping of somebody else's raises.
+        items = list(value.items())
+    except Exception:  # noqa: BLE001 - as just said
+        raise InvalidKind(field, value, "a mapping that can be read, and that nobody changes meanwhile") from None
+    for key, item in items:
         if not isinstance(key, str):
             raise InvalidKind(f"a key of {field}", key, "text")
         size += _text_size(f"a key of {field}", key)

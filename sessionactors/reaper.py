@@ -106,7 +106,7 @@ class Reaper(Actor):
         """Sweep now, whole, also while paused; the answer is how many have ended."""
         ledger = self._ledger
         chosen = ledger.policy
-        if policy is not None and policy != chosen.name:
+        if policy is not None and not (isinstance(policy, str) and policy == chosen.name):
             chosen = ReapPolicy(policy, ledger.settings.idle_threshold)
         ledger.begin_sweep(self._around.now())
         candidates = self._around.directory.items()

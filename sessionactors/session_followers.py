@@ -17,6 +17,7 @@ from sessionactors.lifecycle import UPDATE_RESOURCES, decide
 from sessionactors.session_messages import SessionEvent
 from sessionactors.sleeping import RestingSession
 from sessionactors.states import TERMINATED
+from sessionactors.subscribers import MEANT_FOR_OTHERS, is_subscribed
 from supervisors.runtime.ref import ActorRef
 
 if TYPE_CHECKING:
@@ -43,21 +44,21 @@ class FollowedSession(RestingSession):
                 continue
             try:
                 cast("Callable[[SessionEvent], object]", subscriber)(event)
-            except Exception:
+            except (Exception, *MEANT_FOR_OTHERS):
                 logger.exception("a subscriber of %s raised and is dropped", self)
                 self._unsubscribe(subscriber)
 
     def _subscribe(self, subscriber: object) -> None:
-        if self._subscribers is None:
-            self._subscribers = {}
-        if subscriber not in self._subscribers:
+        if not is_subscribed(subscriber, self._subscribers or {}):
+            if self._subscribers is None:
+                self._subscribers = {}
             watched = self.monitor(subscriber) if isinstance(subscriber, ActorRef) else None
             self._subscribers[subscriber] = watched
 
     def _unsubscribe(self, subscriber: object) -> None:
-        if self._subscribers is None:
+        if self._subscribers is None or not is_subscribed(subscriber, self._subscribers):
             return
-        watched = self._subscribers.pop(subscriber, None)
+        watched = self._subscribers.pop(subscriber)
         if watched is not None:
             self.demonitor(watched, flush=True)
         if not self._subscribers:

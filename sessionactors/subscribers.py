@@ -1,7 +1,11 @@
-"""Who may subscribe to events, and who has: an actor, or something to call."""
+"""Who may subscribe to events, and who has: an actor, or something to call.
+
+Source: session system 1.3, where it says which events are missing.
+"""
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
@@ -12,7 +16,10 @@ if TYPE_CHECKING:
     from supervisors.actor import Actor
     from supervisors.runtime.signals import MonitorRef
 
-__all__ = ["LimiterEvent", "Subscriptions", "check_subscriber"]
+__all__ = ["MEANT_FOR_OTHERS", "LimiterEvent", "Subscriptions", "check_subscriber", "is_subscribed"]
+
+MEANT_FOR_OTHERS: Final = (SystemExit, GeneratorExit, CancelledError)
+"""What else a subscriber may raise: it would end whoever tells it, which is not whom it is about."""
 
 _NOBODY: Final[Mapping[object, object]] = {}
 
@@ -48,6 +55,19 @@ def check_subscriber(subscriber: object) -> None:
         raise InvalidKind("subscriber", subscriber, f"{allowed}; it must be hashable") from None
 
 
+def is_subscribed(subscriber: object, subscribers: Mapping[object, object]) -> bool:
+    """Tell whether one is among others.
+
+    Raises:
+        InvalidKind: it cannot be told apart from them: hashing or comparing it raises.
+    """
+    try:
+        return subscriber in subscribers
+    except Exception:  # noqa: BLE001 - a comparison of somebody else's may raise anything
+        allowed = "an actor's ref, or a function that can be compared with others"
+        raise InvalidKind("subscriber", subscriber, allowed) from None
+
+
 @final
 class Subscriptions:
     """Who wants to be told about which session; outlives the service that tells them.
@@ -81,15 +101,15 @@ class Subscriptions:
             InvalidKind: this cannot be told anything.
         """
         check_subscriber(who)
-        subscribers = self._subscribers.setdefault(session_id, {})
-        if who not in subscribers:
-            subscribers[who] = self._watch(session_id, who)
+        if not is_subscribed(who, self._subscribers.get(session_id, _NOBODY)):
+            self._subscribers.setdefault(session_id, {})[who] = self._watch(session_id, who)
 
     def discard(self, session_id: str, who: object) -> None:
         """Unsubscribe; nothing happens if it was not subscribed."""
         check_subscriber(who)
         subscribers = self._subscribers.get(session_id, {})
-        self._unwatch(subscribers.pop(who, None))
+        if is_subscribed(who, subscribers):
+            self._unwatch(subscribers.pop(who))
         if not subscribers:
             self._subscribers.pop(session_id, None)
 
@@ -108,7 +128,7 @@ class Subscriptions:
                 continue
             try:
                 _call(who, event)
-            except Exception:  # noqa: BLE001 - the caller audits it
+            except (Exception, *MEANT_FOR_OTHERS):  # noqa: BLE001 - the caller audits it
                 self.discard(session_id, who)
                 dropped += 1
         return dropped

@@ -153,13 +153,15 @@ def verdict(data: SessionData, now: float, said: object) -> Effects:
 
 def _accepted(data: SessionData, now: float, question: Verify, user_id: object) -> Effects:
     previous = data.user_id
-    if user_id is None and isinstance(question.context, Mapping):
-        user_id = question.context.get("user_id")
-    if user_id is not None:
-        try:
+    try:
+        if user_id is None and isinstance(question.context, Mapping):
+            user_id = question.context.get("user_id")
+        if user_id is not None:
             data.user_id = bounds.text("user_id", user_id)
-        except (InvalidKind, InvalidValue) as error:
-            return _rejected(data, now, str(error), "error")
+    except (InvalidKind, InvalidValue) as error:
+        return _rejected(data, now, str(error), "error")
+    except Exception as error:  # noqa: BLE001 - credentials are somebody else's object: nobody gets in by what it raises
+        return _rejected(data, now, type(error).__name__, "error")
     data.question = None
     data.authenticated_at = now
     data.last_activity = now

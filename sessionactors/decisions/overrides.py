@@ -86,7 +86,7 @@ def _audited(operation: str, override: object) -> Audit:
     if not isinstance(override, Override):
         raise InvalidKind(operation, override, "an Override with the administrator's name")
     facts: dict[str, object] = {"admin": bounds.text("admin", override.admin)}
-    if override.reason != "":
+    if not (isinstance(override.reason, str) and override.reason == ""):
         facts["reason"] = bounds.text("reason", override.reason)
     if isinstance(override.quota, Quota):
         facts["quota"] = override.quota.as_dict()

@@ -116,3 +116,15 @@ def test_empty_metadata_is_one_object_that_stays_empty():
     assert NO_METADATA.get("pre_authenticated") is None
     assert not hasattr(NO_METADATA, "__setitem__")
     assert pickle.loads(pickle.dumps(NO_METADATA)) is NO_METADATA
+
+
+class Unreadable(dict):
+    def items(self):
+        raise RuntimeError("dictionary changed size during iteration")
+
+
+@pytest.mark.parametrize("metadata", [Unreadable(a=1), {"inner": Unreadable(a=1)}, {"list": [Unreadable(a=1)]}])
+def test_what_cannot_be_read_is_refused_as_any_other_wrong_kind(metadata):
+    with pytest.raises(InvalidKind, match="nobody changes meanwhile") as refused:
+        check_metadata("metadata", metadata)
+    assert refused.value.field.startswith("metadata")

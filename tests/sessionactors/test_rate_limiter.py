@@ -727,3 +727,40 @@ def test_a_check_while_the_limiter_is_away_is_refused(system):
     services.resume()
     system.actors.settle()
     assert system.check_rate_limit("a")[0]
+
+
+class Incomparable:
+    """Has the same hash as all of its kind, and raises when it is compared."""
+
+    def __eq__(self, other):
+        raise RuntimeError("no")
+
+    def __hash__(self):
+        return 1
+
+    def __call__(self, event):
+        pass
+
+
+def test_who_cannot_be_told_apart_from_another_is_refused_and_the_limiter_lives(system):
+    system.start_session("a")
+    limiter = system.actors.whereis("rate_limiter")
+    first = Incomparable()
+    system.subscribe_limits("a", first)
+    for verb in (system.subscribe_limits, system.unsubscribe_limits):
+        with pytest.raises(InvalidKind) as refused:
+            verb("a", Incomparable())
+        assert refused.value.field == "subscriber"
+    assert limiter._actor._table.subscriptions.of("a") == [first]
+
+
+def test_a_subscriber_that_wants_to_end_the_limiter_is_dropped(system):
+    def raises(event):
+        raise SystemExit
+
+    system.start_session("a")
+    limiter = system.actors.whereis("rate_limiter")
+    system.subscribe_limits("a", raises)
+    system.apply_throttle("a", "reject")
+    assert system.actors.whereis("rate_limiter") is limiter
+    assert limiter._actor._table.subscriptions.of("a") == []

@@ -564,3 +564,20 @@ def test_a_reaper_that_dies_while_it_reaps_tells_who_waits():
         system.actors.settle()
         assert system.live_sessions() == [*"efg"]
         assert system.reap("all") == 3
+
+
+class Incomparable:
+    """Raises when it is compared."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        raise RuntimeError("no")
+
+
+def test_a_policy_that_cannot_be_compared_is_refused_and_the_reaper_lives(system):
+    reaper = system.actors.whereis("reaper")
+    with pytest.raises(InvalidKind) as refused:
+        system.reap(Incomparable())
+    assert refused.value.field == "policy"
+    assert system.actors.whereis("reaper") is reaper

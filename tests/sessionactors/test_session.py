@@ -519,3 +519,43 @@ def test_a_verdict_on_another_question_answers_nobody(system):
     system.actors.settle()
     assert not activation.is_done()
     assert system.get_state("a") == "auth"
+
+
+class Incomparable:
+    """Has the same hash as all of its kind, and raises when it is compared."""
+
+    def __eq__(self, other):
+        raise RuntimeError("no")
+
+    def __hash__(self):
+        return 1
+
+    def __call__(self, event):
+        pass
+
+
+def test_who_cannot_be_told_apart_from_another_is_refused_and_the_session_lives(system):
+    system.start_session("a")
+    first = Incomparable()
+    system.subscribe("a", first)
+    for verb in (system.subscribe, system.unsubscribe):
+        verb("a", first)
+        system.subscribe("a", first)
+        with pytest.raises(InvalidKind) as refused:
+            verb("a", Incomparable())
+        assert refused.value.field == "subscriber"
+    assert system.get_state("a") == "new"
+
+
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit, asyncio.CancelledError])
+def test_a_subscriber_that_wants_to_end_something_ends_only_its_subscription(system, error):
+    calls = []
+
+    def raises(event):
+        calls.append(event)
+        raise error
+
+    start_active(system, "a")
+    system.subscribe("a", raises)
+    assert (system.deactivate("a"), system.resume("a")) == ("idle", "active")
+    assert len(calls) == 1

@@ -375,3 +375,21 @@ def test_the_default_check_rejects_everything_but_the_flag(context):
 
 def test_the_default_check_accepts_the_flag():
     assert accepts_flag({"authenticated": True})
+
+
+class Fickle(dict):
+    """Credentials that are good until they are asked whose they are."""
+
+    def get(self, key, default=None):
+        if key == "user_id":
+            raise RuntimeError("no")
+        return super().get(key, default)
+
+
+def test_credentials_that_raise_when_they_are_asked_for_the_user_are_rejected():
+    data = session_in(AUTH)
+    data.question.context = Fickle(authenticated=True)
+    effects = decide(data, ACTIVATE, 101.0, accepts_flag)
+    assert refusal(effects) == "authentication_failed"
+    assert effects[0].data["reason"] == "RuntimeError"
+    assert data.state == AUTH

@@ -17,6 +17,16 @@ from sessionactors.settings import Quota
 from sessionactors.states import ACTIVE, IDLE, NEW, SUSPENDED
 from tests.sessionactors.session_factory import all_of, session_in, transition, wake
 
+
+class Incomparable:
+    """Raises when it is compared."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        raise RuntimeError("no")
+
+
 OVERRIDES = [
     (ACTIVE, FORCE_SUSPEND),
     (IDLE, FORCE_RESUME),
@@ -45,6 +55,7 @@ def test_every_override_is_audited_first_with_the_administrator_and_the_reason(s
         (Override("a\nb"), InvalidValue),
         (Override(7), InvalidKind),
         (Override("root", reason=7), InvalidKind),
+        (Override("root", reason=Incomparable()), InvalidKind),
     ],
 )
 @pytest.mark.parametrize(("state", "operation"), OVERRIDES)
