@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "docs")]  # the tree as it is, installed or not, and an extension of our own
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]  # the tree as it is, installed or not, and modules of our own
+
+from reference_sources import add_source  # noqa: E402 - it is found by what stands above
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -57,6 +59,7 @@ html_copy_source = False
 
 def setup(app: Sphinx) -> None:
     """Register what stands below. Called by Sphinx."""
+    app.connect("autodoc-process-docstring", add_source)
     app.connect("autodoc-process-docstring", part_plurals)
 
 

@@ -1,6 +1,8 @@
 """Refusals of bad input: each names the field, the kind of what was given, and what is allowed.
 
 `sessionactors.errors` draws all refusals as one tree, and is where others import them from.
+
+Source: session system, chapter 1, for the codes that stand there; the others are ours.
 """
 
 from __future__ import annotations

@@ -52,6 +52,8 @@
 They are all refusals, bad input included: an actor that raises one lives on.
 They can be pickled and copied, because they travel between processes. The
 names follow the specification's codes, so none of them ends in "Error".
+
+Source: session system, chapters 1 to 3, for the codes that stand there; the others are ours.
 """
 
 from __future__ import annotations

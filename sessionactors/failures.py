@@ -1,6 +1,8 @@
 """Refusals because something outside the session did not work: each says what, in words.
 
 `sessionactors.errors` draws all refusals as one tree, and is where others import them from.
+
+Source: session system, chapters 1 and 3, for the codes that stand there; the others are ours.
 """
 
 from __future__ import annotations

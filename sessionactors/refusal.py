@@ -1,4 +1,7 @@
-"""The root of all refusals of the session system: an answer of no, with a code."""
+"""The root of all refusals of the session system: an answer of no, with a code.
+
+Source: decision 5.
+"""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ logger = logging.getLogger("sessionactors.session")
 
 
 class Session(FollowedSession):
-    """One session. Start it through a `SessionSystem`, not by hand.
+    """One session (session system 1.1). Start it through a `SessionSystem`, not by hand.
 
     Messages are `(operation, argument)` for everything in
     `sessionactors.lifecycle`, the bare name for a query, and a `Reaping`. The

@@ -1,4 +1,7 @@
-"""What can be asked of a session besides the operations, and what its subscribers are told."""
+"""What can be asked of a session besides the operations, and what its subscribers are told.
+
+Source: session system 1.1.4.
+"""
 
 from __future__ import annotations
 

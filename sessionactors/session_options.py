@@ -1,4 +1,7 @@
-"""What may be chosen for one session: its timers, its guards, its quota, and whether it is stored."""
+"""What may be chosen for one session: its timers, its guards, its quota, and whether it is stored.
+
+Source: session system 1.1.1.
+"""
 
 from __future__ import annotations
 

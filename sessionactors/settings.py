@@ -4,6 +4,8 @@ All durations are float seconds, all sizes are bytes. None means "never" for a
 timer and "unlimited" for a quota or limit. Every class is built in two ways:
 by its constructor, and by `from_mapping` for options that come from a user or a
 file, where an unknown name is refused with the nearest known one.
+
+Source: session system 1.2 to 1.5 and 1.8; what it does not have is ours.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 It owns an actor system, the tree of services in it, and the queue in front of
 the audit log. Every public function here finds an actor by id or name, asks it,
 and returns its answer; nothing is decided in this file.
+
+Source: session system 1.7 and 2.3.
 """
 
 from __future__ import annotations

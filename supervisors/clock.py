@@ -3,6 +3,8 @@
 Durations and deadlines are float seconds on a monotonic clock (TIMER-5); the
 wall clock (UTC seconds since 1970) only labels records that people read. CPU time
 is a thread's own and runs only while that thread does.
+
+Source: decision 4; TIMER-5 for what is monotonic.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A seeded source splits into named streams: what one part of a program draws does
 not depend on how much another part has drawn.
+
+Source: decision 4.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ class SystemStoppedError(UsageError):
 
 
 class Refusal(SupervisorsError):  # noqa: N818 - a refusal is an answer, not an error
-    """Raise (a subclass of) this in a handler to say no without crashing.
+    """Raise (a subclass of) this in a handler to say no without crashing (decision 5).
 
     The asker gets the refusal raised; the actor lives on. Any other exception
     is a crash. A refusal of a message that nobody waits for is dropped.

@@ -12,6 +12,8 @@ one is a workload, run once for each of its seeds. `chaos` makes experiments on 
 ``@pytest.mark.actor_system(...)`` those of `ActorSystem`.
 
 **After each test** it is checked that no actor and no thread of ours is left.
+
+Source: pytest's hooks of these names.
 """
 
 from __future__ import annotations

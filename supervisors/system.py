@@ -3,6 +3,8 @@
 Several systems can live in one process; importing starts nothing. A system with
 a `VirtualClock` has no thread at all: everything runs on the threads that start,
 tell, ask, settle and advance, in an order that only the program decides.
+
+Source: decisions 1 and 4.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ They come from the counts that outlive the services (`sessionactors.tree.Parts`)
 actor is asked anything, so one that hangs does not keep the figures back, and no
 session is touched. No label holds an id, so a million sessions make as many lines
 as one.
+
+Source: Prometheus's custom collectors and its rules for names.
 """
 
 from __future__ import annotations

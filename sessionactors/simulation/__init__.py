@@ -1,4 +1,7 @@
-"""A session system under the simulation: disks that fail, and checkers of what must hold all the same."""
+"""A session system under the simulation: disks that fail, and checkers of what must hold all the same.
+
+Source: decision 16.
+"""
 
 from sessionactors.simulation.audit_log import SimulatedAuditLog
 from sessionactors.simulation.checks import SessionChecks, check_sessions

@@ -1,4 +1,7 @@
-"""Where sessions are kept so that they survive: the contract, and one file for each store."""
+"""Where sessions are kept so that they survive: the contract, and one file for each store.
+
+Source: session system 1.8 and 3.8.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The faults of the simulator on a live system: seeded, bounded, undone, and judged."""
+"""The faults of the simulator on a live system: seeded, bounded, undone, and judged.
+
+Source: the Principles of Chaos Engineering (steady state, method, blast radius).
+"""
 
 from supervisors.chaos.chaos import Chaos
 from supervisors.chaos.kinds import LIVE_KINDS

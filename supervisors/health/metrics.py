@@ -1,4 +1,7 @@
-"""The health of an actor system as figures."""
+"""The health of an actor system as figures.
+
+Source: Prometheus's custom collectors and its rules for names.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Looking into an actor system from outside, without slowing it: lists, trees, states and traces."""
+"""Looking into an actor system from outside, without slowing it: lists, trees, states and traces.
+
+Source: what `observer` and `recon` show of an Erlang node.
+"""
 
 from supervisors.inspection.branches import Branch
 from supervisors.inspection.client import InspectionClient, InspectionRefusal

@@ -1,6 +1,8 @@
 """A pool with the face of `concurrent.futures.Executor`, for everything that wants one.
 
 `docs/explanation/pools.md` has a table of what differs from the standard library's.
+
+Source: `concurrent.futures.Executor`.
 """
 
 from __future__ import annotations

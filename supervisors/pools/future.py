@@ -5,6 +5,8 @@ most futures have their outcome before anybody asks. So here it is made when
 somebody wants to wait, or to be called back, and `Door.futures_lock` guards the moment:
 either the outcome is set first, and whoever comes then finds it, or the condition is
 there first, and the outcome is set under it, as in the standard library.
+
+Source: `concurrent.futures.Future`.
 """
 
 from __future__ import annotations

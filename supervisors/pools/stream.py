@@ -1,4 +1,7 @@
-"""Results of many tasks as they are asked for: in order or as they come, in plain code and in asyncio."""
+"""Results of many tasks as they are asked for: in order or as they come, in plain code and in asyncio.
+
+Source: `Executor.map()` and `concurrent.futures.as_completed()`.
+"""
 
 from __future__ import annotations
 

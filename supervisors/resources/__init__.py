@@ -1,4 +1,7 @@
-"""Pools of resources that live in one actor: connections, sessions with others, whatever is a value and no actor."""
+"""Pools of resources that live in one actor: connections, sessions with others, whatever is a value and no actor.
+
+Source: Elixir's `NimblePool` (NPOOL-1 to NPOOL-12).
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 It is a real `pykka.Future`. `pykka.ThreadingFuture` makes a condition variable
 for each one (3.1 us to create, set and get); this one makes a lock (0.1 us), and
 something to wait on only when a thread really waits.
+
+Source: `pykka.Future` (decision 3).
 """
 
 from __future__ import annotations

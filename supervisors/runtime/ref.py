@@ -3,6 +3,8 @@
 The two fast paths are here. An ask of an idle inline actor owns the mailbox, sees
 that it is empty, calls the handler and releases: no envelope, no future, no
 thread switch. See `cell.py` for the protocol and for why this is safe.
+
+Source: `pykka.ActorRef` (decisions 3 and 9).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ NOBODY: Final = object()
 
 @final
 class Reply:
-    """A reply that is still owed (OTP's `From`): give it once, from anywhere.
+    """A reply that is still owed (OTP's `From`, SRV-8): give it once, from anywhere.
 
     Thread: every method is safe anywhere.
     """

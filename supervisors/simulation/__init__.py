@@ -1,4 +1,7 @@
-"""Runs any actor system under one seed: every order, every fault and every failure can be repeated."""
+"""Runs any actor system under one seed: every order, every fault and every failure can be repeated.
+
+Source: decisions 4 and 16.
+"""
 
 from supervisors.simulation.checkers import STOCK_CHECKERS, Checker
 from supervisors.simulation.faults import ALL_WITHIN_CONTRACT, FAULT_KINDS, FaultKind, InjectedFaultError

@@ -49,7 +49,7 @@ def call(machine: Addressee, request: Any, *, timeout: float | None = None, syst
 
 
 def get_state(machine: Addressee, *, timeout: float | None = 5.0, system: ActorSystem | None = None) -> tuple[Any, Any]:
-    """Return state and data of a state machine: the same as `supervisors.state.get_state()`, with a type."""
+    """Return state and data of a state machine: `supervisors.state.get_state()` with a type (SRV-27)."""
     seen: tuple[Any, Any] = state.get_state(machine, timeout=timeout, system=system)
     return seen
 
@@ -61,7 +61,7 @@ def replace_state(
     timeout: float | None = 5.0,
     system: ActorSystem | None = None,
 ) -> tuple[Any, Any]:
-    """Put another state and data in place: the same as `supervisors.state.replace_state()`, with a type."""
+    """Put another state and data in place: the same as `supervisors.state.replace_state()` with a type (SRV-27)."""
     seen: tuple[Any, Any] = state.replace_state(machine, change, timeout=timeout, system=system)
     return seen
 

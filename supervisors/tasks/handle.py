@@ -22,7 +22,7 @@ R_co = TypeVar("R_co", covariant=True)
 @final
 @dataclass(frozen=True, slots=True)
 class TaskDone(Generic[R_co]):
-    """The task has answered; for type checkers, `TaskDone[int]` with an int.
+    """The task has answered (TASK-6); for type checkers, `TaskDone[int]` with an int.
 
     Attributes:
         value: what its function returned.
@@ -34,7 +34,7 @@ class TaskDone(Generic[R_co]):
 @final
 @dataclass(frozen=True, slots=True)
 class TaskExited:
-    """The task has ended without an answer.
+    """The task has ended without an answer (TASK-6).
 
     Attributes:
         reason: its exit reason; `"timeout"` for an element of a stream that took too long.

@@ -1,4 +1,7 @@
-"""Figures of an actor system for Prometheus; nobody pays for them but who asks."""
+"""Figures of an actor system for Prometheus; nobody pays for them but who asks.
+
+Source: Prometheus's custom collectors and its rules for names.
+"""
 
 from supervisors.telemetry.exposition import Telemetry
 from supervisors.telemetry.handlers import HandlerTimes

@@ -6,6 +6,8 @@ started with the first timer; with a virtual clock it has none, and
 
 Setting an alarm again costs more than letting it ring: a timer that guards
 idleness should stay armed, and be armed anew for the rest when it fires.
+
+Source: TIMER-1 to TIMER-5.
 """
 
 from __future__ import annotations

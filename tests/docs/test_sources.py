@@ -1,4 +1,4 @@
-"""What a docstring or a page names as its source is there: a rule by number, or an RFC."""
+"""What a docstring or a page names as its source is there: a rule by number, an RFC, a section."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ RULES = ROOT / "docs" / "explanation" / "otp-rules.md"
 _DEFINED = re.compile(r"^- ([A-Z]+-\d+) \S", re.MULTILINE)
 _RFC_DEFINED = re.compile(r"^\| RFC (\d+) \| \S", re.MULTILINE)
 _RFC = re.compile(r"\bRFC ?(\d+)")
+_SECTION_DEFINED = re.compile(r"^\| session system (\d\.\d) \| \S", re.MULTILINE)
+_SECTIONS = re.compile(r"\bsession system ((?:\d\.\d[.\d]*(?:, | and | to )?)+)")
 _MENTION = re.compile(r"\b([A-Z]+)-(\d+)\b(?: (?:to|and) (?:\1-)?(\d+)\b)?")
 _IN_A_NAME = re.compile(r"def test_([a-z]+)_(\d+)_")
 
@@ -58,6 +60,18 @@ def test_every_source_that_is_named_is_explained():
         if found:
             wrong[path.relative_to(ROOT).as_posix()] = sorted(set(found))
     assert not wrong
+
+
+def test_every_section_of_the_session_system_that_is_named_is_explained():
+    known = set(_SECTION_DEFINED.findall(RULES.read_text(encoding="utf-8")))
+    named = {
+        section
+        for path in TEXTS
+        for sections in _SECTIONS.findall(path.read_text(encoding="utf-8"))
+        for section in re.findall(r"\d\.\d", sections)
+    }
+    assert len(named) > 5
+    assert not named - known
 
 
 @pytest.mark.parametrize(
