@@ -8,8 +8,8 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: bench bench-smoke campaign check clean constraints coverage doc-examples docs format format-check help \
-	interpreters kills layers lint outside package properties pykka-suite run schedules simulate simulate-many tampering test torture types untraced verify-outside
+.PHONY: alerts bench bench-smoke campaign check clean constraints coverage doc-examples docs format format-check help \
+	interpreters kills layers lint outside package properties pykka-suite run schedules serve-load simulate simulate-many tampering test torture types untraced verify-outside
 
 # Only a PYTHON that somebody chose is passed on; without one .ci/environment looks for it.
 export PYTHON
@@ -125,6 +125,12 @@ torture: $(READY) ## Torture the runtime at full size (TORTURE_SECONDS=60 by def
 
 kills: $(READY) ## Kill a process with stored sessions KILL_ROUNDS=200 times (minutes)
 	KILL_ROUNDS=$${KILL_ROUNDS:-200} $(BIN)/python -m pytest -q tests/sessionactors/storage/test_kill.py -o faulthandler_timeout=3600
+
+serve-load: $(READY) ## Drive a daemon with SERVE_SESSIONS=100000 sessions, watch it and end it (minutes)
+	SERVE_SESSIONS=$${SERVE_SESSIONS:-100000} $(BIN)/python -m pytest -q -s tests/torture/test_serve.py -o faulthandler_timeout=3600
+
+alerts: $(READY) ## Have a real Prometheus fire the alerts of docs/prometheus/rules.yml
+	ALERTS=1 $(BIN)/python -m pytest -q tests/docs/test_prometheus_fires.py tests/docs/test_prometheus_rules.py
 
 tampering: $(READY) ## Flip every bit of a small audit log, and alter a larger one 100,000 times (an hour)
 	AUDIT_FLIP_STEP=$${AUDIT_FLIP_STEP:-1} AUDIT_FLIPS=$${AUDIT_FLIPS:-0} AUDIT_EDITS=$${AUDIT_EDITS:-100000} \

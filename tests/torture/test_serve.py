@@ -1,15 +1,13 @@
 """A daemon under load from a second process, watched, scraped, and told to end.
 
-SERVE_SESSIONS=100000 is the size that counts; a small one runs with all other tests.
-With it, a real Prometheus scrapes as well, where one is installed.
+SERVE_SESSIONS=100000 is the size that counts (`make serve-load`); a small one runs with
+all other tests. With it, a real Prometheus scrapes as well, where one is installed.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,11 +18,13 @@ from pathlib import Path
 
 import pytest
 
+from sessionactors.audit.verify import verify
 from sessionactors.daemon.client import FrontClient, FrontRefusal
 from sessionactors.daemon.service import EXIT_KILLED
 from sessionactors.settings import StoreSettings
 from sessionactors.storage.service import open_store
 from supervisors.inspection import InspectionClient
+from tests.docs.prometheus_server import RULES, Prometheus, is_installed
 from tests.sessionactors.cli.terminal_screen import Program
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +117,7 @@ class Scrapes:
     def __init__(self, url):
         self.url = url
         self.seconds: list[float] = []
+        self.failed: list[str] = []
         self.last = ""
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -124,7 +125,10 @@ class Scrapes:
 
     def _run(self):
         while not self._end.wait(1.0 if self.seconds else 0.0):
-            self.read()
+            try:
+                self.read()
+            except OSError as error:
+                self.failed.append(str(error))
 
     def read(self):
         began = time.monotonic()
@@ -137,18 +141,30 @@ class Scrapes:
         self._thread.join(60.0)
 
 
-def test_under_load_it_can_be_watched_and_ends_in_order_with_everything_on_disk(serve, tmp_path):
-    daemon = serve()
-    load = subprocess.Popen(
+@pytest.fixture
+def load(tmp_path):
+    """Start the second process: its sessions are started, activated, and driven until the daemon stops."""
+    process = subprocess.Popen(
         [sys.executable, "-m", "tests.torture.serve_load", tmp_path / "front", str(SESSIONS), tmp_path / "ids"],
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
     )
+    yield process
+    process.kill()
+    process.wait(10.0)
+    process.stdout.close()
+
+
+def test_under_load_it_can_be_watched_and_ends_in_order_with_everything_on_disk(serve, request, tmp_path):
+    daemon = serve()
+    load = request.getfixturevalue("load")
     scrapes = Scrapes(daemon.url)
-    prometheus = _prometheus(tmp_path, daemon.url) if IS_LARGE and shutil.which("prometheus") else None
     top = Program("top", "--interval", "0.2", "--sort", "messages", "--socket", str(tmp_path / "look"))
+    prometheus = None
     try:
+        if IS_LARGE and is_installed():
+            prometheus = Prometheus(tmp_path, daemon.url.removeprefix("http://").removesuffix("/metrics"), [RULES])
         up = load.stdout.readline()
         screen = top.until(lambda screen: "Session" in str(screen))
         assert (screen.wrapped, screen.scrolled) == (0, 0)
@@ -156,8 +172,9 @@ def test_under_load_it_can_be_watched_and_ends_in_order_with_everything_on_disk(
         if IS_LARGE:
             top.until(lambda _: len(scrapes.seconds) >= SCRAPES, 120.0)  # under load
         if prometheus is not None:
-            assert _asked(prometheus, "up") == 1.0
-            assert _asked(prometheus, "sum(sessionactors_sessions)") == SESSIONS
+            assert prometheus.value("up") == 1.0
+            assert prometheus.value("sum(sessionactors_sessions)") == SESSIONS
+            assert prometheus.alerts() == []
         top.press("q")
         assert top.end(60.0) == 0
         assert top.is_as_before()
@@ -171,26 +188,43 @@ def test_under_load_it_can_be_watched_and_ends_in_order_with_everything_on_disk(
     finally:
         scrapes.stop()
         top.close()
-        load.kill()
-        load.wait(10.0)
-        load.stdout.close()
         if prometheus is not None:
-            prometheus[0].kill()
-            prometheus[0].wait(10.0)
+            prometheus.close()
     assert code == 0, daemon.said[-20:]
     assert seconds < BUDGET
-    acknowledged = set((tmp_path / "ids").read_text().split())
-    assert len(acknowledged) == SESSIONS
-    store = open_store(tmp_path / "store", StoreSettings())
-    try:
-        assert store.count() == SESSIONS
-    finally:
-        store.close()
-    if IS_LARGE:
-        longest = max(scrapes.seconds)
-        report = [f"{SESSIONS} sessions; {up.strip()} s; {done.strip()}; ended in {seconds:.1f} s of {BUDGET:g}"]
-        report.append(f"{len(scrapes.seconds)} scrapes, the longest {longest:.2f} s; looked: {looked}")
-        sys.stdout.write("\n" + "\n".join(report) + "\n")
+    assert scrapes.failed == []
+    _assert_everything_is_on_disk(tmp_path)
+    longest = max(scrapes.seconds)
+    _report(
+        f"{SESSIONS} sessions; {up.strip()} s; {done.strip()}",
+        f"exit code {code} after {seconds:.1f} s of {BUDGET:g}",
+        f"{len(scrapes.seconds)} scrapes, the longest {longest:.2f} s; looked: {looked}",
+    )
+
+
+@pytest.mark.skipif(not IS_LARGE, reason="SERVE_SESSIONS=100000 runs it; a small one is below")
+def test_under_load_a_handler_that_never_returns_is_named_and_the_others_are_on_disk(serve, request, tmp_path):
+    daemon = serve()
+    load = request.getfixturevalue("load")
+    up = load.stdout.readline()
+    with FrontClient(tmp_path / "front") as client, FrontClient(tmp_path / "front", timeout=2 * BUDGET) as other:
+        client.call("start", session="hangs", class_="NeverReturns")
+        activating = threading.Thread(target=_refused, args=(other,))
+        activating.start()
+        _wait_until_it_hangs(tmp_path)
+        code, seconds = daemon.end()
+        activating.join(60.0)
+    done, _ = load.communicate(timeout=60)
+    named = [line for line in daemon.said if line.startswith("sessionactors: had to be killed")]
+    assert code == EXIT_KILLED, daemon.said[-20:]
+    assert seconds < BUDGET
+    assert len(named) == 1
+    assert "session 'hangs' (NeverReturns)" in named[0]
+    _assert_everything_is_on_disk(tmp_path)
+    _report(
+        f"{SESSIONS} sessions and one that hangs; {up.strip()} s; {done.strip()}",
+        f"exit code {code} after {seconds:.1f} s of {BUDGET:g}; {named[0]}",
+    )
 
 
 def test_with_a_handler_that_never_returns_it_ends_within_its_budget_and_names_it(serve, tmp_path):
@@ -201,9 +235,7 @@ def test_with_a_handler_that_never_returns_it_ends_within_its_budget_and_names_i
         client.call("start", session="hangs", class_="NeverReturns")
         activating = threading.Thread(target=_refused, args=(other,))
         activating.start()
-        with InspectionClient(tmp_path / "look") as look:
-            while not any(row["status"] in ("running", "hung") for row in look.list("ps", match="NeverReturns")):
-                pass
+        _wait_until_it_hangs(tmp_path)
         code, seconds = daemon.end()
         activating.join(60.0)
     assert code == EXIT_KILLED
@@ -237,40 +269,28 @@ def _looked(path):
     return taken
 
 
-def _prometheus(directory, url):
-    """Start a real Prometheus that scrapes each second; return it and its address."""
-    target = url.removeprefix("http://").removesuffix("/metrics")
-    config = directory / "prometheus.yml"
-    config.write_text(
-        "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
-        f"rule_files: ['{ROOT / 'docs/prometheus/rules.yml'}']\n"
-        "scrape_configs: [{job_name: sessionactors, scrape_timeout: 1s, "
-        f"static_configs: [{{targets: ['{target}']}}]}}]\n"
-    )
-    process = subprocess.Popen(
-        [
-            "prometheus",
-            f"--config.file={config}",
-            f"--storage.tsdb.path={directory / 'tsdb'}",
-            "--web.listen-address=127.0.0.1:19590",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    return process, "http://127.0.0.1:19590"
+def _wait_until_it_hangs(directory):
+    with InspectionClient(directory / "look") as look:
+        while not any(row["status"] in ("running", "hung") for row in look.list("ps", match="NeverReturns")):
+            pass
 
 
-def _asked(prometheus, query):
-    """Ask for a figure until it is there."""
-    from urllib.parse import quote
+def _assert_everything_is_on_disk(directory):
+    """Compare the store with what the second process was told, and verify the audit log."""
+    acknowledged = set((directory / "ids").read_text().split())
+    assert len(acknowledged) == SESSIONS
+    store = open_store(directory / "store", StoreSettings())
+    try:
+        stored, after = set(), 0
+        while page := store.page(after, 1_000):
+            stored |= {found.session_id.decode() for found in page}
+            after = page[-1].key
+        assert stored == acknowledged
+    finally:
+        store.close()
+    assert verify(directory / "audit").exit_code == 0
 
-    deadline = time.monotonic() + 30.0
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{prometheus[1]}/api/v1/query?query={quote(query)}", timeout=5.0) as answer:
-                found = json.load(answer)["data"]["result"]
-        except OSError:
-            found = []
-        if found:
-            return float(found[0]["value"][1])
-    raise AssertionError(f"no answer to {query}")
+
+def _report(*lines):
+    if IS_LARGE:
+        sys.stdout.write("\n" + "\n".join(lines) + "\n")
