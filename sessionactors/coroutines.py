@@ -31,6 +31,8 @@ Tell: TypeAlias = Callable[[object, BaseException | None], None]
 
 _PATIENCE: Final = 1.0  # seconds that `stop()` waits for cancelled coroutines
 
+_CANCELLED: Final = "the coroutine was cancelled, by itself or by what it awaited"
+
 _Coroutine: TypeAlias = Coroutine[Any, Any, object]
 
 
@@ -44,14 +46,15 @@ class LoopCoroutines:
     Thread: every method is safe anywhere.
     """
 
-    __slots__ = ("_is_stopped", "_lock", "_loop", "_machine", "_tasks", "_thread")
+    __slots__ = ("_is_stopped", "_lock", "_loop", "_machine", "_may_end", "_tasks", "_thread")
 
     def __init__(self, machine: Machine | None = None) -> None:
         self._machine: Machine = OwnMachine() if machine is None else machine
-        self._lock = threading.Lock()  # guards all below but _tasks, which is the loop's
+        self._lock = threading.Lock()  # guards all below but what is the loop's
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
         self._is_stopped = False
+        self._may_end = False  # the loop's, as the next
         self._tasks: dict[asyncio.Task[None], None] = {}  # no set: its order is not the same in each run
 
     def start(self, coroutine: _Coroutine, timeout: float | None, tell: Tell) -> Callable[[], None]:
@@ -60,7 +63,8 @@ class LoopCoroutines:
         Args:
             coroutine: not started yet.
             timeout: seconds; then it is cancelled, and told as `TimeoutError`. None: no limit.
-            tell: called once at its end, unless it is cancelled or the loop is stopped before.
+            tell: called once at its end, unless the function below cancels it or the loop is stopped
+                before. One that is cancelled by whatever it awaits has failed.
 
         Returns:
             A function that cancels it; nobody is told then.
@@ -74,16 +78,24 @@ class LoopCoroutines:
                 loop = self._loop = self._machine.event_loop()
                 self._thread = self._machine.thread(partial(self._run, loop), "sessions-loop")
         begun: list[asyncio.Task[None]] = []
+        is_unwanted = False
 
         def begin() -> None:
             task = loop.create_task(_told(coroutine, timeout, tell))
             self._tasks[task] = None
-            task.add_done_callback(self._forget)
-            # One that is cancelled before its first step has never awaited it.
-            task.add_done_callback(lambda _: coroutine.close())
+            task.add_done_callback(end)
             begun.append(task)
 
+        def end(task: asyncio.Task[None]) -> None:
+            self._tasks.pop(task, None)
+            # One that is cancelled before its first step has never awaited it.
+            coroutine.close()
+            if task.cancelled() and not is_unwanted and not self._is_stopped:
+                tell(None, RuntimeError(_CANCELLED))
+
         def cancel() -> None:
+            nonlocal is_unwanted
+            is_unwanted = True
             if begun:
                 begun[0].cancel()
 
@@ -107,19 +119,22 @@ class LoopCoroutines:
                 task.cancel()
             if tasks:
                 await asyncio.wait(tasks, timeout=_PATIENCE)
+            self._may_end = True
             loop.stop()
 
         _in_loop(loop, lambda: loop.create_task(end()))
         if not thread.is_current():
             thread.join(2 * _PATIENCE)
 
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task, None)
-
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run the loop until `stop()`; user code that ends it would end that of all other sessions."""
         asyncio.set_event_loop(loop)
         try:
-            loop.run_forever()
+            while not self._may_end and not loop.is_closed():
+                try:
+                    loop.run_forever()
+                except (SystemExit, KeyboardInterrupt):  # raised by a task that a handler has started
+                    logger.exception("a task of a session tried to end the loop of all sessions")
         finally:
             loop.close()
 
@@ -167,6 +182,8 @@ class _Running(Actor):
             told.close()
             coroutine.close()
             tell(None, error)
+        except asyncio.CancelledError:
+            tell(None, RuntimeError(_CANCELLED))
 
 
 async def _told(coroutine: _Coroutine, limit: float | None, tell: Tell) -> None:

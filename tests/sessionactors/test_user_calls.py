@@ -395,3 +395,42 @@ def test_what_the_user_s_code_remembers_survives_a_crash_of_its_session(tmp_path
             system.request("a", "five")
         system.actors.settle()
         assert system.request("a", 1) == 6
+
+
+async def cancels_itself(_):
+    asyncio.current_task().cancel()
+    await asyncio.sleep(0)
+
+
+async def is_cancelled_by_what_it_awaits(_):
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("handler", [cancels_itself, is_cancelled_by_what_it_awaits])
+def test_a_coroutine_that_is_cancelled_and_not_by_its_session_has_crashed_it(either, handler):
+    active(either, session_class=AsyncChat)
+    with pytest.raises(RuntimeError, match="was cancelled"):
+        either.request("a", handler)
+    assert either.state_of("a") == "terminated"
+
+
+async def stops_the_loop(_):
+    asyncio.get_running_loop().stop()
+
+
+async def leaves_a_task_that_exits(session):
+    async def exits():
+        raise SystemExit(3)
+
+    session.task = asyncio.get_running_loop().create_task(exits())
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("handler", [stops_the_loop, leaves_a_task_that_exits])
+def test_user_code_that_ends_the_loop_of_all_sessions_does_not(real, handler):
+    for session_id in ("a", "b"):
+        active(real, session_id, AsyncChat)
+    real.request("a", handler)
+    for _ in range(3):
+        real.request("b", "x")
+    assert real.get_state("b") == "active"
