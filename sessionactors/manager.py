@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from sessionactors.users import Users
     from supervisors.runtime.ref import ActorRef
 
-__all__ = ["BatchResult", "ManagerCalls", "named", "several"]
+__all__ = ["BatchResult", "ManagerCalls", "failed", "named", "several"]
 
 _CONFLICTS_MAX: Final = 100
 _REASON_MAX: Final = 200  # characters
@@ -159,8 +159,15 @@ class ManagerCalls(ServiceCalls):
 
         Raises:
             OperationFailed: it has ended, but its stored copy is still there; deleting it is tried again.
+                Or it has not answered in time, and ends when it comes to it.
+            SessionRecovering: it has crashed, and is being started again.
+            InvalidKind, InvalidSessionId: this is no id.
         """
-        return bool(self.terminate_sessions([session_id], "deleted").done)
+        result = self.terminate_sessions([session_id], "deleted")
+        for refusal in result.refused.values():
+            if not isinstance(refusal, (NotFound, SessionTerminated)):
+                raise refusal
+        return bool(result.done)
 
     def cleanup_expired(self) -> int:
         """End all expired sessions now; return how many there were."""
@@ -203,6 +210,9 @@ class ManagerCalls(ServiceCalls):
 
     def terminate_sessions(self, session_ids: Iterable[str], reason: str | None = None) -> BatchResult:
         """End several sessions; those that are stored are gone from the store when this returns.
+
+        One that has not answered in time is among the refused (`OperationFailed`), and
+        ends when it comes to it.
 
         Raises:
             OperationFailed: all have ended, but stored copies are still there; deleting them is tried again.
@@ -317,14 +327,21 @@ class ManagerCalls(ServiceCalls):
     def _each(self, session_ids: Iterable[str], message: object) -> BatchResult:
         done: list[str] = []
         refused: dict[str, SessionRefusal] = {}
-        for session_id in session_ids:
+        for each in session_ids:
+            try:
+                session_id = each if type(each) is str else identifiers.parse(each)
+            except SessionRefusal as refusal:
+                refused[named(each)] = refusal
+                continue
             try:
                 self.directory.find(session_id).ask(message)
                 done.append(session_id)
             except SessionRefusal as refusal:
-                refused[named(session_id)] = refusal
+                refused[session_id] = refusal
             except ActorDeadError:
                 refused[session_id] = self.directory.gone(session_id)
+            except SupervisorsError as error:  # it hangs, for example; that is no reason to leave out all others
+                refused[session_id] = failed(error)
         return BatchResult(tuple(done), refused)
 
     def _see_off(self, session_ids: Iterable[str]) -> None:
@@ -368,6 +385,16 @@ def several(session_ids: Iterable[Any]) -> list[Any]:
     return list(session_ids)
 
 
+def failed(error: SupervisorsError) -> OperationFailed:
+    """Return what a batch says of a session that could not do its part, or has not answered."""
+    return OperationFailed(str(error)[:_REASON_MAX])
+
+
 def named(session_id: object) -> str:
     """Return what a batch calls something that was given as an id."""
-    return session_id if isinstance(session_id, str) else repr(session_id)[:_REASON_MAX]
+    if isinstance(session_id, str):
+        return session_id
+    try:
+        return repr(session_id)[:_REASON_MAX]
+    except Exception:  # noqa: BLE001 - also a representation that raises is no reason to leave out all others
+        return object.__repr__(session_id)

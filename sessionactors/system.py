@@ -33,7 +33,7 @@ from sessionactors.errors import (
 from sessionactors.isolation_ledger import IsolationLedger
 from sessionactors.limiter_memory import table_of
 from sessionactors.log_calls import LogCalls
-from sessionactors.manager import BatchResult, named, several
+from sessionactors.manager import BatchResult, failed, named, several
 from sessionactors.reaper import ReaperLedger
 from sessionactors.recovery import DONE, RecoveryLedger
 from sessionactors.sandbox.keeper import SandboxKeeper
@@ -60,7 +60,7 @@ from sessionactors.tree import Parts, start_tree
 from sessionactors.users import Users
 from sessionactors.verification import TurnVerifier, Verifier
 from supervisors.clock import VirtualClock, thread_seconds
-from supervisors.errors import UsageError
+from supervisors.errors import SupervisorsError, UsageError
 from supervisors.exits import SHUTDOWN
 from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.runtime.turn import current_ref
@@ -324,6 +324,8 @@ class SessionSystem(SessionCalls, LogCalls):
                 done.append(self.start_session(session_id, given, session_class=session_class))
             except SessionRefusal as refusal:
                 refused[named(session_id)] = refusal
+            except SupervisorsError as error:  # its own code raised at the start, for example
+                refused[named(session_id)] = failed(error)
         return BatchResult(tuple(done), refused)
 
     # -- the store ---------------------------------------------------------------------

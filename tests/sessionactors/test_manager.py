@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from sessionactors import SessionSystem
+from sessionactors import Session, SessionSystem
 from sessionactors.errors import (
     InvalidAction,
     InvalidKind,
@@ -10,6 +10,7 @@ from sessionactors.errors import (
     InvalidValue,
     NotFound,
     NotPersistent,
+    OperationFailed,
     SessionExists,
     SessionTerminated,
     TooManySessions,
@@ -24,6 +25,26 @@ from tests.sessionactors.storage.stored import record
 def system():
     with virtual() as system:
         yield system
+
+
+class Choosy(Session):
+    def on_start(self):
+        if self.data.session_id == "bad":
+            raise ValueError("not me")
+
+
+class Slow(Session):
+    def handle_request(self, request):
+        entered, gate = request
+        entered.set()
+        gate.wait(30.0)
+
+
+class UnprintableId:
+    __hash__ = None
+
+    def __repr__(self):
+        raise RuntimeError("no")
 
 
 def ids(entries):
@@ -457,6 +478,47 @@ class TestBatches:
         assert isinstance(result.refused["b"], SessionTerminated)
         assert isinstance(result.refused["never"], NotFound)
         assert system.live_sessions() == ["c"]
+
+    def test_go_on_where_the_code_of_a_session_raises_at_its_start(self, system):
+        result = system.start_sessions(["good", "bad", "better"], session_class=Choosy)
+        assert result.done == ("good", "better")
+        assert isinstance(result.refused["bad"], OperationFailed)
+        assert "ValueError" in result.refused["bad"].reason
+        assert system.live_sessions() == ["good", "better"]
+
+    def test_end_all_others_where_one_hangs(self):
+        with SessionSystem(session={"user_id": "ada", "auth_required": False}) as system:
+            system.actors.ask_timeout = 0.2
+            system.start_sessions(["a", "b", "c"], session_class=Slow)
+            for each in "abc":
+                system.activate(each)
+            entered, gate = threading.Event(), threading.Event()
+            asker = threading.Thread(target=lambda: system.request("b", (entered, gate), timeout=30.0))
+            asker.start()
+            assert entered.wait(10.0)
+            ended = system.directory.find("b").when_ended()
+            result = system.terminate_user("ada")
+            assert result.done == ("a", "c")
+            assert isinstance(result.refused["b"], OperationFailed)
+            with pytest.raises(OperationFailed):
+                system.delete_session("b")
+            gate.set()
+            asker.join(10.0)
+            assert ended.settle(10.0)
+            assert system.live_sessions() == []
+
+    def test_name_ids_as_text_also_where_they_were_given_as_bytes(self, tmp_path):
+        with virtual(path=tmp_path / "s.db", session={"persistent": True}) as system:
+            assert system.start_sessions([b"a"]).done == ("a",)
+            system.persist("a")
+            assert system.terminate_sessions([b"a"]).done == ("a",)
+            assert system._store.store.count() == 0
+
+    @pytest.mark.parametrize("bad", [UnprintableId(), [UnprintableId()]])
+    def test_have_a_name_for_what_has_none(self, system, bad):
+        for result in (system.start_sessions(["a", bad]), system.terminate_sessions(["a", bad])):
+            assert result.done == ("a",)
+            assert [type(each) for each in result.refused.values()] == [InvalidKind]
 
     def test_end_in_the_store_with_one_write(self, tmp_path):
         with virtual(path=tmp_path / "s.db", session={"persistent": True}) as system:
