@@ -1,12 +1,13 @@
 """How long is a request and its reply in other libraries that have what this one has?
 
-Workload: one caller asks one echo actor (or task), one request after another.
+Workload: one caller asks one echo actor (or task), one request after another. Asyncio
+has no actors: there, a task takes requests from a queue, and sets the result of a future.
 
-Run it where they are installed (`pip install otpylib thespian`); whoever is not
+Run it where they are installed (`pip install uvloop otpylib thespian ray`); whoever is not
 installed is left out: `python -m benchmarks.peers`. They are no contenders of `make bench`,
 because each brings dependencies that nobody else here needs.
 
-It does not show what they are made for: Thespian hands work to other processes and
+It does not show what they are made for: Thespian and Ray hand work to other processes and
 machines, which costs what it costs, and is the point of it.
 """
 
@@ -103,6 +104,55 @@ def otpylib(count: int) -> float:
     return asyncio.run(measure())
 
 
+def by_hand(count: int, new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> float:
+    """Ask a task of asyncio through a queue."""
+
+    async def measure() -> float:
+        queue: asyncio.Queue[tuple[int, asyncio.Future[int]]] = asyncio.Queue()
+
+        async def echo() -> None:
+            while True:
+                number, reply = await queue.get()
+                reply.set_result(number)
+
+        task = asyncio.create_task(echo())
+        loop = asyncio.get_running_loop()
+        begun = time.perf_counter()
+        for number in range(count):
+            reply = loop.create_future()
+            queue.put_nowait((number, reply))
+            await reply
+        took = time.perf_counter() - begun
+        task.cancel()
+        return took
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(measure())
+
+
+def by_hand_uvloop(count: int) -> float:
+    """Ask the same task under uvloop."""
+    import uvloop  # noqa: PLC0415 - not installed everywhere
+
+    return by_hand(count, uvloop.new_event_loop)
+
+
+def ray(count: int) -> float:
+    """Ask an actor in a process of its own, on this machine."""
+    import ray  # noqa: PLC0415 - not installed everywhere
+
+    class Echo:
+        def same(self, number: int) -> int:
+            return number
+
+    ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+    try:
+        echo = ray.remote(Echo).remote()
+        return _timed(lambda number: ray.get(echo.same.remote(number)), count)
+    finally:
+        ray.shutdown()
+
+
 def thespian(count: int, base: str = "multiprocTCPBase") -> float:
     """Ask an actor in a process of its own."""
     from thespian.actors import ActorSystem as Thespian  # noqa: PLC0415 - not installed everywhere
@@ -128,8 +178,11 @@ def _timed(ask: Callable[[int], Any], count: int) -> float:
 CONTENDERS: Final = (
     ("supervisors", "supervisors", ours, 100_000),
     ("Pykka", "pykka", stock_pykka, 5_000),
+    ("asyncio", "asyncio", by_hand, 20_000),
+    ("asyncio, uvloop", "uvloop", by_hand_uvloop, 20_000),
     ("otpylib", "otpylib", otpylib, 5_000),
     ("Thespian, TCP", "thespian", thespian, 500),
+    ("Ray", "ray", ray, 500),
 )
 
 
