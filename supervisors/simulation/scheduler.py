@@ -36,6 +36,7 @@ from supervisors.simulation.process_faults import ProcessFaults
 from supervisors.simulation.refs import SimulatedBoundedRef, SimulatedRef
 from supervisors.simulation.transcript import label_of
 from supervisors.simulation.units import Carrier, Time, Waiter
+from supervisors.simulation.verdict import ViolationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,6 +137,7 @@ class SimulatedScheduler:
         self.ended: tuple[Callable[[ActorRef[Any], object], None], ...] = ()
         self.meets: Callable[[str], None] = _ignore
         self._violation: Exception | None = None
+        self.found: ViolationError | None = None  # the first that the workload was told of
         self.after_step: Callable[[], None] | None = None
 
     # -- the runtime's contract --------------------------------------------
@@ -432,6 +434,8 @@ class SimulatedScheduler:
     def _back_to(self, main: Waiter | None, error: BaseException | None) -> Waiter:
         assert main is not None, "the program outside always waits while actors run"
         main.error = error
+        if self.found is None and isinstance(error, ViolationError):
+            self.found = error
         main.over = True
         if main in self._ready:
             self._ready.remove(main)

@@ -328,6 +328,9 @@ class Simulation:
             verdict, by, what = "wrong result", "assertion", f"assertion: {error}"
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the verdict
             verdict, by, what = "crash", type(error).__name__, f"{type(error).__name__}: {error}"
+        found = self._scheduler.found
+        if verdict == "ok" and found is not None:  # the workload has suppressed it
+            verdict, by, what = found.verdict, found.by, str(found)
         if self._scheduler.foreign is not None:
             verdict, by, what = "crash", "ForeignThreadError", self._scheduler.foreign
         elif self._watch.touched is not None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 import pytest
 
-from supervisors import Actor, InvalidArgumentError, InvalidTypeError, UsageError
+from supervisors import Actor, InvalidArgumentError, InvalidTypeError, SupervisorsError, UsageError
 from supervisors.simulation import Simulation, SimulationOptions, run_seed
 from tests.supervisors.actors import Echo, Recorder
 
@@ -235,3 +236,16 @@ def test_parts_need_a_name_of_their_own(name):
         simulation.parts("taken", range(2))
         with pytest.raises((InvalidArgumentError, InvalidTypeError), match="name"):
             simulation.parts(name, range(2))
+
+
+def test_what_a_condition_has_found_is_the_verdict_also_where_the_workload_suppresses_it():
+    answers = iter([True, False])
+
+    def workload(simulation):
+        simulation.invariant("all is well", lambda: next(answers, True))
+        with suppress(SupervisorsError):
+            simulation.client(int).get(timeout=None)
+        simulation.sleep(1.0)
+
+    outcome = outcome_of(workload)
+    assert (outcome.verdict, outcome.by) == ("wrong result", "all is well")
