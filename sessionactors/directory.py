@@ -29,17 +29,18 @@ class Directory:
     """The live sessions of one session system, in order of their start.
 
     Attributes:
+        live: their refs by id; others look one key up, for which no lock is needed, and change nothing.
         started: sessions started so far.
         peak_live: the most sessions that were live at the same time.
 
     Thread: every method is safe anywhere.
     """
 
-    __slots__ = ("_ended", "_is_closed", "_live", "_lock", "_returned", "_returning", "peak_live", "started")
+    __slots__ = ("_ended", "_is_closed", "_lock", "_returned", "_returning", "live", "peak_live", "started")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards changes of everything below; reading one key needs no lock
-        self._live: dict[str, ActorRef[Any]] = {}
+        self.live: dict[str, ActorRef[Any]] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._returning: set[str] = set()  # crashed, and about to be started again
         self._returned: set[str] = set()  # crashed, and live again
@@ -61,7 +62,7 @@ class Directory:
                 looks through the store may have seen it there before.
         """
         with self._lock:
-            if session_id in self._live:
+            if session_id in self.live:
                 raise SessionExists(session_id)
             if returns and session_id in self._ended:
                 raise SessionTerminated(session_id)
@@ -71,10 +72,10 @@ class Directory:
                 if session_id in self._returning:
                     self._returning.discard(session_id)
                     self._returned.add(session_id)
-            self._live[session_id] = ref
+            self.live[session_id] = ref
             self._ended.pop(session_id, None)
             self.started += 1
-            self.peak_live = max(self.peak_live, len(self._live))
+            self.peak_live = max(self.peak_live, len(self.live))
 
     def remove(self, session_id: str, ref: ActorRef[Any], *, returns: bool = False) -> bool:
         """Enter the end of a session; False when it was not this one that was live.
@@ -84,10 +85,10 @@ class Directory:
             ref: its actor.
             returns: it is going to be started again from the store; until then its id is taken.
         """
-        if self._live.get(session_id) is not ref:
+        if self.live.get(session_id) is not ref:
             return False  # for good: a ref is entered once
         with self._lock:
-            if self._live.get(session_id) is not ref:
+            if self.live.get(session_id) is not ref:
                 return False
             # In this order: who looks meanwhile without the lock finds it in one of the two.
             if returns and not self._is_closed:
@@ -95,14 +96,14 @@ class Directory:
             else:
                 self._end(session_id)
             self._returned.discard(session_id)
-            del self._live[session_id]
+            del self.live[session_id]
             return True
 
     def withdraw(self, session_id: str, ref: ActorRef[Any]) -> None:
         """Take a session out that was entered and does not start after all: it never was one."""
         with self._lock:
-            if self._live.get(session_id) is ref:
-                del self._live[session_id]
+            if self.live.get(session_id) is ref:
+                del self.live[session_id]
                 self._returned.discard(session_id)
                 self.started -= 1
 
@@ -116,7 +117,7 @@ class Directory:
     def is_here(self, session_id: str) -> bool:
         """Tell whether a session is live or about to come back."""
         with self._lock:
-            return session_id in self._live or session_id in self._returning
+            return session_id in self.live or session_id in self._returning
 
     def returning(self) -> list[str]:
         """Return the ids of the sessions that are about to come back."""
@@ -151,19 +152,19 @@ class Directory:
             InvalidKind, InvalidSessionId: this is no id.
         """
         try:
-            ref = self._live.get(session_id)  # type: ignore[arg-type]  # bytes are looked up as text below
+            ref = self.live.get(session_id)  # type: ignore[arg-type]  # bytes are looked up as text below
         except TypeError:  # it cannot be hashed
             ref = None
         if ref is not None:
             return ref
         session_id = identifiers.parse(session_id)
-        ref = self._live.get(session_id)
+        ref = self.live.get(session_id)
         if ref is not None:
             return ref
         # With the lock, because one that comes back goes from one of these to another
         # meanwhile, and would be found in none of them.
         with self._lock:
-            ref = self._live.get(session_id)
+            ref = self.live.get(session_id)
             if ref is not None:
                 return ref
             if session_id in self._returning:
@@ -183,7 +184,7 @@ class Directory:
 
     def get(self, session_id: str) -> ActorRef[Any] | None:
         """Return the ref of a live session, or None."""
-        return self._live.get(session_id)
+        return self.live.get(session_id)
 
     def has_ended(self, session_id: str) -> bool:
         """Tell whether a session of this id has ended and none is live."""
@@ -192,21 +193,21 @@ class Directory:
     def ids(self) -> list[str]:
         """Return the ids of the live sessions in order of their start."""
         with self._lock:
-            return list(self._live)
+            return list(self.live)
 
     def items(self) -> list[tuple[str, ActorRef[Any]]]:
         """Return ids and refs of the live sessions in order of their start."""
         with self._lock:
-            return list(self._live.items())
+            return list(self.live.items())
 
     def refs(self) -> list[ActorRef[Any]]:
         """Return the refs of the live sessions in order of their start."""
         with self._lock:
-            return list(self._live.values())
+            return list(self.live.values())
 
     def __len__(self) -> int:
         """Return how many sessions are live."""
-        return len(self._live)
+        return len(self.live)
 
     def __repr__(self) -> str:
-        return f"<Directory of {len(self._live)} live sessions, {self.started} started>"
+        return f"<Directory of {len(self.live)} live sessions, {self.started} started>"

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from sessionactors.errors import SessionRefusal
 from sessionactors.states import State
@@ -45,6 +45,7 @@ __all__ = [
     "Persist",
     "Refuse",
     "Severity",
+    "Step",
     "Terminate",
     "Transition",
     "Verdict",
@@ -195,6 +196,21 @@ Effect: TypeAlias = (
 Effects: TypeAlias = tuple[Effect, ...]
 
 NOTHING: Final[Effects] = ()
+
+
+class Step(NamedTuple):
+    """Two effects that say all about what was done, as nearly always: one for the log, one for the subscribers.
+
+    A tuple like any other; its class tells whoever performs it that nothing else is in it.
+
+    Attributes:
+        logged: it has a number.
+        notice: what the subscribers are told.
+    """
+
+    logged: Transition | Audit
+    notice: Notify
+
 
 _Logged = TypeVar("_Logged", Transition, Audit)
 _NUMBERED: Final[list[Transition | Audit]] = []  # grows while modules are imported, and never later

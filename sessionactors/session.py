@@ -24,6 +24,7 @@ from sessionactors.effects import (
     Notify,
     Persist,
     Refuse,
+    Step,
     Terminate,
     Transition,
     Verdict,
@@ -66,7 +67,7 @@ from sessionactors.states import IDLE, TERMINATED
 from sessionactors.subscribers import LimiterEvent, check_subscriber
 from sessionactors.surroundings import ISOLATION, RECOVERY, RESTART
 from sessionactors.users import ANONYMOUS, TOO_MANY_SESSIONS
-from supervisors.errors import Refusal, UsageError
+from supervisors.errors import Refusal
 from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, StopMessage, StopNow
 from supervisors.runtime.ref import ActorRef
@@ -214,7 +215,12 @@ class Session(FollowedSession):
                 raise AuditUnavailable(operation)
             now = self._around.now()
             effects = decide(data, operation, now, argument)
-            if effects:
+            if effects.__class__ is Step and self._subscribers is None and not self._hooks:
+                # What sessions do most is one entry of the log, and nobody else wants to know of it.
+                self._around.audit.put((now, data.session_id, effects[0].number, None, "session"))
+                if self._is_stored:
+                    self._save()
+            elif effects:
                 self._perform(effects, now)
                 if self._is_stored and operation != PERSIST:
                     self._save()
@@ -248,7 +254,12 @@ class Session(FollowedSession):
         """Leave the directory; a session that was killed is accounted for here."""
         if not self._is_accounted_for or self._undone:
             self._hooks = NO_HOOKS  # who was killed runs none of its code any more
-            self._account_for("killed", crash=True)
+            if self._undone or self._around.directory.get(self.data.session_id) is self._actor_ref:
+                self._account_for("killed", crash=True)
+            else:
+                # It was killed before it could begin, and perhaps another one has the id: nothing
+                # of that one ends. One that was to come back from the store still is.
+                self._comes_back = self._comes_back or self._restored is not None
         if self.requests is not None:
             self.requests.end()
         around, session_id = self._around, self.data.session_id
@@ -462,21 +473,6 @@ class Session(FollowedSession):
         raise UnknownRequest("message", message, "(operation, argument), or the name of a query")
 
 
-def _persist(session: Session, persist: Persist) -> None:
-    """Have a snapshot stored; the asker gets the answer when it is durable."""
-    del persist
-    try:
-        asker = session.defer_reply()
-    except UsageError:  # it was told, and nobody waits
-        asker = None
-    try:
-        session.persist_for(asker)
-    except Refusal as refusal:
-        if asker is None:
-            raise
-        asker.refuse(refusal)
-
-
 def _migrate(session: Session, migrate: Migrate) -> None:
     del session
     raise MigrationFailed(f"there is no node {migrate.target!r}")
@@ -495,6 +491,6 @@ _PERFORM: Final[Mapping[type, Callable[[Session, Any], None]]] = {
     Refuse: Session._refuse,  # noqa: SLF001
     Terminate: Session._terminate,  # noqa: SLF001
     Verify: Session._verify,  # noqa: SLF001
-    Persist: _persist,
+    Persist: Session._persist,  # noqa: SLF001
     Migrate: _migrate,
 }

@@ -435,7 +435,10 @@ class SessionCalls(UserCalls):
         return state
 
     def _do(self, session_id: str, operation: str, argument: object = None) -> str:
-        ref = self.directory.find(session_id)
+        try:
+            ref = self.directory.live[session_id]
+        except (KeyError, TypeError):  # it is not there, or bytes, or nothing that can be looked up
+            ref = self.directory.find(session_id)
         try:
             state: str = ref.ask((operation, argument))
         except ActorDeadError as dead:

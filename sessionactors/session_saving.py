@@ -10,11 +10,13 @@ from sessionactors.session_code import SessionCode
 from sessionactors.snapshots import snapshot
 from sessionactors.states import TERMINATED
 from sessionactors.storage.codec import encode
+from supervisors.errors import Refusal, UsageError
 from supervisors.exits import NORMAL, SHUTDOWN, Shutdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sessionactors.effects import Persist
     from sessionactors.snapshots import Snapshot
     from sessionactors.storage.contract import Record
     from sessionactors.storage.intake import Asker
@@ -101,6 +103,19 @@ class StoredSession(SessionCode):
             saves.save(record)
         else:
             saves.persist(record, asker, self.data.state)
+
+    def _persist(self, _effect: Persist) -> None:
+        """Have a snapshot stored; the asker gets the answer when it is durable."""
+        try:
+            asker = self.defer_reply()
+        except UsageError:  # it was told, and nobody waits
+            asker = None
+        try:
+            self.persist_for(asker)
+        except Refusal as refusal:
+            if asker is None:
+                raise
+            asker.refuse(refusal)
 
     def _save(self) -> None:
         """Have it stored soon; nobody waits for that. When there is no room, the next change is stored."""

@@ -93,13 +93,14 @@ class Intake:
     Thread: `put()` is safe anywhere; one thread at a time takes and puts back.
     """
 
-    __slots__ = ("_batch_max", "_find", "_is_poked", "_lock", "_queue", "is_failing", "lost", "queue_max")
+    __slots__ = ("_batch_max", "_find", "_is_poked", "_lock", "_look_at", "_queue", "is_failing", "lost", "queue_max")
 
     def __init__(self, find: Callable[[], ActorRef[Any] | None], batch_max: int, queue_max: int) -> None:
         self._find = find
         self._queue: deque[Waiting] = deque()
         self._batch_max = batch_max
         self.queue_max = queue_max
+        self._look_at = min(batch_max - 1, queue_max)  # from so many that wait on there is more to do than to append
         self._is_poked = False
         self.is_failing = False
         self._lock = threading.Lock()  # guards `lost`
@@ -116,27 +117,39 @@ class Intake:
     def put(self, event: Waiting) -> bool:
         """Add an event; return whether it was taken. Blocks only while the queue is at its bound."""
         queue = self._queue
-        # The bound comes first: what is in the queue is never thrown away again.
-        if len(queue) >= self.queue_max and not self._has_room():
-            return False
+        if len(queue) >= self._look_at:
+            return self._put_with_care(event)
         queue.append(event)
         # The actor clears the flag before it takes: an event that was appended
         # while the flag stood is among those it takes.
         if not self._is_poked:
             self._is_poked = True
             self._poke(WAITING)
-        elif len(queue) % self._batch_max == 0:
-            # One message at the bound of each batch, not one for each event behind it.
-            self._poke(FULL)
+        return True
+
+    def _put_with_care(self, event: Waiting) -> bool:
+        """Add the event that makes a batch full, or comes to the bound."""
+        queue = self._queue
+        # The bound comes first: what is in the queue is never thrown away again.
+        if len(queue) >= self.queue_max and not self._has_room():
+            return False
+        queue.append(event)
+        self._is_poked = True
+        # One message at the bound of each batch, not one for each event behind it.
+        self._look_at = min(len(queue) + self._batch_max - 1, self.queue_max)
+        if not self.queue_max:
+            self._look_at = 0  # it was closed meanwhile
+        self._poke(FULL)
         return True
 
     def close(self) -> None:
         """Take nothing any more: nobody would write it."""
-        self.queue_max = 0
+        self.queue_max = self._look_at = 0
 
     def take(self) -> list[Waiting]:
         """Take all events that wait, in order."""
         self._is_poked = False
+        self._look_at = min(self._batch_max - 1, self.queue_max)
         # Who appends from here on finds the flag down and says so.
         next_of = self._queue.popleft
         return [next_of() for _ in range(len(self._queue))]

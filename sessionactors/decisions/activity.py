@@ -27,7 +27,7 @@ from sessionactors.decisions.moves import (
     move,
     wake_by,
 )
-from sessionactors.effects import NOTHING, Audit, Effects, Hibernate, Notify, Refuse, Transition, numbered
+from sessionactors.effects import NOTHING, Audit, Effects, Hibernate, Notify, Refuse, Step, Transition, numbered
 from sessionactors.errors import ResumeBlocked
 from sessionactors.session_data import SessionData, deadline, state_deadline
 from sessionactors.states import ACTIVE, AUTH, IDLE, SUSPENDED, State
@@ -43,13 +43,13 @@ __all__ = [
 ]
 
 _DEACTIVATION: Final = numbered(Transition(ACTIVE, IDLE, REQUESTED, "deactivated"))
-_DEACTIVATED: Final = (_DEACTIVATION, Notify("session_deactivated"))
+_DEACTIVATED: Final = Step(_DEACTIVATION, Notify("session_deactivated"))
 _INACTIVITY: Final = numbered(Transition(ACTIVE, IDLE, IDLE_TIMEOUT, "deactivated"))
-_WENT_IDLE: Final = (_INACTIVITY, Notify("session_deactivated", IDLE_TIMEOUT))
+_WENT_IDLE: Final = Step(_INACTIVITY, Notify("session_deactivated", IDLE_TIMEOUT))
 _RESUMPTION: Final = numbered(Transition(IDLE, ACTIVE, REQUESTED, "resumed"))
-_RESUMED: Final = (_RESUMPTION, Notify("session_resumed"))
+_RESUMED: Final = Step(_RESUMPTION, Notify("session_resumed"))
 _UNSUSPENSION: Final = numbered(Transition(SUSPENDED, ACTIVE, REQUESTED, "resumed"))
-_UNSUSPENDED: Final = (_UNSUSPENSION, Notify("session_resumed"))
+_UNSUSPENDED: Final = Step(_UNSUSPENSION, Notify("session_resumed"))
 _RESUME_BLOCKED: Final = numbered(Audit("security", "resume_blocked", "warning"))
 _IDLING_OUT: Final = numbered(Transition(IDLE, SUSPENDED, IDLE_TIMEOUT, "idle_timeout"))
 _IDLED_OUT: Final = (
@@ -147,7 +147,8 @@ def _suspension(state: State, reason: str) -> Effects:
 def _known_suspension(state: State, reason: str) -> Effects:
     transition, notice = _suspension(state, reason)
     assert isinstance(transition, Transition)
-    return (numbered(transition), notice)
+    assert isinstance(notice, Notify)
+    return Step(numbered(transition), notice)
 
 
 _SUSPENSIONS: Final[Mapping[State, Mapping[str, Effects]]] = {

@@ -25,6 +25,7 @@ from sessionactors.effects import (
     Notify,
     Refuse,
     Severity,
+    Step,
     Transition,
     Verdict,
     Verify,
@@ -49,13 +50,13 @@ __all__ = ["QuickCheck", "accepts_flag", "activate_auth", "activate_new", "authe
 
 QuickCheck: TypeAlias = Callable[[object], bool]
 
-_INITIALIZED: Final = (numbered(Audit("lifecycle", "session_initialized")), Notify("session_initialized"))
+_INITIALIZED: Final = Step(numbered(Audit("lifecycle", "session_initialized")), Notify("session_initialized"))
 _BLOCKED: Final = numbered(Audit("security", "auth_blocked", "warning"))
 _PRE_AUTHENTICATION: Final = numbered(Transition(NEW, ACTIVE, "pre_authenticated", "activated_pre_auth"))
 _NO_AUTHENTICATION: Final = numbered(Transition(NEW, ACTIVE, "auth_not_required", "activated_pre_auth"))
 _ACTIVATED: Final = Notify("session_activated")
-_PRE_AUTHENTICATED: Final = (_PRE_AUTHENTICATION, _ACTIVATED)
-_NOT_REQUIRED: Final = (_NO_AUTHENTICATION, _ACTIVATED)
+_PRE_AUTHENTICATED: Final = Step(_PRE_AUTHENTICATION, _ACTIVATED)
+_NOT_REQUIRED: Final = Step(_NO_AUTHENTICATION, _ACTIVATED)
 _ACTIVATION_DENIED: Final = numbered(Audit("auth", "activation_denied", "warning"))
 _AUTH_BEGUN: Final = numbered(Transition(NEW, AUTH, REQUESTED, "auth_attempt"))
 _AUTHENTICATED: Final = numbered(Transition(AUTH, ACTIVE, "authenticated", "auth_success"))

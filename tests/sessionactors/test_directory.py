@@ -210,7 +210,7 @@ def test_one_that_comes_back_while_it_is_looked_for_is_found():
                 comes_back.pop()()
             return found
 
-    known._live = Looked()
+    known.live = Looked()
     assert known.find("a") is OTHER
 
 

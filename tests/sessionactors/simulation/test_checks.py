@@ -179,7 +179,7 @@ def test_an_entry_that_was_altered_is_seen():
 
 def test_two_owners_are_seen(monkeypatch):
     def add(self, session_id, ref, **how):
-        self._live.pop(session_id, None)
+        self.live.pop(session_id, None)
         return proper(self, session_id, ref, **how)
 
     def use(simulation, system, checks):
