@@ -254,12 +254,7 @@ class Session(FollowedSession):
         """Leave the directory; a session that was killed is accounted for here."""
         if not self._is_accounted_for or self._undone:
             self._hooks = NO_HOOKS  # who was killed runs none of its code any more
-            if self._undone or self._around.directory.get(self.data.session_id) is self._actor_ref:
-                self._account_for("killed", crash=True)
-            else:
-                # It was killed before it could begin, and perhaps another one has the id: nothing
-                # of that one ends. One that was to come back from the store still is.
-                self._comes_back = self._comes_back or self._restored is not None
+            self._account_for("killed", crash=True)
         if self.requests is not None:
             self.requests.end()
         around, session_id = self._around, self.data.session_id
@@ -428,6 +423,11 @@ class Session(FollowedSession):
         if self._is_accounted_for or self.data.state == TERMINATED:
             return
         self._is_accounted_for = True
+        if self._around.directory.get(self.data.session_id) is not self._actor_ref:
+            # It never began, so nothing ends, and another one may have the id. What was to
+            # come back from the store still is.
+            self._comes_back = self._restored is not None
+            return
         if self._is_stored:
             self._prepare_return(reason, crash=crash)
         now = self._around.now()

@@ -19,6 +19,7 @@ from sessionactors.session import Session, SessionEvent
 from supervisors import Actor
 from supervisors.errors import Exit
 from supervisors.runtime.outcomes import DeadlockError
+from supervisors.supervision.requests import ChildStartFailed
 from tests.sessionactors.session_world import TRUSTED, edges, ends, entries, kill, names, start_active, virtual
 
 
@@ -559,3 +560,47 @@ def test_a_subscriber_that_wants_to_end_something_ends_only_its_subscription(sys
     system.subscribe("a", raises)
     assert (system.deactivate("a"), system.resume("a")) == ("idle", "active")
     assert len(calls) == 1
+
+
+class StillBorn(Session):
+    """Raises before it has begun, as often as is wanted."""
+
+    times = 0
+
+    def starting(self):
+        if StillBorn.times:
+            StillBorn.times -= 1
+            raise MemoryError
+        super().starting()
+
+
+def test_nothing_ends_with_a_session_that_never_began(monkeypatch):
+    monkeypatch.setattr("sessionactors.system.SessionSystem._gives_way", lambda *_: True)
+    monkeypatch.setattr(StillBorn, "times", 1)
+    with virtual(limiter={"capacity": 1, "rate": 0.001}) as system:
+        start_active(system, "a")
+        assert system.check_rate_limit("a") == (True, 0.0)
+        before = names(system, "a")
+        with pytest.raises(ChildStartFailed):
+            system.start_session("a", session_class=StillBorn)
+        system.actors.settle()
+        assert system.get_state("a") == "active"
+        assert not system.check_rate_limit("a")[0]
+        assert [each for each in names(system, "a") if each != "rate_limited"] == before
+
+
+def test_one_that_was_to_come_back_and_does_not_begin_stays_stored_and_has_not_ended_twice(monkeypatch):
+    with virtual(session_classes=[StillBorn]) as system:
+        system.start_session("a", {"persistent": True}, session_class=StillBorn)
+        system.authenticate("a", TRUSTED)
+        system.activate("a")
+        system.persist("a")
+        monkeypatch.setattr(StillBorn, "times", 1)
+        kill(system, "a")
+        system.actors.advance(10.0)
+        assert system.stored_session("a")["state"] == "active"
+        assert edges(entries(system, "a")) == [
+            ("a", "new", "auth"),
+            ("a", "auth", "active"),
+            ("a", "active", "terminated"),
+        ]
