@@ -136,9 +136,7 @@ class SessionCollector(Collector):
 
 def _states_of(refs: list[ActorRef[Any]]) -> Counter[str]:
     """Count sessions by state without asking them: a question would wait for a session that hangs."""
-    # In two passes of the simplest kind, because this is most of a scrape's time.
-    actors: list[Any] = [ref._actor for ref in refs]  # noqa: SLF001 - there is no public way that does not ask
-    # Who has ended meanwhile has no actor any more.
-    return Counter(
-        [(each.actor if each.__class__ is Fence else each).data.state for each in actors if each is not None]
-    )
+    # In two passes of the simplest kind, because this is most of a scrape's time; who has ended
+    # meanwhile has no actor any more.
+    actors: list[Any] = [actor for ref in refs if (actor := ref._actor) is not None]  # noqa: SLF001 - there is no public way that does not ask
+    return Counter([(each.actor if each.__class__ is Fence else each).data.state for each in actors])

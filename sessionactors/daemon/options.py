@@ -89,7 +89,7 @@ OWN_OPTIONS: Final[dict[str, dict[str, Option]]] = {
         "watch_within": Option(30.0, bounds.seconds),
         "connections_max": Option(16, _count(1024)),
         "handler_times": Option(False, _flag),
-        "handler_times_every": Option(17, _count(1_000_000)),
+        "handler_times_every": Option(53, _count(1_000_000)),
     },
     "telemetry": {
         "otel": Option(False, _flag),

@@ -70,7 +70,7 @@ class ActorSystemCollector(Collector):
     def _mailboxes(self) -> Iterator[Metric]:
         total = longest = 0
         # Most mailboxes are empty, and asking each for its length would take most of a scrape's time.
-        filled = [ref for ref in self._system.actors() if ref._outer or ref._inner]  # noqa: SLF001 - see above
+        filled = self._system.living.filled()
         for ref in filled:
             length = ref.mailbox_length
             total += length

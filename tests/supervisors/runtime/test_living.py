@@ -16,6 +16,12 @@ class Numbered:
 
     def __init__(self, number):
         self.id = number
+        self._outer = []
+        self._inner = None
+
+    @property
+    def mailbox_length(self):
+        return len(self._outer) + len(self._inner or ())
 
 
 def entered(count):
@@ -39,6 +45,17 @@ def test_who_has_ended_is_not_there_any_more():
         living.discard(ref)
     assert living.all() == refs[1::2]
     assert (living.get(1), living.get(2)) == (None, refs[1])
+
+
+def test_those_with_something_in_their_mailbox_are_found_wherever_they_stand():
+    living, refs = entered(160)
+    for ref in refs[:60]:
+        if ref.id % 16:
+            living.discard(ref)  # the others are not on a page any more
+    refs[15]._outer.append("waits")
+    refs[31]._inner = ["waits, and its turn is on"]
+    refs[99]._outer.append("waits")
+    assert living.filled() in ([refs[15], refs[31], refs[99]], [refs[99], refs[15], refs[31]])
 
 
 def test_somebody_else_of_the_same_number_is_not_meant():
