@@ -40,7 +40,7 @@ from sessionactors.audit.record import (
     pack_data,
 )
 
-__all__ = ["SALT_SIZE", "DataRules", "commitment", "commitments_in", "restored"]
+__all__ = ["SALT_SIZE", "DataRules", "commitment", "commitments_in", "is_opened_by", "restored"]
 
 SALT_SIZE: Final = 32
 """Bytes of a salt."""
@@ -158,6 +158,20 @@ class DataRules:
 def commitment(salt: bytes, pointer: str, value: bytes) -> bytes:
     """Return the commitment to a packed value at a place in the data."""
     return hmac.digest(salt, b"\x92" + _pack(pointer) + value, "sha256")
+
+
+def is_opened_by(text: str, salt: object, pointer: object, value: object) -> bool:
+    """Tell whether something opens a commitment; what a damaged file returns may be of any kind.
+
+    Args:
+        text: the commitment, in hexadecimal.
+        salt: what was kept of it.
+        pointer: where it stands.
+        value: what was there, packed.
+    """
+    if not (isinstance(salt, bytes) and isinstance(pointer, str) and isinstance(value, bytes) and text.isascii()):
+        return False
+    return hmac.compare_digest(commitment(salt, pointer, value).hex(), text)
 
 
 def commitments_in(data: Mapping[str, object]) -> dict[str, str]:

@@ -8,7 +8,6 @@ copy that is verified was made without it; that is no fault, and is counted.
 
 from __future__ import annotations
 
-import hmac
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -18,7 +17,7 @@ from sessionactors.audit.erasing import SUBJECT_ERASED, told
 from sessionactors.audit.errors import AuditError
 from sessionactors.audit.files import LogPaths
 from sessionactors.audit.openings import digest_of, open_for_reading
-from sessionactors.audit.personal import commitment, commitments_in
+from sessionactors.audit.personal import commitments_in, is_opened_by
 from sessionactors.audit.personal_reader import MARK
 from sessionactors.audit.record import decode
 from sessionactors.audit.verdict import Finding
@@ -116,7 +115,7 @@ class PersonalCheck:
             return
         for sequence, pointer, salt, value in openings:
             expected = found.pop((sequence, pointer), None)
-            if expected is None or not hmac.compare_digest(commitment(salt, pointer, value).hex(), expected):
+            if expected is None or not is_opened_by(expected, salt, pointer, value):
                 what = "nothing" if expected is None else f"what opens the commitment {expected}"
                 self._report(Finding("personal", sequence, f"{what} at {pointer}", "something else"))
             else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import sqlite3
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,7 +15,7 @@ from sessionactors.audit.files import LogPaths
 from sessionactors.audit.handover import segment_number
 from sessionactors.audit.keys import load_public_key
 from sessionactors.audit.openings import ROLE, Erasure, erasures_of, open_for_reading
-from sessionactors.audit.personal import commitment, commitments_in, restored
+from sessionactors.audit.personal import commitments_in, is_opened_by, restored
 from sessionactors.audit.plain_values import Plain
 from sessionactors.audit.record import PERSONAL, AuditRecord, decode
 from sessionactors.sqlite_files import FAULTS
@@ -62,7 +61,7 @@ class PersonalReader:
         try:
             rows = connection.execute(_FIND, (self._segment, record.sequence)).fetchall()
             for pointer, salt, value in rows:
-                if not hmac.compare_digest(commitment(salt, pointer, value).hex(), commitments.get(pointer, "")):
+                if not is_opened_by(commitments.get(pointer, ""), salt, pointer, value):
                     raise self._damaged(record.sequence)
                 values[pointer] = msgpack.unpackb(value)
             return replace(record, data=restored(record.data, values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 
@@ -271,6 +272,22 @@ class TestVerifyFinds:
         erase(path, "alice")
         alter(path, "UPDATE erasures SET count = 2")
         assert verify(path).findings[0].part == "personal"
+
+
+def test_what_says_of_which_kind_a_value_is_may_be_altered_as_well(path):
+    file = path / "personal.db"
+    whole = file.read_bytes()
+    before = data_of(path)
+    codes = set()
+    for kinds in re.finditer(rb"(?s)..(?=\x02?/user_id(alice|bob)s-)", whole):  # of a salt and its value
+        for bit in range(kinds.start() * 8, kinds.end() * 8):
+            altered = bytearray(whole)
+            altered[bit // 8] ^= 1 << bit % 8
+            file.write_bytes(altered)
+            code = verify(path).exit_code
+            assert code or data_of(path) == before, bit
+            codes.add(code)
+    assert 1 in codes
 
 
 def test_a_reader_shows_nothing_that_was_not_logged(path):
