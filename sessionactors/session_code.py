@@ -45,6 +45,10 @@ class SessionCode(Actor):
         if handler is not None and not inspect.iscoroutinefunction(handler) and not is_chosen:
             cls.dispatch = "shared"
 
+    def _shown_as(self) -> str:
+        """Return what an inspection shows in the place of a name; called from other threads."""
+        return self.data.session_id
+
     # -- for derived classes -------------------------------------------------
 
     def handle_request(self, request: Any) -> Any:

@@ -54,7 +54,7 @@ def ps(socket: str, *, as_json: bool, is_all: bool, limit: int, **wanted: Any) -
 @click.command(short_help="Draw the tree of actors of a daemon.")
 @inspecting
 @click.argument("ref", required=False)
-@click.option("--children", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Shown of one actor.")
+@click.option("--children", type=click.IntRange(1, 10_000), default=8, show_default=True, help="Shown of one actor.")
 def tree(socket: str, ref: str | None, *, as_json: bool, children: int) -> None:
     """Draw who has started whom, from REF on or all of them; nobody is asked, so nobody can hang it.
 

@@ -37,7 +37,7 @@ class ActorRow:
 
     Attributes:
         id: its number in the system, in order of start.
-        name: its name in words, or None.
+        name: its name in words, or None; of a session without one its id.
         actor_class: the name of its class.
         status: what it does; see `Status`.
         mailbox: messages that wait.
@@ -113,8 +113,21 @@ class Looks:
 
 
 def label_of(ref: Cell) -> str | None:
-    """Return an actor's name in words, or None."""
-    return None if ref.name is None else on_one_line(ref.name)
+    """Return an actor's name in words; of one without a name, what its class shows it as; or None.
+
+    A class of actors of which there are very many says so with a method `_shown_as()`: it only
+    reads, on a thread that is not the actor's, and is never user code.
+    """
+    if ref.name is not None:
+        return on_one_line(ref.name)
+    shown_as = getattr(ref.actor_class, "_shown_as", None)
+    actor = None if shown_as is None else actor_of(ref)
+    if shown_as is None or actor is None:
+        return None
+    try:
+        return on_one_line(shown_as(actor))
+    except Exception:  # noqa: BLE001 - it starts just now, and has not what the label is made of
+        return None
 
 
 def row_of(ref: ActorRef[Any], in_hand: Mapping[Cell, InHand], restarts: Mapping[int, int]) -> ActorRow:

@@ -86,7 +86,7 @@ def test_the_screen_fits_and_shows_who_is_stuck_at_the_top(run, busy):
     first = screen.lines[4].split()
     assert first[:1] == [str(busy.id)]
     assert first[2] == "3"
-    assert first[-1] == "Slow"
+    assert first[-2:] == ["stuck", "(Slow)"]
     assert screen.lines[23].endswith("q quit")
 
 

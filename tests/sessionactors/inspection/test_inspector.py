@@ -56,6 +56,23 @@ def test_sessions_are_listed_in_order_of_start_and_page(system, inspector):
     assert [row.id for row in (*first, *rest)] == [f"s{number}" for number in range(25)]
 
 
+def test_an_actor_of_a_session_is_shown_by_the_sessions_id(system, inspector, hung):
+    system.start_session("alice")
+    shown = {row.name: row.actor_class for row in inspector.actors.ps(after=system.directory.get(hung).id - 1)}
+    assert shown == {"slow": "Slow", "alice": "Session"}
+    assert [row.name for row in inspector.actors.ps(match="ALIC")] == ["alice"]
+    assert "alice" in {branch.row.name for branch in inspector.actors.tree()}
+
+
+def test_an_actor_whose_class_cannot_say_yet_what_it_is_shown_as_is_shown_by_its_class(system, inspector):
+    class Unready(Session):
+        def _shown_as(self):
+            raise AttributeError(self)
+
+    system.start_session("early", session_class=Unready)
+    assert [(row.name, row.actor_class) for row in inspector.actors.ps(match="unready")] == [(None, "Unready")]
+
+
 def test_the_list_can_be_narrowed_by_state_and_text(system, inspector):
     for name in ("alice", "bob", "alicia"):
         system.start_session(name)
