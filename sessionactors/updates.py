@@ -22,19 +22,20 @@ __all__ = ["PersistFor", "ReplaceMetadata", "SetTtl", "TellMetadata"]
 class PersistFor(Errand):
     """Have the session stored, and somebody told who does not wait for this answer.
 
-    Args:
-        asker: gets the session's state when it is durable, or the reason why it is not.
+    Attributes:
+        asker: gets the session's state when it is durable, or the reason why it is not; whoever watches may stand
+            in for it before the session has its turn.
     """
 
-    __slots__ = ("_asker",)
+    __slots__ = ("asker",)
 
     def __init__(self, asker: Asker) -> None:
-        self._asker = asker
+        self.asker = asker
 
     def run(self, session: Any) -> None:
         """Hand a snapshot over, as `persist` does."""
         decide(session.data, PERSIST, session.data.last_activity)  # it says whether that is allowed
-        session.persist_for(self._asker)
+        session.persist_for(self.asker)
 
 
 @final

@@ -353,7 +353,7 @@ def stale_owner(patch):
     proper = Directory.add
 
     def add(self, session_id, ref, **how):
-        self._live.pop(session_id, None)
+        self.live.pop(session_id, None)
         return proper(self, session_id, ref, **how)
 
     patch.setattr(Directory, "add", add)

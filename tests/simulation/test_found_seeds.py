@@ -102,6 +102,8 @@ def test_who_asked_an_actor_that_is_killed_during_its_cleanup_is_told():
         (sessions, 217),
         (sessions, 275),
         (sessions, 484),
+        (sessions, 274),  # one that crashed in its start told the log of the end of a living session
+        (sessions, 9),  # or of one that had ended
     ],
 )
 def test_seeds_that_once_failed_are_well(workload, seed):

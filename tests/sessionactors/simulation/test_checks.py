@@ -276,3 +276,166 @@ def test_a_disk_wants_a_simulation_and_what_it_stands_before(kind):
     for given in ((None,), (Simulation(0), "disk")):
         with pytest.raises(InvalidTypeError):
             kind(*given)
+
+
+# -- sessions that sleep, batches, what is not metadata, and the order of the log --------------------------------------
+
+
+def test_sessions_that_sleep_or_are_spilled_are_well():
+    def use(simulation, system, checks):
+        begin(system)
+        number(system, 1)
+        system.persist("a")
+        assert system.hibernate("a")
+        assert system.spill("a")
+        simulation.sleep(1.0)
+        number(system, 2)
+        system.persist("a")
+        assert system.hibernate("a")
+        crash(simulation, system)
+        assert system.hibernate("a")
+        system.terminate("a")
+
+    assert judged(use).verdict == "ok"
+
+
+def test_what_was_persisted_in_its_sleep_and_is_lost_is_missed():
+    def use(simulation, system, checks):
+        begin(system)
+        system.hibernate("a")
+        system.persist("a")
+        system._store.store._disk.write(10, [deletion("a")])
+        crash(simulation, system)
+
+    assert judged(use).by == "no acknowledged persist lost"
+
+
+def test_what_a_batch_has_persisted_and_is_lost_is_missed():
+    def use(simulation, system, checks):
+        begin(system)
+        system.persist_sessions(["a"])
+        system._store.store._disk.write(10, [deletion("a")])
+        crash(simulation, system)
+
+    assert judged(use).by == "no acknowledged persist lost"
+
+
+def test_a_batch_that_was_not_persisted_is_not_missed():
+    def use(simulation, system, checks):
+        system.start_session("a")
+        assert system.persist_sessions(["a"]).done == ()
+        crash(simulation, system)
+
+    assert judged(use).verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda system: system.update_resources("a", requests=5), "requests 0, acknowledged: 5"),
+        (lambda system: system.update_resources("a", bytes=5), "bytes 0, acknowledged: 5"),
+        (lambda system: system.set_quota("a", {"max_requests": 7}), "quota Quota(max_requests=1000"),
+        (lambda system: system.lock("a", admin="root"), "locked False, acknowledged: True"),
+    ],
+)
+def test_what_has_gone_back_beside_metadata_is_seen(change, what):
+    def use(simulation, system, checks):
+        begin(system)
+        system.persist("a")
+        old = system._store.store._disk.read("a")
+        change(system)
+        system.persist("a")
+        system._store.store._disk._records["a"] = old
+        crash(simulation, system)
+
+    outcome = judged(use)
+    assert outcome.by == "no acknowledged persist lost"
+    assert what in outcome.what
+
+
+@pytest.mark.parametrize("sleeps", [False, True])
+def test_an_owner_that_sleeps_or_has_handled_nothing_is_one_all_the_same(monkeypatch, sleeps):
+    def add(self, session_id, ref, **how):
+        self.live.pop(session_id, None)
+        return proper(self, session_id, ref, **how)
+
+    def use(simulation, system, checks):
+        system.start_session("a", {"auth_required": False})
+        system.activate("a")
+        if sleeps:
+            system.hibernate("a")
+        system.start_session("a")
+        simulation.sleep(1.0)
+
+    proper = Directory.add
+    monkeypatch.setattr(Directory, "add", add)
+    monkeypatch.setattr("sessionactors.system.SessionSystem._gives_way", lambda *given: True)
+    assert judged(use).by == "one owner"
+
+
+def of(system):
+    return system.directory.find("a")._actor_weakref().data
+
+
+@pytest.mark.parametrize(("name", "value"), [("state", "zombie"), ("requests", -5), ("auth_attempts", 99)])
+def test_a_record_that_there_cannot_be_is_seen_with_the_next_answer(name, value):
+    def use(simulation, system, checks):
+        begin(system)
+        setattr(of(system), name, value)
+        system.get_info("a")
+
+    assert judged(use).by == "sound record"
+
+
+def test_an_edge_that_there_is_not_is_seen():
+    def use(simulation, system, checks):
+        system.start_session("a", {"max_history_size": 0})
+        of(system).state = "active"
+        system.deactivate("a")
+
+    outcome = judged(use)
+    assert outcome.by == "audit in order"
+    assert "a leaves active, where it is new" in outcome.what
+
+
+@pytest.mark.parametrize("disorder", [lambda queue: queue.reverse(), lambda queue: queue.append(queue[-1])])
+def test_entries_in_another_order_or_twice_are_seen(disorder):
+    def use(simulation, system, checks):
+        begin(system)
+        system.commit_audit()
+        system.deactivate("a")
+        system.resume("a")
+        disorder(system._intake._queue)
+
+    assert judged(use).by == "audit in order"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        lambda system: system.authenticate("a", TRUSTED),
+        lambda system: system.lock("a", admin="root"),
+        lambda system: system.unlock("a", admin="root"),
+        lambda system: system.override_quota("a", {}, admin="root"),
+        lambda system: system.terminate_sessions(["a"]),
+    ],
+)
+def test_what_was_told_beside_the_usual_transitions_and_is_not_in_the_log_is_missed(told):
+    def use(simulation, system, checks):
+        system.start_session("a")
+        system.commit_audit()
+        told(system)
+        system._intake._queue.clear()
+
+    assert judged(use).by == "no acknowledged transition lost"
+
+
+def test_authenticating_again_is_no_transition():
+    def use(simulation, system, checks):
+        system.start_session("a")
+        for _ in range(3):
+            system.authenticate("a", {"authenticated": False})
+        system.unlock("a", admin="root")
+        system.authenticate("a", TRUSTED)
+
+    assert judged(use).verdict == "ok"
