@@ -47,22 +47,48 @@ class Asker(Protocol):
 class Saving:
     """What is to become of one session in the store.
 
-    Attributes:
+    Hardly ever do several wait for the same, so the first of them has a place of its own:
+    twenty thousand that wait are as many objects less for the garbage collector to look at.
+
+    Args:
         record: what is to be written.
-        askers: who waits for it, each with the answer.
+        asker: who waits for it, or None.
+        answer: what that one is told.
+
+    Attributes:
+        record: see above.
         number: its place among all that was ever taken, from 1; 0 until it is taken.
     """
 
-    __slots__ = ("askers", "number", "record")
+    __slots__ = ("_answer", "_asker", "_others", "number", "record")
 
-    def __init__(self, record: Record, askers: tuple[tuple[Asker, str], ...] = ()) -> None:
+    def __init__(self, record: Record, asker: Asker | None = None, answer: str = "") -> None:
         self.record = record
-        self.askers = askers
+        self._asker = asker
+        self._answer = answer
+        self._others: tuple[tuple[Asker, str], ...] = ()
         self.number = 0
+
+    @property
+    def askers(self) -> tuple[tuple[Asker, str], ...]:
+        """Who waits for it, each with the answer, first come first."""
+        return () if self._asker is None else ((self._asker, self._answer), *self._others)
+
+    def is_awaited(self) -> bool:
+        """Tell whether anybody waits for it."""
+        return self._asker is not None
+
+    def let_go(self) -> tuple[tuple[Asker, str], ...]:
+        """Return who has waited for it; from now on nobody does."""
+        askers = self.askers
+        self._asker, self._others = None, ()
+        return askers
 
     def replaced_by(self, newer: Saving) -> Saving:
         """Hand those who wait, and the place, over to what comes instead."""
-        newer.askers = self.askers + newer.askers
+        if self._asker is not None:
+            (newer._asker, newer._answer), *others = (*self.askers, *newer.askers)
+            newer._others = tuple(others)
         newer.number = self.number
         return newer
 
@@ -100,7 +126,7 @@ class StoreIntake:
 
     def persist(self, record: Record, asker: Asker, answer: str) -> None:
         """Have a snapshot stored at once and somebody answered when it is durable; ask `has_room()` before."""
-        self._put(record.session_id, Saving(record, ((asker, answer),)), is_urgent=True)
+        self._put(record.session_id, Saving(record, asker, answer), is_urgent=True)
 
     def keep(self, record: Record) -> None:
         """Have the last snapshot of a session stored that ends and is to come back; always taken."""

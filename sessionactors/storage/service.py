@@ -119,7 +119,7 @@ class StoreLedger:
                     self._write_batch(dict(islice(held.items(), 1 if is_each else self.settings.batch_max)), tell)
             except StoreError as error:
                 for session_id, saving in held.items():
-                    if saving.askers:
+                    if saving.is_awaited():
                         _refuse(session_id, saving, error.problem, tell)
                 raise
 
@@ -147,7 +147,7 @@ class StoreLedger:
                 try:
                     self._write_batch({session_id: waiting}, tell)
                 except StoreError as error:
-                    if waiting.askers:
+                    if waiting.is_awaited():
                         _refuse(session_id, waiting, error.problem, tell)
                     raise
             return self.store.read(session_id)
@@ -213,8 +213,10 @@ class StoreLedger:
         for session_id, why in refused.items():
             _refuse(session_id, batch[session_id], why, tell)
         # Who is answered finds the event in the log.
-        tell([session_id for session_id, saving in batch.items() for _ in saving.askers], _PERSISTED)
-        for saving in batch.values():
+        awaited = [(session_id, saving) for session_id, saving in batch.items() if saving.is_awaited()]
+        tell([session_id for session_id, saving in awaited for _ in saving.askers], _PERSISTED)
+        for _, saving in awaited:
+            # Kept by the saving until it is off the list: who is killed here has a successor that answers again.
             for asker, answer in saving.askers:
                 asker.set(answer)
         held = self._held
@@ -228,8 +230,7 @@ class StoreLedger:
 def _refuse(session_id: str, saving: Saving, why: str, tell: Tell) -> None:
     """Tell the log, and those who wait, that it did not work."""
     tell((session_id,), Audit("error", "persist_failed", "error", {"reason": why}))
-    askers, saving.askers = saving.askers, ()
-    for asker, _ in askers:
+    for asker, _ in saving.let_go():
         asker.refuse(PersistFailed(why))
 
 
