@@ -44,9 +44,14 @@ class WakeFailed(OperationFailed):
 
 
 class PersistFailed(OperationFailed):
-    """The snapshot did not become durable."""
+    """The snapshot did not become durable.
+
+    Attributes:
+        session_id: whose it is, where the store says so.
+    """
 
     code = "persist_failed"
+    session_id: str | None = None
     _told = "the session could not be stored: {}; the last stored snapshot is still there"
 
 

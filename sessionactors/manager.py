@@ -241,16 +241,17 @@ class ManagerCalls(ServiceCalls):
             except SessionRefusal as refusal:
                 refused[named(each)] = refusal
                 continue
-            receipt = receipts.awaited(session_id)
             asked.append(session_id)
+            if not receipts.awaits(session_id):
+                continue  # it was asked, and its answer is good for this one as well
             try:
-                ref.ask(PersistFor(receipt))
+                ref.ask(PersistFor(receipts))
             except SessionRefusal as refusal:
-                receipt.refuse(refusal)
+                receipts.settle(session_id, refusal)
             except ActorDeadError:
-                receipt.refuse(self.directory.gone(session_id))
+                receipts.settle(session_id, self.directory.gone(session_id))
             except SupervisorsError as error:
-                receipt.refuse(PersistFailed(str(error)[:_REASON_MAX]))
+                receipts.settle(session_id, PersistFailed(str(error)[:_REASON_MAX]))
         refused.update(receipts.collect(timeout))
         return BatchResult(tuple(each for each in asked if each not in refused), refused)
 

@@ -11,66 +11,56 @@ if TYPE_CHECKING:
     from sessionactors.errors import SessionRefusal
     from supervisors.runtime.futures import ScheduledFuture
 
-__all__ = ["Receipt", "Receipts"]
-
-
-@final
-class Receipt:
-    """Waits for one session of a batch to be durable."""
-
-    __slots__ = ("_batch", "is_open", "session_id")
-
-    def __init__(self, batch: Receipts, session_id: str) -> None:
-        self._batch = batch
-        self.session_id = session_id
-        self.is_open = True  # guarded by the lock of the batch
-
-    def set(self, value: object) -> None:
-        """Take note that it is."""
-        del value
-        self._batch.settle(self, None)
-
-    def refuse(self, error: SessionRefusal) -> None:
-        """Take note that it is not."""
-        self._batch.settle(self, error)
+__all__ = ["Receipts"]
 
 
 @final
 class Receipts:
-    """Waits for all sessions of a batch: one wait instead of a future for each.
+    """Waits for all sessions of a batch: one wait instead of a future for each, and nothing that each has of its own.
+
+    It is the asker of each of them; the answer is the session's id.
 
     Args:
         done: a future that nobody else has.
 
-    Thread: `awaited()` and `collect()` are the caller's; receipts are settled anywhere.
+    Thread: `awaits()` and `collect()` are the caller's; what becomes of a session is told anywhere.
     """
 
-    __slots__ = ("_all", "_done", "_is_complete", "_lock", "_refused", "_settled")
+    __slots__ = ("_done", "_is_complete", "_lock", "_open", "_refused")
 
     def __init__(self, done: ScheduledFuture[None]) -> None:
         self._done = done
-        self._all: list[Receipt] = []  # the caller's, until the batch is complete
         self._lock = threading.Lock()  # guards all below
-        self._settled = 0
+        self._open: dict[str, None] = {}  # who has not been told of yet, in order
         self._refused: dict[str, SessionRefusal] = {}
         self._is_complete = False
 
-    def awaited(self, session_id: str) -> Receipt:
-        """Return the receipt of one more session."""
-        receipt = Receipt(self, session_id)
-        self._all.append(receipt)
-        return receipt
+    def awaits(self, session_id: str) -> bool:
+        """Wait for one more session; False for one that is waited for already."""
+        with self._lock:
+            if session_id in self._open:
+                return False
+            self._open[session_id] = None
+            return True
 
-    def settle(self, receipt: Receipt, refusal: SessionRefusal | None) -> None:
+    def set(self, session_id: str) -> None:
+        """Take note that a session is durable."""
+        self.settle(session_id, None)
+
+    def refuse(self, error: PersistFailed) -> None:
+        """Take note that the session is not of which the error tells."""
+        if error.session_id is not None:
+            self.settle(error.session_id, error)
+
+    def settle(self, session_id: str, refusal: SessionRefusal | None) -> None:
         """Note what came of a session; what comes later about the same one does not count."""
         with self._lock:
-            if not receipt.is_open:
+            if session_id not in self._open:
                 return
-            receipt.is_open = False
-            self._settled += 1
+            del self._open[session_id]
             if refusal is not None:
-                self._refused[receipt.session_id] = refusal
-            is_last = self._is_complete and self._settled == len(self._all)
+                self._refused[session_id] = refusal
+            is_last = self._is_complete and not self._open
         if is_last:
             self._done.offer(None)
 
@@ -78,13 +68,11 @@ class Receipts:
         """Wait for all that was awaited; return why some are not durable."""
         with self._lock:
             self._is_complete = True
-            is_done = self._settled == len(self._all)
+            is_done = not self._open
         if not is_done:
             self._done.settle(timeout)
         with self._lock:
             late = PersistFailed(f"there was no answer within {timeout:g} s")
-            for receipt in self._all:
-                if receipt.is_open:
-                    receipt.is_open = False
-                    self._refused[receipt.session_id] = late
+            self._refused.update(dict.fromkeys(self._open, late))
+            self._open = {}
             return self._refused

@@ -84,8 +84,12 @@ class StoredSession(SessionCode):
         own = self.snapshot()
         return {"class": name} if own is None else {"class": name, "user_state": own}
 
-    def persist_for(self, asker: Asker | None) -> None:
+    def persist_for(self, asker: Asker | None, answer: str | None = None) -> None:
         """Have it stored at once, and somebody told when it is durable.
+
+        Args:
+            asker: who is told.
+            answer: what; None for the session's state.
 
         Raises:
             NoBackend: there is no store.
@@ -102,7 +106,7 @@ class StoredSession(SessionCode):
         if asker is None:
             saves.save(record)
         else:
-            saves.persist(record, asker, self.data.state)
+            saves.persist(record, asker, self.data.state if answer is None else answer)
 
     def _persist(self, _effect: Persist) -> None:
         """Have a snapshot stored; the asker gets the answer when it is durable."""

@@ -23,7 +23,7 @@ class PersistFor(Errand):
     """Have the session stored, and somebody told who does not wait for this answer.
 
     Attributes:
-        asker: gets the session's state when it is durable, or the reason why it is not; whoever watches may stand
+        asker: gets the session's id when it is durable, or the reason why it is not; whoever watches may stand
             in for it before the session has its turn.
     """
 
@@ -35,7 +35,7 @@ class PersistFor(Errand):
     def run(self, session: Any) -> None:
         """Hand a snapshot over, as `persist` does."""
         decide(session.data, PERSIST, session.data.last_activity)  # it says whether that is allowed
-        session.persist_for(self.asker)
+        session.persist_for(self.asker, session.data.session_id)
 
 
 @final

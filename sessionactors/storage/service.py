@@ -231,7 +231,9 @@ def _refuse(session_id: str, saving: Saving, why: str, tell: Tell) -> None:
     """Tell the log, and those who wait, that it did not work."""
     tell((session_id,), Audit("error", "persist_failed", "error", {"reason": why}))
     for asker, _ in saving.let_go():
-        asker.refuse(PersistFailed(why))
+        failed = PersistFailed(why)
+        failed.session_id = session_id
+        asker.refuse(failed)
 
 
 def _nobody(_session_ids: Iterable[str], _event: Audit) -> None:
