@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, final
 
+from sessionactors.daemon.agreement import disagreements
 from sessionactors.daemon.options import OWN_OPTIONS, Option
 from sessionactors.errors import InvalidKind, InvalidValue, SessionActorsError
 from sessionactors.settings import (
@@ -133,6 +134,8 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
     settings: dict[str, dict[str, Setting]] = {}
     for section, fields in OWN_OPTIONS.items():
         settings[section] = _checked(section, fields, given_from_file.get(section, {}), problems)
+    at_fault = {problem.partition(".")[0] for problem in problems}
+    problems += disagreements({section: table for section, table in settings.items() if section not in at_fault})
     system: dict[str, Settings] = {}
     for section, kind in _SETTINGS.items():
         system[section], settings[section] = _checked_settings(
@@ -235,7 +238,7 @@ def _checked(
         try:
             checked[name] = Setting(field.check(name, setting.value), setting.source)
         except (InvalidKind, InvalidValue) as error:
-            problems.append(_problem(section, setting.source, error))
+            problems.append(_problem(section, setting.source, error, name))
     return checked
 
 
@@ -253,8 +256,9 @@ def _checked_settings(
         try:
             kind.from_mapping({name: value})
         except (InvalidKind, InvalidValue) as error:
-            if error.field == name:
-                problems.append(_problem(section, setting.source, error))
+            if error.field == name or error.field not in names:
+                # A field that the section does not have is one of the value itself, such as of a quota.
+                problems.append(_problem(section, setting.source, error, name))
                 continue
             # It does not go with the default of another one, which may have been given as well.
         good[name] = value
@@ -262,7 +266,7 @@ def _checked_settings(
         made = kind.from_mapping(good)
     except (InvalidKind, InvalidValue) as error:  # each is good, but not together
         blamed = given.get(str(error.field))
-        problems.append(_problem(section, DEFAULT if blamed is None else blamed.source, error))
+        problems.append(_problem(section, DEFAULT if blamed is None else blamed.source, error, str(error.field)))
         made = kind()
     values = made.as_dict()
     return made, {name: Setting(values[name], given[name].source if name in good else DEFAULT) for name in names}
@@ -276,9 +280,10 @@ def _unknown(section: str, given: Mapping[str, Setting], known: list[str]) -> li
     ]
 
 
-def _problem(section: str, source: str, error: InvalidKind | InvalidValue) -> str:
+def _problem(section: str, source: str, error: InvalidKind | InvalidValue, name: str) -> str:
     field = str(error.field)
-    return f"{section}.{field} ({source}){str(error).removeprefix(field)}"
+    where = name if field == name else f"{name}.{field}"
+    return f"{section}.{where} ({source}){str(error).removeprefix(field)}"
 
 
 def _hint(name: str, known: list[str]) -> str:

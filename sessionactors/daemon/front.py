@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
 from sessionactors import bounds
+from sessionactors.daemon.agreement import TOKEN_LEAST
 from sessionactors.daemon.requests import answer, done, refusal
 from sessionactors.errors import InvalidKind, InvalidValue
 from supervisors.health.listener import Connection, Listener, TooLongError
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from sessionactors.system import SessionSystem
 
 __all__ = ["TOKEN_LEAST", "Front"]
-
-TOKEN_LEAST: Final = 16
-"""Characters of a token that can be guessed by nobody."""
 
 _SEND_TIMEOUT: Final = 10.0  # seconds that a peer has to take an answer
 _LOGIN_TIMEOUT: Final = 10.0  # seconds, or less, that a peer has to say its token
@@ -198,7 +196,8 @@ class Front:
         said, request_id = request.get("token"), request.get("id")
         # Compared in a time that does not tell how much of it is right.
         if isinstance(said, str) and hmac.compare_digest(said.encode("utf-8", "replace"), self._token):
-            connection.send(done(request_id if isinstance(request_id, (int, str)) else None, None), _SEND_TIMEOUT)
+            is_id = isinstance(request_id, (int, str)) and not isinstance(request_id, bool)
+            connection.send(done(request_id if is_id else None, None), _SEND_TIMEOUT)
             return True
         connection.send(refusal(None, "forbidden", 'the first line is {"do": "login", "token": ...}'), _SEND_TIMEOUT)
         return False

@@ -20,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, final
 
 from sessionactors.audit.errors import AuditError
+from sessionactors.daemon.agreement import token_in
 from sessionactors.daemon.config import ConfigError
 from sessionactors.daemon.front import Front
 from sessionactors.daemon.lookout import lookout
@@ -460,7 +461,7 @@ def _signals(stop: Callable[[str], object], reload: Callable[[], object], system
 
 
 def _token_in(file: Path | None) -> str | None:
-    return None if file is None else file.read_text(encoding="utf-8").strip()
+    return None if file is None else token_in(file)
 
 
 def _reason(error: Exception) -> str:
