@@ -130,3 +130,38 @@ def test_a_session_system_wants_a_log_or_a_directory_and_not_both(tmp_path):
     with pytest.raises(InvalidValue) as refused:
         SessionSystem(audit_log=SimulatedAuditLog(Simulation(0)), audit_dir=tmp_path)
     assert refused.value.field == "audit_dir"
+
+
+def test_a_torn_write_leaves_nothing_twice_of_what_was_committed(simulated):
+    log = simulated("torn_write")
+    log.append_many(events(3))
+    log.commit()
+    log.append_many([(1.0, 1.0, "late", kind_of("lifecycle"), "test", {"number": 3})] * 20)
+    numbers = [event.data["number"] for event in log.crash().events()]
+    assert numbers[:3] == [0, 1, 2]
+    assert set(numbers[3:]) == {3}
+
+
+@pytest.mark.parametrize("kind", ["store_error", "store_full", "fsync_error"])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda log: log.seal(2.0, 2.0, reason="age", actor="test"),
+        lambda log: log.reopen(),
+        lambda log: log.erase("ada", 2.0, 2.0, actor="test", reason="asked"),
+    ],
+)
+def test_a_disk_that_fails_lets_nothing_else_be_done_to_the_log_either(simulated, kind, use, tmp_path):
+    with AuditLog(tmp_path / "log") as disk:
+        log = simulated(kind, disk)
+        with pytest.raises(AuditWriteError, match=r"no space|cannot be written|made durable"):
+            use(log)
+        assert (log.size, log.is_closed) == (0, False)
+
+
+def test_who_is_gone_has_nothing_to_close(simulated):
+    log = simulated("store_error")
+    log.append_many(events(1))
+    log.crash()
+    log.close()
+    assert log.is_closed

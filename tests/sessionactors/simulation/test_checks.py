@@ -6,14 +6,18 @@ from contextlib import suppress
 
 import pytest
 
-from sessionactors import SessionSystem
+from sessionactors import Session, SessionSystem
+from sessionactors.audit.service import open_log
 from sessionactors.directory import Directory
 from sessionactors.errors import SessionActorsError
 from sessionactors.limits.token_bucket import TokenBucket
+from sessionactors.settings import AuditSettings
 from sessionactors.simulation import SimulatedAuditLog, SimulatedStore, check_sessions
 from sessionactors.storage.codec import deletion
+from sessionactors.storage.errors import StoreDiskError
 from supervisors import InvalidArgumentError, InvalidTypeError, SupervisorsError
-from supervisors.simulation import Simulation, run_seed
+from supervisors.simulation import Simulation, SimulationOptions, run_seed
+from tests.sessionactors.session_world import start_active
 
 TRUSTED = {"authenticated": True}
 
@@ -439,3 +443,106 @@ def test_authenticating_again_is_no_transition():
         system.authenticate("a", TRUSTED)
 
     assert judged(use).verdict == "ok"
+
+
+class Shared(Session):
+    dispatch = "shared"
+
+
+def test_a_start_that_is_refused_is_no_second_owner():
+    refused = []
+
+    def start(system):
+        try:
+            system.start_session("a", session_class=Shared)
+        except SessionActorsError as error:
+            refused.append(error.code)
+
+    def use(simulation, system, checks):
+        for answer in [simulation.client(start, system) for _ in range(5)]:
+            answer.get(timeout=None)
+
+    assert judged(use).verdict == "ok"
+    assert refused == ["already_exists"] * 4
+
+
+def test_one_whose_time_is_over_in_its_sleep_is_not_missed():
+    def use(simulation, system, checks):
+        begin(system, absolute_timeout=60.0)
+        system.persist("a")
+        system.hibernate("a")
+        simulation.sleep(120.0)
+
+    assert judged(use).verdict == "ok"
+
+
+def test_one_that_is_stopped_in_its_sleep_is_not_missed():
+    def use(simulation, system, checks):
+        begin(system)
+        system.persist("a")
+        system.hibernate("a")
+        system.directory.find("a").stop()
+
+    assert judged(use).verdict == "ok"
+
+
+def test_a_new_session_that_begins_again_though_it_has_not_ended_is_seen():
+    def use(simulation, system, checks):
+        for _ in range(2):
+            system.start_session("a", {"persistent": True})
+            system.persist("a")
+            system._store.store._disk.write(10, [deletion("a")])
+            crash(simulation, system)
+
+    outcome = judged(use)
+    assert outcome.by == "no acknowledged persist lost"
+    assert "begins again" in outcome.what
+
+
+def test_a_batch_that_the_disk_refuses_is_not_missed(monkeypatch):
+    def write(self, epoch, records):
+        raise StoreDiskError("it cannot be written", "look at the disk")
+
+    def use(simulation, system, checks):
+        monkeypatch.setattr(SimulatedStore, "write", write)
+        begin(system)
+        assert system.persist_sessions(["a"]).done == ()
+        monkeypatch.undo()
+        system._saves.delete("a")
+        crash(simulation, system)
+
+    assert judged(use).verdict == "ok"
+
+
+def test_the_next_process_is_judged_at_rest_too():
+    def workload(simulation):
+        store = SimulatedStore(simulation)
+        system = SessionSystem(actors=simulation.system, store=store)
+        checks = check_sessions(simulation, system)
+        checks.judge()
+        checks.died()
+        for ref in simulation.system.actors():
+            ref.kill()
+        simulation.sleep(1.0)
+        with suppress(SessionActorsError, SupervisorsError):
+            system.stop()
+        system = SessionSystem(actors=simulation.system, store=store.crash())
+        checks.follow(system)
+        begin(system)
+        system._intake._queue.clear()
+
+    assert run_seed(workload, 0).by == "no acknowledged transition lost"
+
+
+def test_a_log_in_which_ids_are_hashed_is_read_as_well(tmp_path):
+    def workload(simulation):
+        log = SimulatedAuditLog(simulation, open_log(tmp_path / "log", AuditSettings(redact_ids=True)))
+        with SessionSystem(actors=simulation.system, audit_log=log) as system:
+            checks = check_sessions(simulation, system)
+            start_active(system, "a")
+            system.lock("a", admin="root")
+            checks.judge()
+
+    options = SimulationOptions(watch_outside=False)  # its disk is a real one
+    outcome = run_seed(workload, 0, options)
+    assert outcome.verdict == "ok", outcome

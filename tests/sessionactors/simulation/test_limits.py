@@ -132,3 +132,22 @@ def test_after_other_settings_of_all_nothing_is_said_that_is_not_known():
         assert empty(system, times=50) == 50
 
     assert watched(use)[0].verdict == "ok"
+
+
+def test_an_id_in_bytes_is_the_same_bucket(generous):
+    def use(simulation, system):
+        empty(system, times=2)
+        empty(system, session_id=b"a", times=3)
+
+    outcome, _ = watched(use)
+    assert outcome.by == "limiter never over"
+    assert "'a': 5 tokens" in outcome.what
+
+
+def test_too_much_out_of_a_bucket_that_was_filled_again_is_seen(generous):
+    def use(simulation, system):
+        system.check_rate_limit("a")
+        system.reset_rate_limit("a")
+        empty(system)
+
+    assert watched(use)[0].by == "limiter never over"

@@ -123,3 +123,11 @@ def test_what_was_written_is_there_for_the_next_process_also_after_an_orderly_en
 def test_its_errors_are_those_of_every_store():
     assert issubclass(StoreDiskError, SessionActorsError)
     assert "on <MemoryStore" in repr(SimulatedStore(Simulation(0)))
+
+
+def test_a_slow_read_takes_virtual_time(simulated):
+    store, _ = simulated("store_slow")
+    clock = store._simulation.system.clock
+    before = clock.monotonic()
+    store.read("a")
+    assert 0.0 < clock.monotonic() - before <= 10.0
