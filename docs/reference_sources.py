@@ -12,7 +12,41 @@ import re
 import sys
 from typing import Any
 
-__all__ = ["add_source", "own_source", "source_of"]
+__all__ = ["CODES", "add_source", "own_source", "source_of"]
+
+# Where a refusal's code stands in the description of the session system; the other codes are ours.
+CODES = {
+    "already_exists": "2.2",
+    "auth_blocked": "1.1.2",
+    "authentication_failed": "1.1.2",
+    "capacity_exceeded": "3.1",
+    "invalid_action": "1.3",
+    "invalid_backend": "1.6",
+    "invalid_limit": "1.2",
+    "invalid_quota": "1.1.2",
+    "invalid_state": "1.1.2",
+    "invalid_transition": "1.1.2",
+    "limit_exceeds_global": "1.2",
+    "load_failed": "1.1.2",
+    "max_attempts": "1.1.2",
+    "migration_failed": "1.1.2",
+    "migration_not_allowed": "1.1.2",
+    "no_backend": "1.1.2",
+    "no_pid": "1.2",
+    "not_authenticated": "1.1.2",
+    "not_found": "1.2",
+    "not_persistent": "1.1.2",
+    "persist_failed": "1.1.2",
+    "quota_exceeded": "1.1.2",
+    "rate_limited": "1.3",
+    "resume_blocked": "1.1.2",
+    "session_exists": "1.2",
+    "session_manager_not_running": "1.6",
+    "session_terminated": "1.1.2",
+    "unknown_request": "1.2",
+    "unsupported_format": "1.5",
+    "update_failed": "1.6",
+}
 
 _NAMED = re.compile(
     r"\b(?!UTF-|SHA-)[A-Z]{2,}-\d+\b|\bRFC \d+\b|\bsession system \d|\bdecision \d|(?:^|\s)Source: ", re.MULTILINE
@@ -29,8 +63,14 @@ def own_source(thing: Any) -> bool:
 
 
 def source_of(thing: Any) -> str | None:
-    """Return what the module of a class or function, or a package around it, says of its source; None: nothing."""
+    """Return what the module of a class or function, or a package around it, says of its source; None: nothing.
+
+    Of a refusal it is where its code stands.
+    """
     module = thing.__module__
+    code = vars(thing).get("code") if inspect.isclass(thing) else None
+    if code in CODES and module.startswith("sessionactors."):
+        return f"session system {CODES[code]}, where `{code}` stands."
     while module:
         told = _told(sys.modules[module].__doc__ or "")
         if told is not None:

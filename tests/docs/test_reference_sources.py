@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from docs.reference_sources import add_source, own_source, source_of
+from docs.reference_sources import CODES, add_source, own_source, source_of
 from tests.docs.test_reference import PUBLIC, is_ours
 
 ROOT = Path(__file__).parents[2]
+RULES = ROOT / "docs" / "explanation" / "otp-rules.md"
 DECISIONS = ROOT / "docs" / "explanation" / "decisions.md"
 
 # What we have thought out ourselves, and why there is nobody to name.
@@ -108,6 +109,15 @@ def test_the_reference_repeats_what_the_module_says_or_else_the_package(invented
     lines = doc.split("\n")
     add_source(None, "class", "outer.inner.Thing", thing, None, lines)
     assert lines == doc.split("\n") + (["", added, ""] if added else [])
+
+
+def test_a_refusal_says_where_its_code_stands():
+    codes = {vars(thing)["code"]: thing for thing in OURS.values() if "code" in getattr(thing, "__dict__", {})}
+    assert not set(CODES) - set(codes)
+    assert source_of(codes["max_attempts"]) == "session system 1.1.2, where `max_attempts` stands."
+    assert "ours" in (source_of(codes["wake_failed"]) or "")
+    explained = set(re.findall(r"\| session system (\d\.\d) ", RULES.read_text(encoding="utf-8")))
+    assert not {section[:3] for section in CODES.values()} - explained
 
 
 def test_methods_are_left_as_they_are(invented):
