@@ -60,8 +60,8 @@ from typing import Final, NoReturn
 
 from sessionactors.decisions import activity, authentication, overrides, resources, upkeep
 from sessionactors.decisions.authentication import accepts_flag
-from sessionactors.decisions.moves import RATE_LIMIT_EXCEEDED, RESOURCE_VIOLATION, Handler, ignore, wake_by
-from sessionactors.effects import Audit, Effects, numbered
+from sessionactors.decisions.moves import RATE_LIMIT_EXCEEDED, RESOURCE_VIOLATION, Handler, ignore, move, wake_by
+from sessionactors.effects import Audit, Effects, Step, numbered
 from sessionactors.errors import InvalidState, InvalidTransition, SessionTerminated, UnknownRequest
 from sessionactors.operations import (
     ACTIVATE,
@@ -148,7 +148,7 @@ _IN_EVERY_LIVE_STATE: Final[Mapping[str, Handler]] = {
     OVERRIDE_QUOTA: overrides.override_quota,
 }
 
-_TABLE: Final[Mapping[State, Mapping[str, Handler]]] = {
+_TABLE: Final[Mapping[State, Mapping[str, Handler | Step]]] = {
     NEW: {
         **_IN_EVERY_LIVE_STATE,
         INIT_SESSION: authentication.init_session,
@@ -164,7 +164,7 @@ _TABLE: Final[Mapping[State, Mapping[str, Handler]]] = {
     },
     ACTIVE: {
         **_IN_EVERY_LIVE_STATE,
-        DEACTIVATE: activity.deactivate,
+        DEACTIVATE: activity.DEACTIVATED,
         SUSPEND: activity.suspend,
         UPDATE_RESOURCES: resources.update_resources,
         MIGRATE: upkeep.migrate,
@@ -173,7 +173,7 @@ _TABLE: Final[Mapping[State, Mapping[str, Handler]]] = {
     },
     IDLE: {
         **_IN_EVERY_LIVE_STATE,
-        RESUME: activity.resume_idle,
+        RESUME: activity.RESUMED,
         SUSPEND: activity.suspend,
         FORCE_SUSPEND: overrides.force_suspend,
         FORCE_RESUME: overrides.force_resume,
@@ -214,6 +214,10 @@ def decide(data: SessionData, operation: str, now: float, argument: object = Non
         handler = _TABLE[data.state].get(operation)
     except TypeError:  # something that cannot even be looked up
         handler = None
+    if isinstance(handler, Step):  # an edge, and nothing that could be decided about it
+        data.last_activity = now
+        move(data, handler.logged, now)  # type: ignore[arg-type]  # those of the table are transitions
+        return handler
     if handler is None:
         _refuse(data, operation)
     return handler(data, now, argument)

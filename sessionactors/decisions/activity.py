@@ -33,9 +33,9 @@ from sessionactors.session_data import SessionData, deadline, state_deadline
 from sessionactors.states import ACTIVE, AUTH, IDLE, SUSPENDED, State
 
 __all__ = [
+    "DEACTIVATED",
+    "RESUMED",
     "become_active",
-    "deactivate",
-    "resume_idle",
     "resume_suspended",
     "suspend",
     "touch",
@@ -43,11 +43,15 @@ __all__ = [
 ]
 
 _DEACTIVATION: Final = numbered(Transition(ACTIVE, IDLE, REQUESTED, "deactivated"))
-_DEACTIVATED: Final = Step(_DEACTIVATION, Notify("session_deactivated"))
+DEACTIVATED: Final = Step(_DEACTIVATION, Notify("session_deactivated"))
+"""Go from active to idle on request."""
+
 _INACTIVITY: Final = numbered(Transition(ACTIVE, IDLE, IDLE_TIMEOUT, "deactivated"))
 _WENT_IDLE: Final = Step(_INACTIVITY, Notify("session_deactivated", IDLE_TIMEOUT))
 _RESUMPTION: Final = numbered(Transition(IDLE, ACTIVE, REQUESTED, "resumed"))
-_RESUMED: Final = Step(_RESUMPTION, Notify("session_resumed"))
+RESUMED: Final = Step(_RESUMPTION, Notify("session_resumed"))
+"""Go from idle back to active."""
+
 _UNSUSPENSION: Final = numbered(Transition(SUSPENDED, ACTIVE, REQUESTED, "resumed"))
 _UNSUSPENDED: Final = Step(_UNSUSPENSION, Notify("session_resumed"))
 _RESUME_BLOCKED: Final = numbered(Audit("security", "resume_blocked", "warning"))
@@ -67,20 +71,6 @@ def become_active(data: SessionData, now: float, effects: Effects, transition: T
     move(data, transition, now)
     timeout = data.options.idle_timeout
     return effects if timeout is None else wake_by(data, effects, now + timeout)
-
-
-def deactivate(data: SessionData, now: float, _argument: object) -> Effects:
-    """Go from active to idle on request."""
-    data.last_activity = now
-    move(data, _DEACTIVATION, now)
-    return _DEACTIVATED
-
-
-def resume_idle(data: SessionData, now: float, _argument: object) -> Effects:
-    """Go from idle back to active."""
-    data.last_activity = now
-    move(data, _RESUMPTION, now)
-    return _RESUMED
 
 
 def resume_suspended(data: SessionData, now: float, _argument: object) -> Effects:
