@@ -18,7 +18,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, final
 
 from sessionactors.errands import Errand
-from sessionactors.errors import CapacityExceeded
+from sessionactors.errors import CapacityExceeded, UnknownRequest
+from sessionactors.session_code import SessionCode
 from supervisors.errors import Refusal
 from supervisors.runtime.outcomes import AskTimeoutError
 
@@ -70,9 +71,14 @@ class UserRequest(Errand):
             The answer; None when it comes later.
 
         Raises:
-            SessionRefusal: the session is in no state for it, or the quota is used up.
+            SessionRefusal: the class has no handler, the session is in no state for it, or the quota is used up.
             Exception: what the handler raised.
         """
+        if type(session).handle_request is SessionCode.handle_request:
+            # Before the quota and the idle clock: what nobody can answer changes nothing.
+            raise UnknownRequest(
+                "request", self.payload, "one to a class derived from Session that has handle_request()"
+            )
         session.begin_request(self.size)
         answer = session.handle_request(self.payload)
         if not inspect.iscoroutine(answer):

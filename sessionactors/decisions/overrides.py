@@ -14,7 +14,7 @@ from sessionactors import bounds
 from sessionactors.decisions.activity import become_active, suspend
 from sessionactors.decisions.moves import ADMIN_OVERRIDE, end
 from sessionactors.effects import Audit, Effects, Notify, Transition, numbered
-from sessionactors.errors import InvalidKind, InvalidQuota
+from sessionactors.errors import InvalidKind, InvalidQuota, InvalidValue
 from sessionactors.operations import (
     FORCE_RESUME,
     FORCE_SUSPEND,
@@ -86,6 +86,8 @@ def _audited(operation: str, override: object) -> Audit:
     if not isinstance(override, Override):
         raise InvalidKind(operation, override, "an Override with the administrator's name")
     facts: dict[str, object] = {"admin": bounds.text("admin", override.admin)}
+    if override.admin.isspace():
+        raise InvalidValue("admin", override.admin, "a name, and not only blanks")
     if not (isinstance(override.reason, str) and override.reason == ""):
         facts["reason"] = bounds.text("reason", override.reason)
     if isinstance(override.quota, Quota):

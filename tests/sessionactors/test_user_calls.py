@@ -434,3 +434,12 @@ def test_user_code_that_ends_the_loop_of_all_sessions_does_not(real, handler):
     for _ in range(3):
         real.request("b", "x")
     assert real.get_state("b") == "active"
+
+
+def test_a_request_that_nobody_can_answer_changes_nothing(virtual):
+    active(virtual, session_class=Session)
+    virtual.deactivate("a")
+    before = virtual.get_info("a")
+    with pytest.raises(UnknownRequest):
+        virtual.request("a", "x")
+    assert virtual.get_info("a") == before

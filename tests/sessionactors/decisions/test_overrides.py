@@ -52,6 +52,8 @@ def test_every_override_is_audited_first_with_the_administrator_and_the_reason(s
         (None, InvalidKind),
         ("root", InvalidKind),
         (Override(""), InvalidValue),
+        (Override(" "), InvalidValue),
+        (Override("   ", "ticket 12"), InvalidValue),
         (Override("a\nb"), InvalidValue),
         (Override(7), InvalidKind),
         (Override("root", reason=7), InvalidKind),
