@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -61,6 +62,9 @@ def serve(path: Path, *, check_config: bool, print_config: bool) -> int:
     from sessionactors.daemon.service import Daemon, DaemonError  # noqa: PLC0415 - loads the actors
 
     daemon = Daemon(config, os.environ, lambda: load(path, os.environ))
+    # What the daemon puts back when it has ended: one signal more must not take its exit code away.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
     try:
         code = daemon.run()
     except DaemonError as error:

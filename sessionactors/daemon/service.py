@@ -215,6 +215,8 @@ class Daemon:
         """
         config = self._config
         with ExitStack() as stack:
+            # Before anything else: many stored sessions take a while, and a signal meanwhile would end the process.
+            stack.enter_context(_signals(self.stop, self.reload))
             file = config.get("daemon", "pid_file")
             try:
                 if file is not None:
@@ -252,7 +254,7 @@ class Daemon:
             telemetry.add(times)
         end_spans: Callable[[float], bool] | None = None
         gave_up = False
-        with _signals(self.stop, self.reload, system):
+        with _dumps(system):
             try:
                 try:
                     if config.get("telemetry", "otel"):
@@ -443,21 +445,32 @@ class Daemon:
 
 
 @contextmanager
-def _signals(stop: Callable[[str], object], reload: Callable[[], object], system: SessionSystem) -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into a request to stop, SIGHUP into one to reload, and SIGUSR1 into a dump."""
+def _signals(stop: Callable[[str], object], reload: Callable[[], object]) -> Iterator[None]:
+    """Turn SIGTERM and SIGINT into a request to stop, and SIGHUP into one to reload."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     names = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "SIGINT"}
     before = {number: signal.signal(number, lambda got, _frame: stop(names[got])) for number in names}  # type: ignore[index]  # only these get here
     before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda _got, _frame: reload())
-    end_dumps = system.actors.dump_on_signal()
     try:
         yield
     finally:
-        end_dumps()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _dumps(system: SessionSystem) -> Iterator[None]:
+    """Turn SIGUSR1 into a dump."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    end = system.actors.dump_on_signal()
+    try:
+        yield
+    finally:
+        end()
 
 
 def _token_in(file: Path | None) -> str | None:

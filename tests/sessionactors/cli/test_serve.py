@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from sessionactors import SessionSystem
 from sessionactors.daemon.client import FrontClient, FrontRefusal
+from tests.sessionactors.cli.signalling import Signalling
 
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "sessionactors", "serve", "--config"]
@@ -111,6 +113,35 @@ def test_a_signal_stops_it_in_order_and_a_dump_comes_before(write, tmp_path, num
         timeout=60,
     )
     assert verified.returncode == 0, verified.stderr
+
+
+@pytest.fixture
+def stored(write, tmp_path):
+    """Return the configuration of a daemon that has a stored session, which sends signals when it comes back."""
+    path = write(
+        '[daemon]\npath = "DIR/store"\nlog_level = "info"\n'
+        'session_classes = ["tests.sessionactors.cli.signalling:Signalling"]\n'
+    )
+    with SessionSystem(
+        path=tmp_path / "store", session_classes=[Signalling], session={"auth_required": False, "persistent": True}
+    ) as system:
+        system.start_session("kept", session_class=Signalling)
+        system.activate("kept")
+        system.persist("kept")
+    return path
+
+
+@pytest.mark.parametrize("more", ["", signal.SIGHUP])
+def test_a_signal_while_it_comes_up_waits_until_it_is_up(stored, more):
+    done = serve(stored, SIGNALS=f"{int(more or 0) or ''} {int(signal.SIGTERM)}")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.index(": ready") < done.stderr.index("it stops: SIGTERM")
+    assert ("0 options changed" in done.stderr) is bool(more)
+
+
+def test_a_signal_while_the_process_ends_takes_no_exit_code_away(stored):
+    done = serve(stored, SIGNALS=str(int(signal.SIGTERM)), LATE="1")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_hangup_reloads_and_a_wrong_configuration_changes_nothing(write, tmp_path):
