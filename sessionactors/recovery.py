@@ -105,6 +105,7 @@ class RecoveryLedger:
     Attributes:
         report: about the last time that the store was gone through.
         refused: why a stored session was left where it is, by id.
+        left: the same of those that were given up later; their ids are not free while they are stored.
         restarted: sessions that came back after a crash.
         given_up: sessions that crashed too often.
     """
@@ -113,6 +114,7 @@ class RecoveryLedger:
         "_windows",
         "clock",
         "given_up",
+        "left",
         "max_restarts",
         "max_seconds",
         "refused",
@@ -128,6 +130,7 @@ class RecoveryLedger:
         self.max_seconds = max_seconds
         self.report = RecoveryReport()
         self.refused: Mapping[str, str] = {}
+        self.left: dict[str, str] = {}
         self.restarted = 0
         self.given_up = 0
         self._windows: dict[str, RestartWindow] = {}
@@ -275,7 +278,7 @@ class Recovery(Actor):
             return
         if counts and not ledger.admits(session_id, around.now()):
             ledger.given_up += 1
-            self._give_up(session_id, f"more than {ledger.max_restarts} crashes in {ledger.max_seconds:g} s")
+            self._leave_stored(session_id, f"more than {ledger.max_restarts} crashes in {ledger.max_seconds:g} s")
             return
         try:
             self._start_again(session_id)
@@ -299,7 +302,12 @@ class Recovery(Actor):
             self._move_aside([(found, error.reason)])
             self._give_up(session_id, error.reason)
         except (NewerRecordError, _UnusableError) as error:
-            self._give_up(session_id, error.reason)
+            self._leave_stored(session_id, error.reason)
+
+    def _leave_stored(self, session_id: str, reason: str) -> None:
+        """Give a session up whose stored copy waits for people; nobody is to be stored over it."""
+        self._ledger.left[session_id] = reason
+        self._give_up(session_id, reason)
 
     def _give_up(self, session_id: str, reason: str) -> None:
         self._leave(session_id)

@@ -341,7 +341,10 @@ class SessionSystem(SessionCalls, LogCalls):
         kind = self._store.store.kind
         if options.backend not in (None, "default", kind):
             raise InvalidBackend("backend", options.backend, f"'default' or {kind!r}, which this system has")
-        reason = self._recovery.refused.get(session_id)
+        recovery = self._recovery
+        if session_id in recovery.left and self.stored_session(session_id) is None:
+            recovery.left.pop(session_id, None)  # it was never stored, or somebody has deleted it
+        reason = recovery.refused.get(session_id) or recovery.left.get(session_id)
         if reason is not None:
             raise LoadFailed(reason)
 

@@ -380,6 +380,17 @@ class TestAfterACrash:
         assert names(system, "a")[-1] == "session_given_up"
         assert system._store.store.count() == 1
 
+    def test_one_that_was_given_up_keeps_its_id_until_its_stored_copy_is_deleted(self, system):
+        for _ in range(4):
+            self.crash(system)
+            system.actors.settle()
+        with pytest.raises(LoadFailed, match="more than 3 crashes"):
+            system.start_session("a")
+        assert system.stored_session("a")["requests"] == 3
+        system.delete_stored("a")
+        system.start_session("a")
+        assert system.get_state("a") == "new"
+
     def test_one_that_crashes_seldom_is_never_given_up(self, system):
         for _ in range(10):
             self.crash(system)
