@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["top"]
 
+_INNERMOST: Final = 8  # lines of a stack, which are four calls, for the first screen
 _STATE_TIMEOUT: Final = 0.5  # seconds that an actor has to show its state, again and again
 _ACTORS_MAX: Final = 200  # of one frame
 _SIZE: Final = (80, 24)  # of a screen that is printed
@@ -113,15 +114,19 @@ def _opened(client: InspectionClient, view: View) -> View:
 
     try:
         found = client.call("info", ref=view.opened)
-        # The stack is long, so it comes last.
-        lines = [*info_lines({**found, "stack": None}), "state"]
+        # The stack is long, so it comes last; where it hangs is what one wants to know first.
+        stack: list[str] = [] if found["stack"] is None else found["stack"].splitlines()
+        lines = info_lines({**found, "stack": None})
+        if stack:
+            lines = [*lines, "now in", *stack[-_INNERMOST:]]
+        lines.append("state")
         try:
             state = client.call("state", ref=view.opened, timeout=_STATE_TIMEOUT)
             lines += json.dumps(state, indent=2, ensure_ascii=True).splitlines()
         except InspectionRefusal as refused:
             lines.append(str(refused))
-        if found["stack"] is not None:
-            lines += ["stack", *found["stack"].splitlines()]
+        if stack:
+            lines += ["stack", *stack]
     except InspectionRefusal as refused:
         lines = [str(refused)]
     return replace(view, details=tuple(lines))

@@ -125,8 +125,11 @@ def test_keys_sort_filter_and_open_one_actor(run, system, busy):
     screen = program.until("mailbox   3")
     assert screen.lines[1].startswith(f"actor #{busy.id}")
     assert "handled   1 messages" in str(screen)
+    at = next(number for number, line in enumerate(screen.lines) if line.startswith("now in"))
+    assert "let_go.wait" in "".join(screen.lines[at : at + 9])  # where it hangs, on the first screen
+    assert "stack" not in str(screen)
     program.press("\x1b[6~" * 20)
-    program.until("let_go.wait")
+    program.until(lambda screen: "let_go.wait" in str(screen) and "now in" not in str(screen))
     program.press("\x1b")
     program.until("with 'SLo'")
     program.press("\x1b")
