@@ -192,7 +192,7 @@ def test_without_a_terminal_it_says_what_to_do(door, socket_path, capsys):
 def test_the_progress_of_a_replay_stays_on_one_line_and_goes_away(tmp_path):
     log = tmp_path / "access.log"
     line = '10.0.0.{} - u{} [01/Mar/2026:12:00:00 +0000] "GET / HTTP/1.1" 200 1 "-" "x"\n'
-    log.write_text("".join(line.format(number % 250, number % 300) for number in range(12_000)))
+    log.write_text("".join(line.format(number % 250, number % 300) for number in range(60_000)))
     program = Program("replay", "--out", str(tmp_path / "out"), str(log))
     try:
         screen = program.until(lambda screen: any("[#" in each and "/s" in each for each in screen.lines), 60.0)
