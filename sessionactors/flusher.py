@@ -29,7 +29,8 @@ _RETRY_AFTER: Final = 1.0
 class Flusher(Actor):
     """A singleton that writes.
 
-    It has a thread of the pool while it writes, because a write to disk takes time.
+    It has a thread of its own: a write to disk takes time, and the threads of the pool may
+    all be waiting in handlers of users, for which nobody else's `persist()` is to wait.
 
     Attributes:
         target: what it writes to, in words for the program's own log.
@@ -39,7 +40,7 @@ class Flusher(Actor):
         timers: for writing soon.
     """
 
-    dispatch = "shared"
+    dispatch = "pinned"
     crash_on_ask_error = True
 
     target: ClassVar[str]

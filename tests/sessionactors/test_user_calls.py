@@ -423,6 +423,7 @@ async def leaves_a_task_that_exits(session):
         raise SystemExit(3)
 
     session.task = asyncio.get_running_loop().create_task(exits())
+    session.task.add_done_callback(asyncio.Task.exception)  # somebody has seen it
     await asyncio.sleep(0)
 
 
@@ -443,3 +444,30 @@ def test_a_request_that_nobody_can_answer_changes_nothing(virtual):
     with pytest.raises(UnknownRequest):
         virtual.request("a", "x")
     assert virtual.get_info("a") == before
+
+
+def test_handlers_that_block_hold_up_neither_the_store_nor_the_log():
+    with SessionSystem(workers=2, session={"persistent": True}, session_classes=[Chat]) as system:
+        system.start_session("b", {"auth_required": False})
+        system.activate("b")
+        entered, gate = threading.Semaphore(0), threading.Event()
+
+        def block(_):
+            entered.release()
+            gate.wait(30.0)
+
+        names = [active(system, f"a-{number}") for number in range(8)]
+        askers = [
+            threading.Thread(target=system.request, args=(each, block), kwargs={"timeout": 30.0}) for each in names
+        ]
+        for asker in askers:
+            asker.start()
+        for _ in range(2):
+            assert entered.acquire(timeout=10.0)
+        try:
+            system.persist("b")
+            assert system.commit_audit().size > 0
+        finally:
+            gate.set()
+            for asker in askers:
+                asker.join(10.0)
