@@ -151,12 +151,10 @@ class Directory:
             NotFound: there never was one, or it ended very long ago.
             InvalidKind, InvalidSessionId: this is no id.
         """
-        try:
-            ref = self.live.get(session_id)  # type: ignore[arg-type]  # bytes are looked up as text below
-        except TypeError:  # it cannot be hashed
-            ref = None
-        if ref is not None:
-            return ref
+        if type(session_id) is str:  # anything else may have its own idea of a hash
+            ref = self.live.get(session_id)
+            if ref is not None:
+                return ref
         session_id = identifiers.parse(session_id)
         ref = self.live.get(session_id)
         if ref is not None:

@@ -52,7 +52,7 @@ def parse(value: str | bytes) -> SessionId:
         except UnicodeDecodeError:
             raise InvalidSessionId("session_id", value, _ALLOWED) from None
     elif isinstance(value, str):
-        text = value
+        text = str.__str__(value)  # a class of its own may have its own idea of a hash
     else:
         raise InvalidKind("session_id", value, "text or bytes")
     # Length in characters bounds the work of the exact checks behind it. A lone

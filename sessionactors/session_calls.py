@@ -435,9 +435,8 @@ class SessionCalls(UserCalls):
         return state
 
     def _do(self, session_id: str, operation: str, argument: object = None) -> str:
-        try:
-            ref = self.directory.live[session_id]
-        except (KeyError, TypeError):  # it is not there, or bytes, or nothing that can be looked up
+        ref = self.directory.live.get(session_id) if type(session_id) is str else None
+        if ref is None:
             ref = self.directory.find(session_id)
         try:
             state: str = ref.ask((operation, argument))

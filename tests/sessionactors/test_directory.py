@@ -231,3 +231,19 @@ def test_the_return_is_forgotten_with_the_session(way):
     getattr(known, way)("a", OTHER)
     known.add("a", REF)
     assert isinstance(known.gone("a"), SessionTerminated)
+
+
+class Odd(str):
+    __slots__ = ()
+
+    def __hash__(self):
+        raise ValueError("no hash")
+
+
+def test_text_with_a_hash_of_its_own_is_looked_up_as_text():
+    known = Directory()
+    ref = object()
+    known.add("a", ref)
+    assert known.find(Odd("a")) is ref
+    with pytest.raises(NotFound):
+        known.find(Odd("b"))
