@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -33,6 +34,7 @@ class Telemetry:
         system: whose figures.
         labels_max: different label sets of each metric about children, 1 to 10,000.
         with_process: add memory, CPU, open files, garbage collection and the Python version.
+        now: monotonic seconds, by which what takes long is read less often; None for the system's clock.
 
     Attributes:
         registry: belongs to this object alone; the library's global one stays untouched.
@@ -48,10 +50,17 @@ class Telemetry:
     Thread: every method is safe anywhere.
     """
 
-    def __init__(self, system: ActorSystem, *, labels_max: int = LABELS_MAX, with_process: bool = True) -> None:
+    def __init__(
+        self,
+        system: ActorSystem,
+        *,
+        labels_max: int = LABELS_MAX,
+        with_process: bool = True,
+        now: Callable[[], float] | None = None,
+    ) -> None:
         self.tally = ChildTally(labels_max)
         self.registry = CollectorRegistry(auto_describe=False)
-        self.registry.register(ActorSystemCollector(system, self.tally))
+        self.registry.register(ActorSystemCollector(system, self.tally, now))
         if with_process:
             ProcessCollector(registry=self.registry)
             PlatformCollector(registry=self.registry)

@@ -2,13 +2,13 @@
 
 Nothing is updated while messages are handled: every figure is a count that the
 runtime keeps anyway, or the length of something. Who does not scrape pays nothing;
-who does pays for one walk over the living actors.
+who does pays for a walk over the living actors, of which there are only so many that
+they take a hundredth of the time (`supervisors.telemetry.rested`).
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from supervisors.runtime.ages import Ages
+from supervisors.telemetry.rested import Rested
 
 if TYPE_CHECKING:
     from supervisors.system import ActorSystem
@@ -31,16 +32,19 @@ class ActorSystemCollector(Collector):
     Args:
         system: whose figures.
         tally: what happened to the children of its supervisors; None leaves that out.
+        now: monotonic seconds, by which walks are timed; None for the system's clock.
 
     Thread: `collect()` is safe anywhere, also while the system stops. It asks no actor
     anything, so an actor that hangs cannot keep the figures back.
     """
 
-    def __init__(self, system: ActorSystem, tally: ChildTally | None = None) -> None:
+    def __init__(
+        self, system: ActorSystem, tally: ChildTally | None = None, now: Callable[[], float] | None = None
+    ) -> None:
         self._system = system
         self._tally = tally
-        self._looking = threading.Lock()  # guards _ages, because two may scrape at once
         self._ages = Ages()
+        self._waiting = Rested(self._look, now or (lambda: system.clock.monotonic()))
 
     def describe(self) -> Iterator[Metric]:
         """Return nothing: registering the collector reads no figure."""
@@ -67,7 +71,8 @@ class ActorSystemCollector(Collector):
             "supervisors_slow_turns", "Turns that took longer than their limit.", counts["slow_turns"]
         )
 
-    def _mailboxes(self) -> Iterator[Metric]:
+    def _look(self) -> tuple[int, int, float]:
+        """Return how many messages wait, in all mailboxes and in the longest, and the age of the oldest."""
         total = longest = 0
         # Most mailboxes are empty, and asking each for its length would take most of a scrape's time.
         filled = self._system.living.filled()
@@ -75,8 +80,10 @@ class ActorSystemCollector(Collector):
             length = ref.mailbox_length
             total += length
             longest = max(longest, length)
-        with self._looking:
-            oldest = self._ages.look(filled, self._system.clock.monotonic())
+        return total, longest, self._ages.look(filled, self._system.clock.monotonic())
+
+    def _mailboxes(self) -> Iterator[Metric]:
+        total, longest, oldest = self._waiting.get()
         yield GaugeMetricFamily(
             "supervisors_mailbox_oldest_seconds",
             "Seconds that the oldest message in a mailbox has waited at least, since the first scrape that saw it.",
