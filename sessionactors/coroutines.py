@@ -16,11 +16,15 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
+from sessionactors.request_waits import begin_handling
 from supervisors.actor import Actor
 from supervisors.runtime.machine import Machine, OwnMachine, Thread
 from supervisors.runtime.pykka_adapter import StopMessage
+
+if TYPE_CHECKING:
+    from supervisors.runtime.ref import ActorRef
 
 __all__ = ["Coroutines", "LoopCoroutines", "Tell", "TurnCoroutines"]
 
@@ -57,10 +61,13 @@ class LoopCoroutines:
         self._may_end = False  # the loop's, as the next
         self._tasks: dict[asyncio.Task[None], None] = {}  # no set: its order is not the same in each run
 
-    def start(self, coroutine: _Coroutine, timeout: float | None, tell: Tell) -> Callable[[], None]:
+    def start(
+        self, owner: ActorRef[Any], coroutine: _Coroutine, timeout: float | None, tell: Tell
+    ) -> Callable[[], None]:
         """Run a coroutine.
 
         Args:
+            owner: whose handler it is.
             coroutine: not started yet.
             timeout: seconds; then it is cancelled, and told as `TimeoutError`. None: no limit.
             tell: called once at its end, unless the function below cancels it or the loop is stopped
@@ -81,7 +88,7 @@ class LoopCoroutines:
         is_unwanted = False
 
         def begin() -> None:
-            task = loop.create_task(_told(coroutine, timeout, tell))
+            task = loop.create_task(_told(owner, coroutine, timeout, tell))
             self._tasks[task] = None
             task.add_done_callback(end)
             begun.append(task)
@@ -145,9 +152,11 @@ class TurnCoroutines:
 
     __slots__ = ()
 
-    def start(self, coroutine: _Coroutine, timeout: float | None, tell: Tell) -> Callable[[], None]:
+    def start(
+        self, owner: ActorRef[Any], coroutine: _Coroutine, timeout: float | None, tell: Tell
+    ) -> Callable[[], None]:
         """Run a coroutine when the system settles; see `LoopCoroutines.start()`."""
-        running = _Running.start(coroutine, timeout, tell)
+        running = _Running.start(owner, coroutine, timeout, tell)
 
         def cancel() -> None:
             running.exit("shutdown")
@@ -167,14 +176,14 @@ class _Running(Actor):
 
     dispatch = "shared"
 
-    def __init__(self, coroutine: _Coroutine, timeout: float | None, tell: Tell) -> None:
+    def __init__(self, owner: ActorRef[Any], coroutine: _Coroutine, timeout: float | None, tell: Tell) -> None:
         super().__init__()
-        self._given = (coroutine, timeout, tell)
+        self._given = (owner, coroutine, timeout, tell)
 
     def on_start(self) -> None:
         """Run it."""
         self.actor_ref.send(StopMessage())
-        coroutine, _, tell = self._given
+        _, coroutine, _, tell = self._given
         told = _told(*self._given)
         try:
             asyncio.run(told)
@@ -186,8 +195,9 @@ class _Running(Actor):
             tell(None, RuntimeError(_CANCELLED))
 
 
-async def _told(coroutine: _Coroutine, limit: float | None, tell: Tell) -> None:
+async def _told(owner: ActorRef[Any], coroutine: _Coroutine, limit: float | None, tell: Tell) -> None:
     """Await a coroutine and tell its outcome, but for its being cancelled from outside."""
+    begin_handling(owner)
     try:
         async with asyncio.timeout(limit):
             value = await coroutine

@@ -131,7 +131,7 @@ class RequestLine:
         def tell(value: object, error: BaseException | None) -> None:
             ref.send(_Answered(number, value, error))
 
-        self._cancel = session.coroutines.start(coroutine, timeout, tell)
+        self._cancel = session.coroutines.start(ref, coroutine, timeout, tell)
 
     def end(self) -> None:
         """Have the coroutine in hand cancelled: its session ends. Whoever waits is told by the runtime."""

@@ -8,6 +8,7 @@ from sessionactors.arrivals import Arrivals
 from sessionactors.coroutines import TurnCoroutines
 from sessionactors.departures import Departures
 from sessionactors.hibernation_ledger import HibernationLedger
+from sessionactors.request_waits import RequestWaits
 from sessionactors.settings import UserSettings
 from sessionactors.users import Users
 from supervisors.runtime.folding import Folding
@@ -76,6 +77,7 @@ class Surroundings:
         timers: the timer service.
         saves: where snapshots of persistent sessions go; None stores nothing.
         users: the sessions of each user.
+        waits: which handlers wait for which sessions.
         verifier: has the authenticator asked; None is the default one, which trusts
             the embedding program.
         whereis: finds a service by its name; None while it is being restarted.
@@ -94,6 +96,7 @@ class Surroundings:
         "timers",
         "users",
         "verifier",
+        "waits",
         "wall_offset",
         "whereis",
     )
@@ -123,6 +126,7 @@ class Surroundings:
         self.timers = timers
         self.whereis = whereis
         self.verifier = verifier
+        self.waits = RequestWaits()
         self.saves = saves
         self.users = Users(UserSettings()) if users is None else users
         self.coroutines = TurnCoroutines() if coroutines is None else coroutines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,11 @@ from sessionactors import bounds
 from sessionactors.effects import Audit
 from sessionactors.errors import RateLimited, SessionTerminated
 from sessionactors.manager import ManagerCalls
+from sessionactors.request_waits import handling
 from sessionactors.requests import UserRequest
 from sessionactors.surroundings import RATE_LIMITER
 from supervisors.runtime.futures import checked_timeout
-from supervisors.runtime.outcomes import ActorDeadError
+from supervisors.runtime.outcomes import ActorDeadError, DeadlockError
 
 if TYPE_CHECKING:
     from sessionactors.surroundings import Surroundings
@@ -64,15 +66,22 @@ class UserCalls(ManagerCalls):
             UnknownRequest: its class has no `handle_request()`.
             CapacityExceeded: too many requests wait for the one in hand.
             AskTimeoutError: no answer in time.
+            DeadlockError: the handler of the session that is asked waits for the one that asks, directly or not;
+                or the one that asks is a coroutine and blocks the loop on which the other would run.
             Exception: what the handler raised. If that was no `Refusal`, the session has crashed.
 
         Blocks: as long as the handler takes, at most `timeout` seconds.
         """
-        ref, asked, seconds = self._admitted(session_id, payload, size, cost, timeout)
+        if handling() is not None:
+            self._refuse_own_loop(session_id)
+        ref, asked, seconds, handler = self._admitted(session_id, payload, size, cost, timeout)
         try:
             return ref.ask(asked, timeout=seconds)
         except ActorDeadError as dead:
             raise SessionTerminated(session_id) from dead
+        finally:
+            if handler is not None:
+                self._around.waits.leave(handler)
 
     async def request_async(
         self,
@@ -84,23 +93,42 @@ class UserCalls(ManagerCalls):
         timeout: float | None = REQUEST_TIMEOUT,  # noqa: ASYNC109 - as in request()
     ) -> Any:
         """Do as `request()` without blocking the event loop; giving up forgets the answer."""
-        ref, asked, seconds = self._admitted(session_id, payload, size, cost, timeout)
+        ref, asked, seconds, handler = self._admitted(session_id, payload, size, cost, timeout)
         try:
             return await ref.ask_async(asked, timeout=seconds)
         except ActorDeadError as dead:
             raise SessionTerminated(session_id) from dead
+        finally:
+            if handler is not None:
+                self._around.waits.leave(handler)
+
+    def _refuse_own_loop(self, session_id: str) -> None:
+        """Refuse to block the loop until a coroutine has ended that would have to run on it.
+
+        Raises:
+            DeadlockError: the session that is asked has such a handler.
+        """
+        asker, asked = handling(), self.directory.find(session_id)
+        self._around.waits.check(asker, asked)  # type: ignore[arg-type]  # whoever calls this is one
+        if inspect.iscoroutinefunction(asked.actor_class.handle_request):
+            told = f"{asker} blocks the loop on which the handler of {asked} would run; await request_async() there"
+            raise DeadlockError((asker, asked, asker), told)
 
     def _admitted(
         self, session_id: str, payload: object, size: int, cost: float, timeout: float | None
-    ) -> tuple[ActorRef[Any], UserRequest, float | None]:
-        """Check a request and take its tokens; return who gets it.
+    ) -> tuple[ActorRef[Any], UserRequest, float | None, ActorRef[Any] | None]:
+        """Check a request and take its tokens; return who gets it, and whose handler waits for that.
 
         Raises:
+            DeadlockError: it could never be answered.
             RateLimited: they are not there.
         """
         seconds = checked_timeout(timeout)
         checked = bounds.count("size", size, least=0)
         ref = self.directory.find(session_id)
+        handler = handling()
+        if handler is not None:
+            self._around.waits.check(handler, ref)
         is_allowed, wait = self.check_rate_limit(session_id, "requests", cost)
         if not is_allowed:
             facts = {"wait": wait if math.isfinite(wait) else None}
@@ -109,4 +137,6 @@ class UserCalls(ManagerCalls):
                 (around.now(), session_id, Audit("security", "rate_limited", "warning", facts), None, RATE_LIMITER)
             )
             raise RateLimited(wait)
-        return ref, UserRequest(payload, checked, seconds), seconds
+        if handler is not None:
+            self._around.waits.enter(handler, ref)
+        return ref, UserRequest(payload, checked, seconds), seconds, handler
