@@ -124,6 +124,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "reaper_ledger",
             "receipts",
             "recovery",
+            "request_waits",
             "requests",
             "restraints",
             "sandbox/session_host",
