@@ -351,7 +351,8 @@ class ManagerCalls(ServiceCalls):
         Raises:
             OperationFailed: they could not be deleted by now; it is tried again.
         """
-        if self._saves.leaving.isdisjoint(session_ids):
+        leaving = self._saves.leaving
+        if not any(each in leaving for each in session_ids):
             return
         try:
             failed = self._ask(STORE, COMMIT)

@@ -13,7 +13,7 @@ it is small, and a session that came back from its own end would be a fault.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from sessionactors.storage.codec import deletion
@@ -102,7 +102,7 @@ class StoreIntake:
         queue_max: sessions whose snapshots may wait.
 
     Attributes:
-        leaving: sessions whose end is not in the store yet.
+        leaving: sessions whose end is not in the store yet, each with what is to write it.
         epoch: under which all that waits is going to be written; set once, by who owns the store.
 
     Thread: every method is safe anywhere.
@@ -116,7 +116,7 @@ class StoreIntake:
         self._queue: dict[str, Saving] = {}
         self._is_poked = False
         self._is_urgent = False
-        self.leaving: set[str] = set()
+        self.leaving: dict[str, Saving] = {}
         self.queue_max = queue_max
         self.epoch = 0
 
@@ -147,10 +147,15 @@ class StoreIntake:
             self._is_poked = self._is_urgent = False
         return taken
 
-    def settled(self, session_ids: set[str]) -> None:
-        """Note that the ends of these sessions are in the store."""
+    def settled(self, batch: Mapping[str, Saving]) -> None:
+        """Note that a batch has been written, with the ends that are in it.
+
+        A session may have ended while an older snapshot of it was being written: its end is still to come.
+        """
         with self._lock:
-            self.leaving -= session_ids
+            for session_id, saving in batch.items():
+                if self.leaving.get(session_id) is saving:
+                    del self.leaving[session_id]
 
     def close(self) -> None:
         """Take nothing any more: nobody would write it."""
@@ -179,9 +184,9 @@ class StoreIntake:
                 return False
             queue[session_id] = saving
             if is_leaving:
-                self.leaving.add(session_id)
+                self.leaving[session_id] = saving
             elif self.leaving:
-                self.leaving.discard(session_id)  # another session has its id by now
+                self.leaving.pop(session_id, None)  # another session has its id by now
             # The actor clears the flags before it takes: what was put while one
             # stood is among what it takes.
             if is_urgent:

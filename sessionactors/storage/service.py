@@ -209,7 +209,7 @@ class StoreLedger:
     def _settle(self, batch: dict[str, Saving], refused: Mapping[str, str], tell: Tell) -> None:
         """Answer who waited for a batch that has been written."""
         if self.intake.leaving:
-            self.intake.settled({*batch})
+            self.intake.settled(batch)
         for session_id, why in refused.items():
             _refuse(session_id, batch[session_id], why, tell)
         # Who is answered finds the event in the log.

@@ -67,16 +67,35 @@ def test_an_end_takes_the_place_of_a_snapshot(intake):
 
 def test_an_end_is_on_its_way_until_it_is_settled(intake):
     intake.delete("a")
-    intake.take()
-    assert intake.leaving == {"a"}
-    intake.settled({"a"})
-    assert intake.leaving == set()
+    batch = intake.take()
+    assert [*intake.leaving] == ["a"]
+    intake.settled(batch)
+    assert [*intake.leaving] == []
+
+
+def test_an_end_is_not_settled_by_a_snapshot_that_was_being_written_when_it_came(intake):
+    intake.save(snapshot("a"))
+    batch = intake.take()
+    intake.delete("a")
+    intake.settled(batch)
+    assert [*intake.leaving] == ["a"]
+    intake.settled(intake.take())
+    assert [*intake.leaving] == []
+
+
+def test_an_end_is_not_settled_by_the_one_of_an_earlier_session(intake):
+    intake.delete("a")
+    batch = intake.take()
+    intake.save(snapshot("a"))
+    intake.delete("a")
+    intake.settled(batch)
+    assert [*intake.leaving] == ["a"]
 
 
 def test_a_session_that_takes_the_id_of_an_end_is_not_leaving(intake):
     intake.delete("a")
     intake.save(snapshot("a"))
-    assert intake.leaving == set()
+    assert [*intake.leaving] == []
 
 
 class TestAtTheBound:
