@@ -100,6 +100,7 @@ _QUOTA: Final[Mapping[str, object]] = {"max_requests": 1000, "max_connections": 
 
 _CHECKSUM_SIZE: Final = 16
 _SHARED_MAX: Final = 256
+_KEPT_MAX: Final = MIB  # bytes; what a packer has room for from the start
 
 _T = TypeVar("_T", SessionOptions, Quota, Transition)
 
@@ -202,10 +203,18 @@ _own: Final = _OwnPacker()
 
 
 def _packed(value: object) -> bytes:
+    own = _own
+    # A mapping of a user's may run code while it is packed, which may have something packed
+    # itself: that goes into another buffer, or both would be spoiled.
+    pack, own.pack = own.pack, msgpack.packb
+    packed = b""
     try:
-        packed = _own.pack(value)
+        packed = pack(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidKind("snapshot", value, f"plain data ({error})") from error
+    finally:
+        # Nor is the buffer of a huge one kept for as long as the thread lives, or that of a failure.
+        own.pack = pack if 0 < len(packed) <= _KEPT_MAX else msgpack.Packer().pack
     return packed
 
 

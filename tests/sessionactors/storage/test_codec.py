@@ -1,6 +1,7 @@
 """What is stored of a session comes back as it was, and what is spoiled is found."""
 
 import datetime as dt
+import tracemalloc
 
 import msgpack
 import pytest
@@ -90,6 +91,30 @@ def test_what_cannot_be_packed_is_refused_and_the_next_is_written():
     with pytest.raises(InvalidKind, match="snapshot"):
         record("a", metadata={"now": dt.datetime.now(tz=dt.UTC)})
     assert decode(found(record("a")))
+
+
+class Lazy(dict):
+    """A mapping of a user's that has another session packed while it is."""
+
+    def items(self):
+        record("inner")
+        return super().items()
+
+
+def test_a_record_is_whole_where_another_is_packed_in_the_middle_of_it():
+    data = session_in(IDLE)
+    state = {"before": [1, 2], "lazy": Lazy(a=1), "behind": "x" * 50}
+    more = {"class": "shop:Cart", "user_state": state}
+    assert decode(found(encode(data, 110.0, 5.0, more))) == {**snapshot(data, 110.0, 5.0), **more}
+
+
+def test_the_memory_for_a_huge_record_is_given_back():
+    tracemalloc.start()
+    try:
+        encode(session_in(IDLE), 110.0, 5.0, {"class": "shop:Cart", "user_state": "x" * 8_000_000})
+        assert tracemalloc.get_traced_memory()[0] < 4_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_snapshot_may_not_be_larger_than_a_record(monkeypatch):
