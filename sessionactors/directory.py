@@ -171,11 +171,12 @@ class Directory:
                 raise SessionTerminated(session_id)
         raise NotFound(session_id)
 
-    def gone(self, session_id: str) -> SessionTerminated | SessionRecovering:
+    def gone(self, session_id: str | bytes) -> SessionTerminated | SessionRecovering:
         """Return what to tell somebody whose session ended before it answered.
 
         One that is live again was recovering when it did not answer.
         """
+        session_id = identifiers.parse(session_id)  # as `find()` has taken it
         with self._lock:
             is_coming_back = session_id in self._returning or session_id in self._returned
         return (SessionRecovering if is_coming_back else SessionTerminated)(session_id)

@@ -395,7 +395,7 @@ def failed(error: SupervisorsError) -> OperationFailed:
 def named(session_id: object) -> str:
     """Return what a batch calls something that was given as an id."""
     if isinstance(session_id, str):
-        return session_id
+        return str.__str__(session_id)  # a class of its own may have its own idea of a hash
     try:
         return repr(session_id)[:_REASON_MAX]
     except Exception:  # noqa: BLE001 - also a representation that raises is no reason to leave out all others

@@ -247,3 +247,12 @@ def test_text_with_a_hash_of_its_own_is_looked_up_as_text():
     assert known.find(Odd("a")) is ref
     with pytest.raises(NotFound):
         known.find(Odd("b"))
+
+
+@pytest.mark.parametrize("given", [b"a", Odd("a")])
+def test_who_has_not_answered_is_told_of_by_any_form_of_its_id(given):
+    known = Directory()
+    known.add("a", REF)
+    known.remove("a", REF, returns=True)
+    error = known.gone(given)
+    assert (type(error), error.session_id) == (SessionRecovering, "a")

@@ -40,6 +40,15 @@ class Slow(Session):
         gate.wait(30.0)
 
 
+class Unhashable(str):
+    """Text that raises when somebody wants its hash."""
+
+    __slots__ = ()
+
+    def __hash__(self):
+        raise ValueError("no hash")
+
+
 class UnprintableId:
     __hash__ = None
 
@@ -513,6 +522,12 @@ class TestBatches:
             system.persist("a")
             assert system.terminate_sessions([b"a"]).done == ("a",)
             assert system._store.store.count() == 0
+
+    def test_name_what_cannot_be_hashed_by_its_text(self, system):
+        bad = Unhashable("never")
+        batches = (system.terminate_sessions, system.persist_sessions)
+        assert [{**batch([bad]).refused}.keys() for batch in batches] == [{"never"}] * 2
+        assert system.start_sessions(["a", Unhashable("a")]).refused.keys() == {"a"}
 
     @pytest.mark.parametrize("bad", [UnprintableId(), [UnprintableId()]])
     def test_have_a_name_for_what_has_none(self, system, bad):
