@@ -35,6 +35,7 @@ from sessionactors.sqlite_files import FAULTS, PROBLEMS, Fault, connect, create_
 __all__ = [
     "HEADER_SIZE",
     "ROLE",
+    "check_journal",
     "create_tables",
     "header_fault",
     "insert_entries",
@@ -98,7 +99,7 @@ def open_for_writing(path: Path, *, is_synced: bool = True) -> sqlite3.Connectio
     Raises:
         AuditError: see `reported()`.
     """
-    _check_journal(path)
+    check_journal(path)
     with reported(path):
         create_private(path)
         connection = connect(path, "mode=rw", busy_timeout=_BUSY_TIMEOUT)
@@ -126,7 +127,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         AuditReadError: it is not there or cannot be opened.
         AuditDamagedError: it is no database, or has a journal beside it that would alter it.
     """
-    _check_journal(path)
+    check_journal(path)
     with reported(path):
         connection = connect(path, "mode=ro", busy_timeout=_BUSY_TIMEOUT)
         try:
@@ -150,7 +151,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         return connection
 
 
-def _check_journal(path: Path) -> None:
+def check_journal(path: Path, role: str = ROLE) -> None:
     """See that what a crash may have left beside the database would not change what is stored.
 
     Raises:
@@ -161,9 +162,9 @@ def _check_journal(path: Path) -> None:
         fault = journal_fault(path.with_name(f"{path.name}-journal"), path)
     except OSError as error:
         problem = f"its journal cannot be read ({error.strerror})"
-        raise AuditReadError(ROLE, problem, "check the permissions", path) from error
+        raise AuditReadError(role, problem, "check the permissions", path) from error
     if fault is not None:
-        raise AuditDamagedError(ROLE, fault, _ADVICE["damaged"], path)
+        raise AuditDamagedError(role, fault, _ADVICE["damaged"], path)
 
 
 def create_tables(connection: sqlite3.Connection) -> None:

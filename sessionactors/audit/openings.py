@@ -29,12 +29,12 @@ from typing import Any, Final, NamedTuple, final
 
 import msgpack
 
-from sessionactors.audit.database import translated
+from sessionactors.audit.database import check_journal, translated
 from sessionactors.audit.errors import AuditDamagedError, AuditLockedError, AuditWriteError
 from sessionactors.audit.files import sync_directory
 from sessionactors.audit.keys import new_secret
 from sessionactors.audit.record import Opening
-from sessionactors.sqlite_files import FAULTS, connect, create_private, rolled_back
+from sessionactors.sqlite_files import FAULTS, connect, create_private, fault_of, rolled_back
 
 __all__ = [
     "ROLE",
@@ -163,6 +163,7 @@ class Openings:
         with _reported(path):
             if not path.exists():
                 _create(path)
+            check_journal(path, ROLE)
             connection = connect(path, "mode=rw", busy_timeout=_BUSY_TIMEOUT)
             try:
                 connection.execute("PRAGMA secure_delete = ON")
@@ -316,16 +317,19 @@ def open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the database without the right to change anything, for the time of the block.
 
     Raises:
-        AuditDamagedError: it is no such database.
+        AuditDamagedError: it is no such database, or what stands beside it would change it.
         AuditReadError: it cannot be opened.
     """
+    check_journal(path, ROLE)
     with _reported(path):
         connection = connect(path, "mode=ro", busy_timeout=_BUSY_TIMEOUT)
     with contextlib.closing(connection):
         with _reported(path):
             try:
                 connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            except sqlite3.OperationalError:
+            except sqlite3.OperationalError as error:
+                if fault_of(error) == "busy":
+                    raise
                 wal = path.with_name(f"{path.name}-wal")
                 if wal.exists() and wal.stat().st_size:
                     raise

@@ -13,6 +13,7 @@ from sessionactors.audit.leftover_journal import journal_fault
 from sessionactors.audit.log import AuditLog
 from sessionactors.audit.verify import verify
 from tests.sessionactors.audit.conftest import look
+from tests.sessionactors.audit.test_erasing import write as write_personal
 
 PAGE = 8192
 SECTOR = 512
@@ -21,7 +22,7 @@ SECTOR = 512
 def journal(number, page, *, pages=5, page_size=PAGE):
     """Return a journal that SQLite plays back: it puts one page back, and the file's length."""
     nonce = 7
-    total = nonce + sum(page[at] for at in range(PAGE - 200, 0, -200))
+    total = nonce + sum(page[at] for at in range(len(page) - 200, 0, -200))
     header = bytes.fromhex("d9d505f920a163d7") + b"".join(
         each.to_bytes(4, "big") for each in (1, nonce, pages, SECTOR, page_size)
     )
@@ -78,6 +79,23 @@ def test_no_writer_has_it_played_back(tiny_path, forged):
     with pytest.raises(AuditDamagedError, match="journal"):
         AuditLog(tiny_path)
     assert (tiny_path / "audit.db").read_bytes() == before
+
+
+def test_nobody_has_one_beside_the_personal_data_played_back(tmp_path):
+    log = write_personal(tmp_path / "log")
+    raw = (log / "personal.db").read_bytes()
+    size = int.from_bytes(raw[16:18], "big")
+    number = raw.index(b"\xa3bob") // size
+    page = bytearray(raw[number * size : (number + 1) * size])
+    page[page.index(b"\xa3bob") + 3] ^= 1
+    forged = journal(number + 1, bytes(page), pages=len(raw) // size, page_size=size)
+    (log / "personal.db-journal").write_bytes(forged)
+    result = verify(log)
+    assert (result.exit_code, result.findings[0].part) == (1, "personal")
+    assert "journal" in result.findings[0].found
+    with pytest.raises(AuditDamagedError, match="journal"):
+        AuditLog(log)
+    assert (log / "personal.db").read_bytes() == raw
 
 
 def test_one_that_would_cut_the_file_is_found(tiny_path, first_page):
