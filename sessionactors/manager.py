@@ -236,10 +236,14 @@ class ManagerCalls(ServiceCalls):
         asked: list[str] = []
         for each in several(session_ids):
             try:
-                ref = self.directory.find(each)
-                session_id = each if type(each) is str else identifiers.parse(each)  # what was found is an id
+                session_id = each if type(each) is str else identifiers.parse(each)
             except SessionRefusal as refusal:
                 refused[named(each)] = refusal
+                continue
+            try:
+                ref = self.directory.find(session_id)
+            except SessionRefusal as refusal:
+                refused[session_id] = refusal
                 continue
             asked.append(session_id)
             if not receipts.awaits(session_id):

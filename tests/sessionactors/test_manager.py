@@ -522,6 +522,8 @@ class TestBatches:
             system.persist("a")
             assert system.terminate_sessions([b"a"]).done == ("a",)
             assert system._store.store.count() == 0
+            for batch in (system.terminate_sessions, system.persist_sessions):
+                assert batch([b"a", b"never"]).refused.keys() == {"a", "never"}
 
     def test_name_what_cannot_be_hashed_by_its_text(self, system):
         bad = Unhashable("never")
