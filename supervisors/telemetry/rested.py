@@ -29,29 +29,30 @@ class Rested(Generic[T]):
 
     Args:
         read: reads it now.
-        now: the clock, monotonic seconds. On a virtual one reading takes no time, so it is always read.
+        now: the clock, monotonic seconds. On a virtual one reading takes no time, so it is always read;
+            when one goes back, it is read again.
 
     Thread: `get()` is safe anywhere; of several at once one reads.
     """
 
-    __slots__ = ("_lock", "_now", "_read", "_until", "_value")
+    __slots__ = ("_ended", "_lock", "_now", "_read", "_until", "_value")
 
     def __init__(self, read: Callable[[], T], now: Callable[[], float]) -> None:
         self._read = read
         self._now = now
-        self._lock = threading.Lock()  # guards the two below, and is held while it is read
+        self._lock = threading.Lock()  # guards the three below, and is held while it is read
         self._value: tuple[T] | None = None
-        self._until = 0.0
+        self._ended = self._until = 0.0
 
     def get(self) -> T:
         """Return it as it is, or was a moment ago; what `read` raises is raised, and read again next time."""
         with self._lock:
             began = self._now()
-            if self._value is not None and began < self._until:
+            if self._value is not None and self._ended <= began < self._until:
                 return self._value[0]
             self._value = None
             value = self._read()
-            ended = self._now()
+            ended = self._ended = self._now()
             self._value = (value,)
             took = ended - began
             self._until = ended + (min(took / _SHARE, AGE_MAX) if took > _QUICK else 0.0)

@@ -63,3 +63,10 @@ def test_a_failure_is_raised_and_not_remembered(clock):
     with pytest.raises(ValueError, match="no"):
         rested.get()
     assert rested.get() == 5
+
+
+def test_it_is_read_again_when_the_clock_has_gone_back():
+    moments = iter([1000.0, 1000.05, 100.0, 100.05, 100.06])
+    values = iter([1, 2])
+    rested = Rested(lambda: next(values), lambda: next(moments))
+    assert [rested.get(), rested.get(), rested.get()] == [1, 2, 2]
