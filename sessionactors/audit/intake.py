@@ -136,9 +136,7 @@ class Intake:
         queue.append(event)
         self._is_poked = True
         # One message at the bound of each batch, not one for each event behind it.
-        self._look_at = min(len(queue) + self._batch_max - 1, self.queue_max)
-        if not self.queue_max:
-            self._look_at = 0  # it was closed meanwhile
+        self._look_from(len(queue))
         self._poke(FULL)
         return True
 
@@ -149,7 +147,7 @@ class Intake:
     def take(self) -> list[Waiting]:
         """Take all events that wait, in order."""
         self._is_poked = False
-        self._look_at = min(self._batch_max - 1, self.queue_max)
+        self._look_from(0)
         # Who appends from here on finds the flag down and says so.
         next_of = self._queue.popleft
         return [next_of() for _ in range(len(self._queue))]
@@ -161,6 +159,12 @@ class Intake:
     def __len__(self) -> int:
         """Return how many events wait."""
         return len(self._queue)
+
+    def _look_from(self, count: int) -> None:
+        """Let so many be followed by the rest of a batch before anybody looks again."""
+        self._look_at = min(count + self._batch_max - 1, self.queue_max)
+        if not self.queue_max:
+            self._look_at = 0  # it was closed meanwhile
 
     def _poke(self, message: str) -> None:
         actor = self._find()

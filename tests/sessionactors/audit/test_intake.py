@@ -118,6 +118,26 @@ def test_a_closed_queue_takes_nothing_and_counts_it():
     assert (len(intake), intake.lost) == (0, 1)
 
 
+class Closing(int):
+    """A bound at which somebody closes the queue in the moment in which it is compared."""
+
+    def __lt__(self, other):
+        self.close()
+        return int(self) < other
+
+    def close(self):
+        """Nobody does so yet."""
+
+
+def test_a_queue_that_is_closed_while_the_actor_takes_stays_closed():
+    bound = Closing(20)
+    intake = Intake(lambda: None, 10, bound)
+    bound.close = intake.close
+    intake.take()
+    assert not intake.put(event())
+    assert (len(intake), intake.lost) == (0, 1)
+
+
 class Taker:
     """An audit actor of its own thread: it sleeps until it is poked, and then takes once."""
 
