@@ -340,7 +340,9 @@ def encode_keyed(
     append, append_key, append_kind = leaves.append, keys.append, kinds.append
     join, heads = b"".join, _TEXT_HEADS
     pseudonyms: dict[str, bytes] = {}
-    actors: dict[str, bytes] = {}  # there are few
+    actors: dict[str, bytes] = {}  # there are few, and hardly ever another one than just before
+    latest: object = actors  # which is nobody
+    actor_text = b""
     sequence = first
     limit, prefixes, pack_header = _header_at(sequence)
     for event in events:
@@ -361,12 +363,10 @@ def encode_keyed(
         else:
             name = _session_name(session, pseudonym, pseudonyms)
         head = _NIL if session is None else heads[len(name)]
-        try:
-            actor_text = actors[actor]
-        except (KeyError, TypeError):
-            actor_text = _actor_text(actor)
-            if actor.__class__ is str:
-                actors[actor] = actor_text
+        if actor is not latest:
+            found = actors.get(actor) if actor.__class__ is str else None
+            actor_text = _actor_text(actor, actors) if found is None else found
+            latest = actor
         raw: Any = data
         if raw.__class__ is not PackedData:
             if raw.__class__ is not PersonalData:
@@ -472,12 +472,21 @@ def _session_name(given: object, pseudonym: Callable[[str], str] | None, known: 
     return name
 
 
-def _actor_text(given: object) -> bytes:
-    """Return an actor as msgpack text."""
+def _actor_text(given: object, known: dict[str, bytes]) -> bytes:
+    """Return an actor as msgpack text.
+
+    Args:
+        given: the actor.
+        known: what was found before.
+    """
     if not isinstance(given, str):
         raise InvalidTypeError("actor", given, "text")
-    raw = stored_name(given).encode()
-    return _TEXT_HEADS[len(raw)] + raw
+    given = str.__str__(given)  # a class of its own may have its own idea of equality
+    text = known.get(given)
+    if text is None:
+        raw = stored_name(given).encode()
+        text = known[given] = _TEXT_HEADS[len(raw)] + raw
+    return text
 
 
 def _fault(event: object) -> SupervisorsError:

@@ -302,3 +302,30 @@ def test_kinds_are_read_back(kinds):
 def test_a_record_has_plain_fields():
     record = decode(encode(4, _event()))
     assert record == AuditRecord(4, 1.5, 0.5, "alice-1", "auth", "info", "session", {"a": "x", "b": 1})
+
+
+class Liar(str):
+    """Text that claims to be the actor that was before it."""
+
+    __slots__ = ()
+
+    def __eq__(self, other):
+        return True
+
+    def __hash__(self):
+        return hash("session")
+
+
+class Unhashable(str):
+    """Text that raises when somebody wants its hash."""
+
+    __slots__ = ()
+
+    def __hash__(self):
+        raise ValueError("no hash")
+
+
+@pytest.mark.parametrize("odd", [Liar, Unhashable])
+def test_an_actor_is_written_as_its_text_whatever_its_class_says(odd):
+    events = [(1.0, 2.0, "s", kind_of("auth"), actor, None) for actor in ("session", odd("mallory"), "session")]
+    assert [decode(leaf).actor for leaf in encode_many(0, events)] == ["session", "mallory", "session"]
