@@ -43,10 +43,12 @@ WAITING: Final = "events_waiting"
 """Message to the audit actor: the queue is not empty any more."""
 FULL: Final = "batch_full"
 """Message to the audit actor, and ask: there is enough for a batch. It is not tried
-again and again when the log cannot be written."""
+again and again when the log cannot be written; the answer is whether it can."""
 COMMIT: Final = "commit"
 """Ask of the audit actor: write everything that waits, and answer when it is durable,
 with the head of the log, or with the `AuditError` that kept it from that."""
+
+_TRIES_MAX: Final = 100  # so often others may take the room that somebody waits for
 
 
 class Erase(NamedTuple):
@@ -173,11 +175,19 @@ class Intake:
 
     def _has_room(self) -> bool:
         """Have the actor write, and wait for it; count the event as lost if that does not help."""
-        actor = self._find()
-        if actor is not None:
+        for _ in range(_TRIES_MAX):
+            actor = self._find()
+            if actor is None:
+                break
+            is_written = False
             # If it is gone, or does not answer: what counts is whether there is room.
             with suppress(SupervisorsError):
-                actor.ask(FULL)
+                is_written = actor.ask(FULL)
+            if len(self._queue) < self.queue_max:
+                return True
+            if not is_written:
+                break
+            # Others, who had waited as well, were quicker.
         if len(self._queue) < self.queue_max:
             return True
         self._lose()

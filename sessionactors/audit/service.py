@@ -434,6 +434,7 @@ class AuditService(LogKeeper):
                 self.flush()
             else:
                 self.flush_after(self.ledger.settings.batch_delay)
+            return not self.is_failing
         elif not self.look_after(message):
             raise UnknownRequest("message", message, "a message of the audit queue")
         return None

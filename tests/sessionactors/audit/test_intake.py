@@ -104,6 +104,26 @@ def test_an_event_beyond_the_bound_is_counted_as_lost_and_the_others_stay(intake
     assert [each[0] for each in intake.take()] == [float(number) for number in range(20)]
 
 
+def test_who_waits_for_room_that_another_one_takes_waits_again():
+    rivals = iter(range(3))
+
+    class Busy:
+        def send(self, message):
+            assert message in (FULL, WAITING)
+
+        def ask(self, message):
+            assert message == FULL
+            intake.take()
+            for rival in rivals:
+                assert intake.put(event(rival))
+                break
+            return True
+
+    intake = Intake(Busy, 1, 1)
+    assert [intake.put(event(9)), intake.put(event(10))] == [True, True]
+    assert (intake.lost, [each[0] for each in intake.take()]) == (0, [10.0])
+
+
 def test_without_an_actor_the_bound_holds():
     intake = Intake(lambda: None, 10, 20)
     taken = [intake.put(event(number)) for number in range(30)]
