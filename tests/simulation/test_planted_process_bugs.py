@@ -47,7 +47,7 @@ def test_a_sandbox_that_outlives_its_system_is_found(monkeypatch):
 
 
 def test_a_coroutine_that_is_never_begun_is_found(monkeypatch):
-    def start(self, coroutine, timeout, tell):
+    def start(self, owner, coroutine, timeout, tell):
         coroutine.close()
         return lambda: None
 
