@@ -487,10 +487,10 @@ def _hibernate(session: Session, hibernate: Hibernate) -> None:
 _PERFORM: Final[Mapping[type, Callable[[Session, Any], None]]] = {
     Hibernate: _hibernate,
     Wake: Session._wake_at,  # noqa: SLF001 - our own methods
-    Identify: Session._identify,  # noqa: SLF001
-    Refuse: Session._refuse,  # noqa: SLF001
-    Terminate: Session._terminate,  # noqa: SLF001
-    Verify: Session._verify,  # noqa: SLF001
-    Persist: Session._persist,  # noqa: SLF001
+    Identify: Session._identify,  # noqa: SLF001 - likewise
+    Refuse: Session._refuse,  # noqa: SLF001 - likewise
+    Terminate: Session._terminate,  # noqa: SLF001 - likewise
+    Verify: Session._verify,  # noqa: SLF001 - likewise
+    Persist: Session._persist,  # noqa: SLF001 - likewise
     Migrate: _migrate,
 }

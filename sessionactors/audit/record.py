@@ -343,9 +343,10 @@ def encode_keyed(
     actors: dict[str, bytes] = {}  # there are few, and hardly ever another one than just before
     latest: object = actors  # which is nobody
     actor_text = b""
-    sequence = first
-    limit, prefixes, pack_header = _header_at(sequence)
-    for event in events:
+    limit, prefixes, pack_header = _header_at(first)
+    for sequence, event in enumerate(events, first):
+        if sequence == limit:
+            limit, prefixes, pack_header = _header_at(sequence)
         try:
             wall, monotonic, session, kind, actor, data = event
             # Zero times anything is zero, unless that is infinite or no number.
@@ -377,9 +378,6 @@ def encode_keyed(
         append(join((header, head, name, actor_text, raw)))
         append_key(crc32(name))  # of nothing it is 0
         append_kind(kind)
-        sequence += 1
-        if sequence == limit:
-            limit, prefixes, pack_header = _header_at(sequence)
     return KeyedLeaves(leaves, keys, kinds, personal)
 
 

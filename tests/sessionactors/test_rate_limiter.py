@@ -17,6 +17,7 @@ from sessionactors.errors import (
 )
 from sessionactors.limits.waiting_line import Request
 from supervisors import Actor
+from tests.sessionactors.incomparable import Incomparable
 from tests.sessionactors.session_world import entries, kill, names, start_active, virtual
 
 
@@ -727,19 +728,6 @@ def test_a_check_while_the_limiter_is_away_is_refused(system):
     services.resume()
     system.actors.settle()
     assert system.check_rate_limit("a")[0]
-
-
-class Incomparable:
-    """Has the same hash as all of its kind, and raises when it is compared."""
-
-    def __eq__(self, other):
-        raise RuntimeError("no")
-
-    def __hash__(self):
-        return 1
-
-    def __call__(self, event):
-        pass
 
 
 def test_who_cannot_be_told_apart_from_another_is_refused_and_the_limiter_lives(system):

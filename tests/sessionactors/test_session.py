@@ -20,6 +20,7 @@ from supervisors import Actor
 from supervisors.errors import Exit
 from supervisors.runtime.outcomes import DeadlockError
 from supervisors.supervision.requests import ChildStartFailed
+from tests.sessionactors.incomparable import Incomparable
 from tests.sessionactors.session_world import TRUSTED, edges, ends, entries, kill, names, start_active, virtual
 
 
@@ -520,19 +521,6 @@ def test_a_verdict_on_another_question_answers_nobody(system):
     system.actors.settle()
     assert not activation.is_done()
     assert system.get_state("a") == "auth"
-
-
-class Incomparable:
-    """Has the same hash as all of its kind, and raises when it is compared."""
-
-    def __eq__(self, other):
-        raise RuntimeError("no")
-
-    def __hash__(self):
-        return 1
-
-    def __call__(self, event):
-        pass
 
 
 def test_who_cannot_be_told_apart_from_another_is_refused_and_the_session_lives(system):
