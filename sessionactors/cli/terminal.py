@@ -14,7 +14,10 @@ from typing import Any, Final, NoReturn, Self, final
 __all__ = ["Keys", "Terminal"]
 
 _ENTER: Final = "\x1b[?1049h\x1b[?25l\x1b[2J"  # the other screen, without a cursor
-_LEAVE: Final = "\x1b[0m\x1b[?25h\x1b[?1049l"
+_LEAVE: Final = "\x1b[0m\x1b[?2026l\x1b[?25h\x1b[?1049l"
+# A terminal that knows synchronized output shows what is between these at once; others pass over them.
+_BEGIN_FRAME: Final = "\x1b[?2026h"
+_END_FRAME: Final = "\x1b[?2026l"
 _NAMED: Final = {
     "\x1b[A": "up",
     "\x1bOA": "up",
@@ -120,16 +123,18 @@ class Terminal:
     def draw(self, lines: list[tuple[str, bool]]) -> None:
         """Show lines, each with whether it is shown in inverse; nothing is left of what was there.
 
+        They are one frame: a terminal with synchronized output never shows half of it.
+
         Args:
             lines: printable text that fits; as many as fit.
         """
         columns, _ = self.size()
-        parts = ["\x1b[H"]
+        parts = [_BEGIN_FRAME, "\x1b[H"]
         for number, (text, is_inverse) in enumerate(lines):
             if number:
                 parts.append("\r\n")
             parts.append(f"\x1b[7m{text:<{columns}}\x1b[0m" if is_inverse else f"{text}\x1b[K")
-        parts.append("\x1b[J")
+        parts.append("\x1b[J" + _END_FRAME)
         self._write("".join(parts))
 
     def read(self) -> list[str]:

@@ -6,6 +6,7 @@ know, a terminal of the user might show in its own way.
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -31,6 +32,7 @@ class Screen:
         self.x = self.y = 0
         self.is_other = False  # the screen of a program that has one of its own
         self.has_cursor = True
+        self.is_whole = True  # no frame has begun that has not ended
         self.wrapped = 0  # characters that did not fit into their line
         self.scrolled = 0
         self.cells = self._blank()
@@ -81,6 +83,8 @@ class Screen:
             is_set = command == "h"
             if numbers == "25":
                 self.has_cursor = is_set
+            elif numbers == "2026":
+                self.is_whole = not is_set
             elif numbers == "1049":
                 if is_set:
                     self._kept, self.cells = self.cells, self._blank()
@@ -115,6 +119,7 @@ class Program:
 
     def __init__(self, *arguments, columns=80, rows=24):
         self.screen = Screen(columns, rows)
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.master, self.slave = pty.openpty()
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.settings = termios.tcgetattr(self.slave)
@@ -133,10 +138,13 @@ class Program:
         os.write(self.master, keys.encode())
 
     def until(self, wanted, timeout=30.0):
-        """Read until a function of the screen is true, or a text is on it; return the screen."""
+        """Read until a function of the screen is true, or a text is on it; return the screen.
+
+        A frame is looked at when it has come whole.
+        """
         is_there = wanted if callable(wanted) else lambda screen: wanted in str(screen)
         deadline = time.monotonic() + timeout
-        while not is_there(self.screen):
+        while not (self.screen.is_whole and is_there(self.screen)):
             assert self._read(deadline), f"it has ended, or the time is up:\n{self.screen}"
         return self.screen
 
@@ -165,5 +173,5 @@ class Program:
         ready, _, _ = select.select([self.master], [], [], max(deadline - time.monotonic(), 0.0))
         if not ready:
             return False
-        self.screen.feed(os.read(self.master, 65_536).decode())
+        self.screen.feed(self._decoder.decode(os.read(self.master, 65_536)))
         return True

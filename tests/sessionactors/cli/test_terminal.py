@@ -59,6 +59,18 @@ def test_whatever_is_raised_the_terminal_is_as_before(ends):
         seen += os.read(master, 1_000)
 
 
+def test_what_is_drawn_is_one_frame(ends):
+    master, slave = ends
+    Terminal(slave, slave).draw([("first", False), ("last", True)])
+    seen = b""
+    while b"\x1b[?2026l" not in seen:
+        assert select.select([master], [], [], 10.0)[0], seen
+        seen += os.read(master, 1_000)
+    assert seen.startswith(b"\x1b[?2026h\x1b[Hfirst")
+    assert seen.endswith(b"\x1b[?2026l")
+    assert seen.count(b"\x1b[?2026h") == 1
+
+
 def test_without_a_size_it_is_80_by_24(ends):
     _, slave = ends
     assert Terminal(slave, slave).size() == (80, 24)
