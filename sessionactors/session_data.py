@@ -15,13 +15,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import NamedTuple, final
+from typing import Final, NamedTuple, final
 
 from sessionactors.effects import Transition, Verify
 from sessionactors.settings import Quota, SessionOptions
 from sessionactors.states import ACTIVE, AUTH, IDLE, NEW, SUSPENDED, TERMINATED, State
 
 __all__ = [
+    "FIELDS",
     "HistoryEntry",
     "QuotaCheck",
     "ResourcesUsed",
@@ -38,8 +39,22 @@ __all__ = [
 ]
 
 
+class _Moved:
+    """What every transition reads or writes: first, and so side by side in memory."""
+
+    __slots__ = (
+        "last_activity",
+        "options",
+        "recorded",  # flat list Transition, time, Transition, time, ...; None before the first
+        "session_id",
+        "state",
+        "state_entered_at",
+        "transitions",  # how many there have been, also those that the history has dropped
+    )
+
+
 @final
-class SessionData:
+class SessionData(_Moved):
     """Everything that one session knows about itself.
 
     Args:
@@ -59,20 +74,13 @@ class SessionData:
         "connections",
         "created_at",
         "largest_message",  # bytes
-        "last_activity",
         "locked",  # authentication is blocked until an administrator unlocks it
         "metadata",  # never changed in place; a merge replaces it
-        "options",
         "question",  # the credentials as a question to the authenticator, None when there are none
         "quota",
-        "recorded",  # flat list Transition, time, Transition, time, ...; None before the first
         "recovery_attempts",  # how often it came back from a snapshot
         "requests",
-        "session_id",
-        "state",
-        "state_entered_at",
         "suspend_reason",  # why it is suspended, None in every other state
-        "transitions",  # how many there have been, also those that the history has dropped
         "user_id",
         "wake_at",  # when the timer fires that is set; infinite when none is
         "wall_offset",
@@ -108,6 +116,10 @@ class SessionData:
 
     def __repr__(self) -> str:
         return f"<SessionData {self.session_id!r} {self.state}, {self.requests} requests>"
+
+
+FIELDS: Final[tuple[str, ...]] = tuple(sorted((*_Moved.__slots__, *SessionData.__slots__)))
+"""The names of everything in the record."""
 
 
 class ResourcesUsed(NamedTuple):

@@ -87,7 +87,7 @@ class Intake:
         queue_max: events that may wait.
 
     Attributes:
-        queue_max: see above.
+        batch_max, queue_max: see above.
         lost: events that could not be taken.
         is_failing: whether the log cannot be written at this moment, so that what
             would give somebody rights is to be refused; set by the audit actor.
@@ -95,12 +95,12 @@ class Intake:
     Thread: `put()` is safe anywhere; one thread at a time takes and puts back.
     """
 
-    __slots__ = ("_batch_max", "_find", "_is_poked", "_lock", "_look_at", "_queue", "is_failing", "lost", "queue_max")
+    __slots__ = ("_find", "_is_poked", "_lock", "_look_at", "_queue", "batch_max", "is_failing", "lost", "queue_max")
 
     def __init__(self, find: Callable[[], ActorRef[Any] | None], batch_max: int, queue_max: int) -> None:
         self._find = find
         self._queue: deque[Waiting] = deque()
-        self._batch_max = batch_max
+        self.batch_max = batch_max
         self.queue_max = queue_max
         self._look_at = min(batch_max - 1, queue_max)  # from so many that wait on there is more to do than to append
         self._is_poked = False
@@ -146,13 +146,14 @@ class Intake:
         """Take nothing any more: nobody would write it."""
         self.queue_max = self._look_at = 0
 
-    def take(self) -> list[Waiting]:
-        """Take all events that wait, in order."""
+    def take(self, most: int | None = None) -> list[Waiting]:
+        """Take events that wait, in order: so many at most, or all."""
         self._is_poked = False
         self._look_from(0)
         # Who appends from here on finds the flag down and says so.
+        count = len(self._queue)
         next_of = self._queue.popleft
-        return [next_of() for _ in range(len(self._queue))]
+        return [next_of() for _ in range(count if most is None else min(most, count))]
 
     def put_back(self, events: list[Waiting]) -> None:
         """Return events that could not be written to the front of the queue."""
@@ -164,7 +165,7 @@ class Intake:
 
     def _look_from(self, count: int) -> None:
         """Let so many be followed by the rest of a batch before anybody looks again."""
-        self._look_at = min(count + self._batch_max - 1, self.queue_max)
+        self._look_at = min(count + self.batch_max - 1, self.queue_max)
         if not self.queue_max:
             self._look_at = 0  # it was closed meanwhile
 

@@ -19,7 +19,7 @@ from sessionactors.audit.personal import DataRules
 from sessionactors.audit.plain_values import FORBIDDEN_KEYS
 from sessionactors.audit.pseudonyms import Pseudonyms
 from sessionactors.audit.queries import is_wanted, wanted_kinds
-from sessionactors.audit.recent import RecentLeaves
+from sessionactors.audit.recent import RecentLeaves, Run, runs
 from sessionactors.audit.record import (
     KINDS,
     AuditRecord,
@@ -56,7 +56,7 @@ class MemoryAuditLog:
     Thread: one at a time.
     """
 
-    __slots__ = ("_commits", "_counts", "_frontier", "_kinds", "_leaves", "_recent", "rules")
+    __slots__ = ("_ahead", "_commits", "_counts", "_frontier", "_kinds", "_recent", "_runs", "rules")
 
     def __init__(
         self,
@@ -66,8 +66,10 @@ class MemoryAuditLog:
         pseudonyms: Pseudonyms | None = None,
     ) -> None:
         self.rules = DataRules(forbidden, (), pseudonyms)
-        self._leaves: list[bytes] = []
+        # What waits for a commit: entries, the kind of each, and the tree as it will be.
+        self._runs: list[Run] = []
         self._kinds: list[int] = []
+        self._ahead: Frontier | None = None
         self._recent = RecentLeaves(recent_max)
         self._frontier = Frontier()
         self._counts: Counter[int] = Counter()
@@ -81,7 +83,7 @@ class MemoryAuditLog:
     @property
     def pending(self) -> int:
         """How many entries wait for a commit."""
-        return len(self._leaves)
+        return len(self._kinds)
 
     @property
     def directory(self) -> None:
@@ -121,31 +123,38 @@ class MemoryAuditLog:
 
     def append_many(self, events: Iterable[tuple[float, float, str | None, int, str, object]]) -> range:
         """Add events in order; they become entries with the next commit (see `AuditStore`)."""
-        first = self._frontier.size + len(self._leaves)
+        first = self._frontier.size + len(self._kinds)
         names = self.rules.pseudonyms
         leaves, _, kinds, _ = encode_keyed(first, events, self.rules.pack, None if names is None else names.of)
-        self._leaves += leaves
-        self._kinds += kinds
+        if leaves:
+            if self._ahead is None:
+                self._ahead = self._frontier.copy()
+            self._ahead.extend(leaf_hashes(leaves))
+            self._runs += runs(leaves)
+            self._kinds += kinds
         return range(first, first + len(leaves))
 
     def commit(self) -> AuditHead:
         """Make everything that is pending an entry for good; never fails."""
-        leaves = self._leaves
-        if leaves:
-            self._frontier.extend(leaf_hashes(leaves))
+        count = len(self._kinds)
+        if self._ahead is not None:
+            self._frontier = self._ahead
             self._counts.update(self._kinds)
-            self._leaves, self._kinds = [], []
-            self._recent.extend(leaves)
+            self._recent.extend(self._runs)
             self._commits += 1
-        if len(leaves) < _BUSY:
+            self._drop_pending()
+        if count < _BUSY:
             self._recent.pack()
         return self.head()
 
     def forget_pending(self) -> int:
         """Drop what is pending; return how much it was."""
-        count = len(self._leaves)
-        self._leaves, self._kinds = [], []
+        count = len(self._kinds)
+        self._drop_pending()
         return count
+
+    def _drop_pending(self) -> None:
+        self._runs, self._kinds, self._ahead = [], [], None
 
     def head(self) -> AuditHead:
         """Return the head of the last commit; nothing is signed."""

@@ -41,6 +41,10 @@ EMPTY_ROOT: Final = sha256().digest()
 HashReader: TypeAlias = Callable[[int, int], Sequence[bytes]]
 """Returns the stored leaf hashes from a first index up to, not including, a second."""
 
+# A copy of one that has begun takes less than a new one, and shares nothing with it.
+_LEAF: Final = sha256(b"\x00")
+_NODE: Final = sha256(b"\x01")
+
 _SIZE_MAX: Final = 2**63 - 1
 _READ_HASHES: Final = 1 << 14
 
@@ -52,7 +56,13 @@ def leaf_hash(leaf: bytes) -> bytes:
 
 def leaf_hashes(leaves: Iterable[bytes]) -> list[bytes]:
     """Return the hash of each entry's bytes."""
-    return [sha256(b"\x00" + leaf).digest() for leaf in leaves]
+    hashes: list[bytes] = []
+    append, copy = hashes.append, _LEAF.copy
+    for leaf in leaves:
+        each = copy()
+        each.update(leaf)
+        append(each.digest())
+    return hashes
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -88,6 +98,7 @@ class Frontier:
         level = 0
         row = list(hashes)
         nodes = self._nodes
+        copy = _NODE.copy
         while row:
             if level == len(nodes):
                 nodes.append(None)
@@ -96,7 +107,12 @@ class Frontier:
                 row.insert(0, waiting)
             nodes[level] = row.pop() if len(row) & 1 else None
             pairs = iter(row)
-            row = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+            row = []
+            append = row.append
+            for left, right in zip(pairs, pairs, strict=True):
+                node = copy()
+                node.update(left + right)
+                append(node.digest())
             level += 1
         self.size += len(hashes)
 

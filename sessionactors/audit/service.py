@@ -24,6 +24,7 @@ from sessionactors.audit.upkeep import LogKeeper
 from sessionactors.effects import Audit, Transition, effect_of
 from sessionactors.errors import InvalidKind, UnknownRequest
 from sessionactors.flusher import FLUSH
+from supervisors.runtime.cell import INLINE
 
 if TYPE_CHECKING:
     from sessionactors.audit.contract import AuditHead, AuditStore
@@ -32,13 +33,14 @@ if TYPE_CHECKING:
     from sessionactors.settings import AuditSettings
     from supervisors.clock import Clock
 
-__all__ = ["AuditCounts", "AuditLedger", "AuditService", "Packed", "logged", "open_log"]
+__all__ = ["AuditCounts", "AuditLedger", "AuditService", "Packed", "batch_of", "logged", "open_log"]
 
 Packed: TypeAlias = "PackedData | PersonalData"
 """Data of an event as bytes, with or without what opens the commitments in them."""
 
 _WHAT: Final = itemgetter(2)  # of what waits
 _TRANSITION: Final = kind_of("state_transition")
+_PIECE: Final = 512  # events that are packed and hashed together: what that needs stays in a processor's cache
 _PACKED_MAX: Final = 4096
 _FACTS_MAX: Final = 2
 _DAY: Final = 86_400.0
@@ -119,6 +121,14 @@ def logged(
     return kind, packed if isinstance(packed, PersonalData) else bytes(packed)
 
 
+def batch_of(log: AuditStore, settings: AuditSettings) -> int:
+    """Return how many events make a batch that is written without waiting for company.
+
+    On disk many share one synchronisation. In memory nothing is to be shared.
+    """
+    return settings.batch_max if log.directory is not None else min(settings.batch_max, _PIECE)
+
+
 @final
 class AuditLedger:
     """What must survive a crash of the audit actor: the log, the queue, the counts.
@@ -175,6 +185,15 @@ class AuditLedger:
         # effect itself is kept, so that its identity cannot pass to another one.
         self._packed: dict[int, _Packed] = {}
         self._pack_again = lru_cache(maxsize=_PACKED_MAX)(self._pack_repeating)
+
+    @property
+    def dispatch(self) -> str:
+        """Who runs the audit actor.
+
+        A disk keeps a thread of its own waiting. Memory keeps nobody waiting: whoever fills a
+        batch writes it, while it is still in the cache of the processor that made it.
+        """
+        return INLINE if self.log.directory is None else AuditService.dispatch
 
     def write(self) -> AuditHead:
         """Write everything that waits as one batch, durably.
@@ -248,27 +267,33 @@ class AuditLedger:
             self._is_torn = False
         if log.pending:
             log.commit()  # what an earlier write could not make durable; no more goes behind it before that
-        waiting = self.intake.take()
-        lost = self.intake.lost
-        if lost > self._lost:
-            # They came after what was waiting, because there was no room for them behind it.
-            facts = {"count": lost - self._lost}
-            event = Audit("error", "events_lost", "critical", facts)
-            waiting.append((self._clock.monotonic(), None, event, None, "audit"))
-        if waiting and self.settings.durability == "each":
-            self._write_each(waiting, lost)
-        elif waiting:
-            before = log.size
-            try:
-                self._append(waiting)
-            except BaseException:
-                if not log.pending and log.size == before:
-                    self.intake.put_back(waiting[:-1] if lost > self._lost else waiting)
-                raise
-            self._lost = lost
+        intake = self.intake
+        left = len(intake)
+        if self.settings.durability == "each":
+            self._write_each(intake.take(left))
+        else:
+            while left > 0 and (piece := intake.take(min(left, _PIECE))):
+                left -= len(piece)
+                before = log.size + log.pending
+                try:
+                    self._append(piece)
+                except BaseException:
+                    if log.size + log.pending == before:
+                        intake.put_back(piece)
+                    raise
+        self._tell_of_losses()
         return log.commit()
 
-    def _write_each(self, waiting: list[Waiting], lost: int) -> None:
+    def _tell_of_losses(self) -> None:
+        """Have the log say how many events were lost since it last said so: behind those that had left them no room."""
+        lost = self.intake.lost
+        if lost > self._lost:
+            facts = {"count": lost - self._lost}
+            event = Audit("error", "events_lost", "critical", facts)
+            self._append([(self._clock.monotonic(), None, event, None, "audit")])
+            self._lost = lost
+
+    def _write_each(self, waiting: list[Waiting]) -> None:
         """Write events one by one, each durable under a head of its own before the next."""
         log = self.log
         at = 0
@@ -280,14 +305,11 @@ class AuditLedger:
         except BaseException:
             # What is pending is committed by the next write, before all that follows.
             is_kept = log.pending or log.size > before
-            rest = waiting[at + 1 :] if is_kept else waiting[at:]
-            if rest and lost > self._lost:
-                rest.pop()  # told again by the next write, with those that are lost by then
-            self.intake.put_back(rest)
+            self.intake.put_back(waiting[at + 1 :] if is_kept else waiting[at:])
             raise
-        self._lost = lost
 
     def _append(self, waiting: list[Waiting]) -> None:
+        """Add events to what the next commit of the log makes durable."""
         self.log.append_many(self._events(waiting))
         # Counted after the append, so that a batch that is tried again counts once.
         others = [each for each in waiting if each[3] is not None or each[2].__class__ is not int]
@@ -430,7 +452,7 @@ class AuditService(LogKeeper):
         elif message in (WAITING, FULL):
             if self.is_failing:
                 pass  # the next try has its time; more of them help nobody
-            elif len(self.ledger.intake) >= self.ledger.settings.batch_max:
+            elif len(self.ledger.intake) >= self.ledger.intake.batch_max:
                 self.flush()
             else:
                 self.flush_after(self.ledger.settings.batch_delay)

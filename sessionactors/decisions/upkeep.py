@@ -24,7 +24,7 @@ from sessionactors.errors import (
     NoBackend,
     NotPersistent,
 )
-from sessionactors.session_data import SessionData, deadline
+from sessionactors.session_data import FIELDS, SessionData, deadline
 from sessionactors.settings import SessionOptions
 
 __all__ = [
@@ -80,7 +80,7 @@ def load(data: SessionData, now: float, restored: object) -> Effects:
         raise InvalidKind("restored", restored, "what sessionactors.snapshots.restore returns")
     if restored.session_id != data.session_id:
         raise LoadFailed(f"it belongs to session {restored.session_id!r}")
-    for name in SessionData.__slots__:
+    for name in FIELDS:
         setattr(data, name, getattr(restored, name))
     data.wake_at = inf
     loaded = Audit("lifecycle", "session_loaded", "info", {"state": data.state})

@@ -18,7 +18,7 @@ from sessionactors.audit.queries import AuditReader
 from sessionactors.errors import InvalidKind, InvalidValue, NotFound, SessionRefusal
 from sessionactors.lifecycle import FORCE_RESUME, FORCE_SUSPEND, FORCE_TERMINATE
 from sessionactors.operations import Override
-from sessionactors.session_data import SessionData
+from sessionactors.session_data import FIELDS, SessionData
 from sessionactors.states import LIVE_STATES
 from sessionactors.surroundings import ISOLATION, RATE_LIMITER
 from supervisors.errors import SupervisorsError
@@ -195,7 +195,7 @@ class SessionInspector:
         data = getattr(inside, "data", None)
         if not isinstance(data, SessionData):
             return self.actors.state(found, timeout=timeout)
-        record = {name: getattr(data, name, None) for name in SessionData.__slots__ if name not in _NOT_SHOWN}
+        record = {name: getattr(data, name, None) for name in FIELDS if name not in _NOT_SHOWN}
         own = {
             name: value
             for name, value in dict(getattr(inside, "__dict__", {})).items()

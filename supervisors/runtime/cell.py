@@ -93,7 +93,13 @@ TICKET: Final = object()
 """Stands in the mailbox for a message that `BoundedRef` keeps."""
 
 
-class Cell:
+class _Reached:
+    """What every ask of an idle actor reads or writes: first, and so side by side in memory."""
+
+    __slots__ = ("_actor", "_deferred", "_gate", "_inline", "_inner", "_outer", "messages_handled")
+
+
+class Cell(_Reached):
     """One actor, as its senders and its owner see it.
 
     Attributes:
@@ -107,13 +113,7 @@ class Cell:
     """
 
     __slots__ = (
-        "_actor",
-        "_deferred",
         "_doom",
-        "_gate",
-        "_inline",
-        "_inner",
-        "_outer",
         "_pending",
         "_reply_to",
         "_starting",
@@ -124,7 +124,6 @@ class Cell:
         "fenced",
         "id",
         "links",
-        "messages_handled",
         "monitors",
         "name",
         "parent",

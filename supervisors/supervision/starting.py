@@ -71,7 +71,12 @@ def call_start(spec: ChildSpec, more: tuple[Any, ...] = ()) -> Outcome:
 
 
 def start_named(
-    name: Hashable, actor_class: type[A], *args: Any, start_timeout: float | None = None, **kwargs: Any
+    name: Hashable,
+    actor_class: type[A],
+    *args: Any,
+    start_timeout: float | None = None,
+    dispatch: str | None = None,
+    **kwargs: Any,
 ) -> ActorRef[A]:
     """Start an actor under a registered name, linked to the running actor.
 
@@ -85,10 +90,12 @@ def start_named(
         actor_class: what to start.
         *args: for its constructor.
         start_timeout: seconds that its start may take (PROC-7); None: no limit.
+        dispatch: `"inline"`, `"shared"`, `"pinned"` or `"process"` instead of the class's own.
         **kwargs: for its constructor.
 
     Raises:
         StartError: it did not come up, or not in time: then the reason is `"timeout"`.
+        InvalidArgumentError: there is no such dispatch.
         NameTakenError: somebody else has the name.
         NoActorError: no actor is running on this thread.
     """
@@ -96,4 +103,6 @@ def start_named(
     if current is None:
         raise NoActorError("start_named() links to the running actor; there is none on this thread")
     system = cast("ActorSystem", current.system)
-    return system.spawn(actor_class, args, kwargs, link=True, report=True, name=name, start_timeout=start_timeout)
+    return system.spawn(
+        actor_class, args, kwargs, link=True, report=True, name=name, dispatch=dispatch, start_timeout=start_timeout
+    )

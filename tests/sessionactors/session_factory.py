@@ -13,7 +13,7 @@ from sessionactors.lifecycle import (
     decide,
     start,
 )
-from sessionactors.session_data import SessionData
+from sessionactors.session_data import FIELDS, SessionData
 from sessionactors.settings import SessionOptions
 from sessionactors.states import ACTIVE, AUTH, IDLE, NEW, SUSPENDED, State
 
@@ -44,7 +44,7 @@ def session_in(state: State, now: float = 100.0, **options: object) -> SessionDa
 
 def all_of(data: SessionData) -> dict[str, object]:
     """Return every field, to see that nothing has changed."""
-    fields = {name: getattr(data, name) for name in SessionData.__slots__}
+    fields = {name: getattr(data, name) for name in FIELDS}
     fields["recorded"] = list(data.recorded) if data.recorded is not None else None
     return fields
 

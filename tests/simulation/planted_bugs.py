@@ -343,8 +343,8 @@ def lying_log(patch):
 def altered_entry(patch):
     proper = RecentLeaves.extend
 
-    def extend(self, leaves):
-        proper(self, [leaf.replace(b"resumed", b"RESUMED") for leaf in leaves])
+    def extend(self, added):
+        proper(self, [run._replace(raw=run.raw.replace(b"resumed", b"RESUMED")) for run in added])
 
     patch.setattr(RecentLeaves, "extend", extend)
 
@@ -380,7 +380,7 @@ def reaped_live_session(patch):
 
 def audit_gap(patch):
     proper = Intake.take
-    patch.setattr(Intake, "take", lambda self: proper(self)[:-1])
+    patch.setattr(Intake, "take", lambda self, most=None: proper(self, most)[:-1])
 
 
 LOST_WRITES = SimulationOptions(faults={"lost_write": 0.2, "kill": 0.01}, arming=1.0, spare=spare)

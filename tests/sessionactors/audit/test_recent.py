@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from sys import getsizeof
 
+import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sessionactors.audit.memory import MemoryAuditLog
-from sessionactors.audit.recent import RecentLeaves
+from sessionactors.audit.recent import RecentLeaves, runs
 
 
 def leaves(count, start=0):
-    return [b"entry %d" % number for number in range(start, start + count)]
+    return [msgpack.packb(["entry", number, {"from": [number]}]) for number in range(start, start + count)]
 
 
 def weight(recent):
-    return sum(map(getsizeof, (*recent._pages, *recent._loose)))
+    return sum(getsizeof(run.raw) for run in (*recent._pages, *recent._loose))
+
+
+def packed(recent):
+    return [run.size for run in recent._pages]
 
 
 @pytest.mark.parametrize("packs", [False, True])
 def test_entries_come_back_in_order(packs):
     recent = RecentLeaves(10_000)
-    recent.extend(leaves(1000))
+    recent.extend(runs(leaves(1000)))
     if packs:
         recent.pack()
     assert len(recent) == 1000
@@ -36,33 +41,42 @@ def test_entries_come_back_in_order(packs):
 
 def test_packed_they_take_less():
     recent = RecentLeaves(10_000)
-    recent.extend(leaves(1024))
+    recent.extend(runs(leaves(1024)))
     before = weight(recent)
     recent.pack()
-    assert weight(recent) < before / 5
+    assert weight(recent) < before / 3
 
 
 def test_what_fills_no_page_is_left_as_it_is():
     recent = RecentLeaves(10_000)
-    recent.extend(leaves(255))
+    recent.extend(runs(leaves(255)))
     recent.pack()
-    assert recent._packed == 0
+    assert packed(recent) == []
+
+
+def test_what_came_one_by_one_is_packed_together():
+    recent = RecentLeaves(10_000)
+    for number in range(300):
+        recent.extend(runs(leaves(1, number)))
+        recent.pack()
+    assert packed(recent) == [256]
+    assert list(recent.between(0, None)) == leaves(300)
 
 
 def test_only_so_much_is_packed_at_once():
     recent = RecentLeaves(100_000)
-    recent.extend(leaves(50_000))
+    recent.extend(runs(leaves(50_000)))
     recent.pack()
-    assert recent._packed == 128 * 256
+    assert packed(recent) == [512] * 16
     recent.pack()
-    assert recent._packed == 195 * 256
+    assert packed(recent) == [512] * 32
 
 
 def test_what_is_read_stays_the_same_whatever_comes():
     recent = RecentLeaves(600)
-    recent.extend(leaves(600))
+    recent.extend(runs(leaves(600)))
     found = recent.between(0, None)
-    recent.extend(leaves(600, 600))
+    recent.extend(runs(leaves(600, 600)))
     recent.pack()
     assert list(found) == leaves(600)
 
@@ -72,7 +86,7 @@ def test_it_is_the_end_of_a_list(most, steps, data):
     recent, model = RecentLeaves(most), []
     for count, packs in steps:
         new = leaves(count, len(model))
-        recent.extend(new)
+        recent.extend(runs(new))
         model += new
         if packs:
             recent.pack()
@@ -87,8 +101,8 @@ def test_a_busy_log_packs_nothing_and_a_quiet_one_does():
     event = (1.0, 1.0, "s", 0, "me", None)
     log.append_many([event] * 1000)
     log.commit()
-    assert log._recent._packed == 0
+    assert packed(log._recent) == []
     log.append_many([event])
     log.commit()
-    assert log._recent._packed == 768
+    assert packed(log._recent) == [512, 488]
     assert [each.sequence for each in log.events()] == list(range(1001))

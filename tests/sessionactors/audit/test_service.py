@@ -5,6 +5,7 @@ import textwrap
 import threading
 from collections import UserDict
 
+import msgpack
 import pytest
 
 from sessionactors import SessionSystem
@@ -227,6 +228,51 @@ def test_sessions_go_on_when_their_events_are_lost():
         assert records[-1].data["event"] == "session_terminated"
 
 
+class Choosy(Broken):
+    """A log that takes no batch with a certain event while `full` is set, and else every one."""
+
+    refused = msgpack.packb({"n": 600})[1:]
+
+    def commit(self):
+        return self._log.commit()
+
+    def append_many(self, events):
+        events = list(events)
+        if self.full and any(self.refused in data for *_, data in events):
+            raise AuditWriteError("audit log", "the disk is full", "make room")
+        return self._log.append_many(events)
+
+
+def test_what_is_taken_in_pieces_stays_in_order_when_a_piece_fails(tmp_path):
+    with virtual(audit_dir=tmp_path / "audit") as system:
+        system.commit_audit()
+        log = system._ledger.log = Choosy(system._ledger.log)
+        first = log.size
+        log.full = True
+        for number in range(1_000):
+            system.log_event(None, "lifecycle", {"n": number})
+        with pytest.raises(AuditError):
+            system.commit_audit()
+        assert log.pending == 512
+        log.full = False
+        system.commit_audit()
+        assert [each.data["n"] for each in log.events(start=first)] == list(range(1_000))
+        assert system.audit_counts().by_type["lifecycle"] == 1_000
+
+
+def test_who_fills_a_batch_of_a_log_in_memory_writes_it():
+    with SessionSystem(session={"auth_required": False}) as system:
+        assert system.actors.whereis("audit").dispatch == "inline"
+        for _ in range(600):
+            system.log_event(None, "lifecycle", {"n": 1})
+        assert system._ledger.log.size >= 512
+
+
+def test_a_log_on_disk_has_a_thread_of_its_own(tmp_path):
+    with SessionSystem(audit_dir=tmp_path / "audit") as system:
+        assert system.actors.whereis("audit").dispatch == "pinned"
+
+
 def test_a_stop_over_a_full_disk_says_so_and_stops():
     system = virtual()
     system.start_session("a")
@@ -386,8 +432,8 @@ class Slow(Broken):
             self.writers -= 1
 
 
-def test_an_actor_that_is_killed_while_it_writes_and_its_successor_never_write_together():
-    with SessionSystem() as system:
+def test_an_actor_that_is_killed_while_it_writes_and_its_successor_never_write_together(tmp_path):
+    with SessionSystem(audit_dir=tmp_path / "audit") as system:
         log = system._ledger.log = Slow(system._ledger.log)
         system.log_event("a", "resource", {"n": 1})
         assert log.entered.wait(10.0)
@@ -399,8 +445,8 @@ def test_an_actor_that_is_killed_while_it_writes_and_its_successor_never_write_t
         assert log.writers_max == 1
 
 
-def test_a_stop_does_not_wait_for_a_write_that_never_ends():
-    system = SessionSystem(shutdown_timeout=0.2)
+def test_a_stop_does_not_wait_for_a_write_that_never_ends(tmp_path):
+    system = SessionSystem(audit_dir=tmp_path / "audit", shutdown_timeout=0.2)
     log = system._ledger.log = Slow(system._ledger.log)
     system.log_event("a", "resource", {"n": 1})
     assert log.entered.wait(10.0)

@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 
 from sessionactors import Session, SessionSystem
+from sessionactors.audit.recent import RecentLeaves, runs
 from sessionactors.audit.service import open_log
 from sessionactors.directory import Directory
 from sessionactors.errors import SessionActorsError
@@ -174,9 +175,9 @@ def test_an_entry_that_was_altered_is_seen():
         begin(system)
         system.commit_audit()
         log = system._ledger.log._log
-        leaves = log._recent.between(0, None)
-        log._recent = type(log._recent)(10)
-        log._recent.extend([leaf.replace(b"from_state", b"FROM_STATE") for leaf in leaves])
+        leaves = [leaf.replace(b"from_state", b"FROM_STATE") for leaf in log._recent.between(0, None)]
+        log._recent = RecentLeaves(10)
+        log._recent.extend(runs(leaves))
 
     assert judged(use).by == "audit verifies"
 

@@ -4,7 +4,8 @@ import pytest
 
 from sessionactors.audit.log import AuditLog
 from sessionactors.audit.memory import MemoryAuditLog
-from sessionactors.audit.record import kind_of
+from sessionactors.audit.recent import Run
+from sessionactors.audit.record import encode, kind_of
 from sessionactors.simulation.log_check import fault_of
 
 
@@ -12,6 +13,10 @@ def events(count):
     return [
         (1.0, 1.0, f"session-{number}", kind_of("lifecycle"), "test", {"number": number}) for number in range(count)
     ]
+
+
+def leaf_at(number):
+    return encode(number, events(number + 1)[number])
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])
@@ -32,19 +37,16 @@ def test_one_that_has_forgotten_its_oldest_entries_has_none_either():
 def test_an_entry_that_was_altered_is_told():
     log = MemoryAuditLog()
     log.append_many(events(3))
-    log._leaves[1] = log._leaves[1].replace(b"session-1", b"session-9")
-    shown = MemoryAuditLog()
-    shown.append_many(events(3))
-    shown.commit()
+    [run] = log._runs
+    log._runs = [run._replace(raw=run.raw.replace(b"session-1", b"session-9"))]
     log.commit()
-    log._frontier = shown._frontier
     assert "not those that were committed" in str(fault_of(log))
 
 
 def test_a_gap_is_told():
     log = MemoryAuditLog()
     log.append_many(events(3))
-    del log._leaves[1]
+    log._runs = [Run(3, leaf_at(0) + leaf_at(2) + leaf_at(2))]
     log.commit()
     assert fault_of(log) == "where entry 1 should be is entry 2"
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from supervisors import Crashed, Exit, IgnoreStart, NameTakenError, NoActorError, StartError
+from supervisors.errors import InvalidArgumentError
 from supervisors.links import links_of
 from supervisors.supervision.calls import which_children
 from supervisors.supervision.child_spec import ChildSpec
@@ -77,6 +78,18 @@ def test_a_named_child_has_its_name_again_after_a_restart(system):
     [record] = which_children(made)
     assert record.ref is system.whereis("limiter")
     assert record.ref is not first
+
+
+def test_a_named_child_can_have_another_dispatch_than_its_class(system):
+    system.start(Supervisor, [ChildSpec("a", start_named, ("limiter", Worker, []), {"dispatch": "shared"})])
+    assert Worker.dispatch == "inline"
+    assert system.whereis("limiter").dispatch == "shared"
+
+
+@pytest.mark.parametrize("given", ["fast", 3, True])
+def test_a_dispatch_that_there_is_not_is_a_start_error(outcome, given):
+    failed = outcome(lambda: start_named("limiter", Echo, dispatch=given))
+    assert isinstance(failed.why[1].error, InvalidArgumentError)
 
 
 def test_a_name_that_somebody_has_is_a_start_error(system, outcome):
