@@ -240,7 +240,7 @@ class AuditSettings(Settings):
         forbidden_keys: parts of names of data that never enter the log, beside those
             that never do.
         queue_max: events that may wait to become durable.
-        batch_max: events that become durable together.
+        batch_max: events that become durable together; in memory, where nothing does, it is 512 at most.
         batch_delay: seconds that an event may wait for company.
     """
 
