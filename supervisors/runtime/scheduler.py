@@ -197,7 +197,8 @@ class ThreadScheduler:
         with self._lock:
             self._stopping = True
             threads = list(self._threads)
-        for _ in threads:
+            is_any = self._live > 0
+        if is_any:
             self._queue.put(_STOP)
         deadline = self._clock.monotonic() + timeout
         for thread in threads:
@@ -277,6 +278,7 @@ class ThreadScheduler:
         pace = turn.pace = Pace(self._queue.qsize, self._clock.monotonic)
         get = self._queue.get
         counted = True
+        is_told = False
         with self._lock:
             self._threads.add(threading.current_thread())
         while True:
@@ -302,6 +304,7 @@ class ThreadScheduler:
                 self._idle -= 1
                 more = not self._idle and self._live - self._waiting < self.workers
             if ref is _STOP:
+                is_told = True
                 break
             if more and self._queue.qsize():
                 # Who put that in may have counted on us.
@@ -320,6 +323,11 @@ class ThreadScheduler:
             if counted and not turn.abandoned:
                 self._live -= 1
             self._threads.discard(threading.current_thread())
+            is_last = not self._live
+        if is_told and not is_last:
+            # From one to the next: how many there are was not known when the first was told,
+            # for a thread that has just been started may not have begun.
+            self._queue.put(_STOP)
         if self._queue.qsize():
             self.kick()
 
@@ -329,7 +337,7 @@ class ThreadScheduler:
         if turn.worker is self:
             return  # we are at it, further down on this stack
         before, turn.worker = turn.worker, self
-        for_others = 0
+        is_for_others = False
         try:
             while True:
                 try:
@@ -337,12 +345,12 @@ class ThreadScheduler:
                 except queue.Empty:
                     return
                 if ref is _STOP:
-                    for_others += 1
+                    is_for_others = True
                 else:
                     _run(ref)
         finally:
             turn.worker = before
-            for _ in range(for_others):
+            if is_for_others and self._live:
                 self._queue.put(_STOP)  # a worker that is still busy wants it
 
     @property
@@ -417,6 +425,12 @@ class ManualScheduler:
         deadline = None if timeout is None else self._now() + timeout
         turn = thread_turn.turn
         target = future.target
+        if target is not None and turn.current is not None:
+            # Whoever waits for it lies on this stack. Those before it in the queue may come
+            # to wait for it as well, each on top of the one before.
+            with suppress(ValueError):
+                self._ready.remove(target)
+                _run(target)
         while not future.is_done():
             if target is not None:
                 target.run_for(future)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from supervisors import ActorDeadError, AskTimeoutError, DeadlockError
+from supervisors import Actor, ActorDeadError, ActorSystem, AskTimeoutError, DeadlockError
+from supervisors.clock import VirtualClock
 from supervisors.runtime.futures import ScheduledFuture
 from tests.supervisors.actors import Doer, SharedDoer
 
@@ -133,3 +134,33 @@ def test_a_kill_of_who_waits_on_top_does_not_reach_who_waits_below(system):
 
     assert below.ask(wait) == "alive"
     assert system.clock.monotonic() == 2.0
+
+
+class Wall(Actor):
+    """Answers."""
+
+    def on_receive(self, message):
+        return message
+
+
+class Asker(Actor):
+    """Asks in its turn."""
+
+    def __init__(self, wall, heard):
+        super().__init__()
+        self.wall = wall
+        self.heard = heard
+
+    def on_receive(self, number):
+        self.heard.append(self.wall.ask(number))
+
+
+def test_thousands_that_wait_for_the_same_actor_in_virtual_time_do_not_lie_on_top_of_each_other():
+    with ActorSystem(clock=VirtualClock()) as system:
+        wall, heard = system.start(Wall), []
+        askers = [system.start(Asker, wall, heard) for _ in range(3_000)]
+        for number, asker in enumerate(askers):
+            asker.tell(number)
+        wall.tell("behind all others")
+        system.settle()
+    assert sorted(heard) == list(range(3_000))

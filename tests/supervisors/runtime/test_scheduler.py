@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import queue
 import threading
 
 import pytest
@@ -145,3 +146,43 @@ def test_turns_that_wait_inside_turns_end_in_virtual_time(system):
 
     assert system.start(SharedDoer).ask(chain(8)) == 8
     assert system.clock.monotonic() == 0.0
+
+
+def test_a_worker_that_begins_while_another_is_told_to_stop_ends_too(monkeypatch):
+    may_begin, is_there, may_take = threading.Event(), threading.Event(), threading.Event()
+    is_busy, go_on = threading.Event(), threading.Event()
+    workers = []
+
+    def work(scheduler, proper=ThreadScheduler._work):
+        workers.append(threading.current_thread())
+        if len(workers) == 2:
+            assert may_begin.wait(10.0)
+        proper(scheduler)
+
+    class Door(queue.SimpleQueue):
+        """The second worker stands still once, between its look at the queue and what it takes out."""
+
+        def get(self, *wanted, **how):
+            if scheduler.is_stopped and threading.current_thread() in workers[1:]:
+                is_there.set()
+                assert may_take.wait(10.0)
+            return super().get(*wanted, **how)
+
+    monkeypatch.setattr(ThreadScheduler, "_work", work)
+    with ActorSystem(workers=2) as system:
+        scheduler = system.scheduler
+        scheduler._queue = Door()
+        scheduler.enqueue = scheduler._queue.put
+        doers = [system.start(SharedDoer) for _ in range(2)]
+        doers[0].tell(lambda _: (is_busy.set(), go_on.wait(10.0)))
+        assert is_busy.wait(10.0)
+        doers[1].tell(lambda _: None)
+        until(lambda: len(workers) == 2)
+        assert scheduler.stop(0.0) == [workers[0].name]  # nobody knows the second yet
+        may_begin.set()
+        assert is_there.wait(10.0)
+        go_on.set()
+        may_take.set()
+        for worker in workers:
+            worker.join(10.0)
+        assert not any(worker.is_alive() for worker in workers)
