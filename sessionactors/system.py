@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 from sessionactors import bounds, identifiers
 from sessionactors.audit.contract import AuditStore
 from sessionactors.audit.intake import Intake
-from sessionactors.audit.service import AuditLedger, batch_of, open_log
+from sessionactors.audit.service import AuditLedger, open_log
 from sessionactors.coroutines import LoopCoroutines, TurnCoroutines
 from sessionactors.directory import Directory
 from sessionactors.errors import (
@@ -199,9 +199,7 @@ class SessionSystem(SessionCalls, LogCalls):
             self.actors.clock.monotonic, isolation_settings.spare_processes, self.actors.machine
         )
         self._verifier = None if authenticator is None else _verifier(authenticator, self.actors)
-        self._intake = Intake(
-            lambda: self.actors.whereis(AUDIT), batch_of(log, audit_settings), audit_settings.queue_max
-        )
+        self._intake = Intake(lambda: self.actors.whereis(AUDIT), audit_settings.batch_max, audit_settings.queue_max)
         self._coroutines = LoopCoroutines(self.actors.machine) if self.actors.has_processes else TurnCoroutines()
         self._around = Surroundings(
             now=self.actors.clock.monotonic,

@@ -105,7 +105,7 @@ def start_tree(system: ActorSystem, parts: Parts) -> ActorRef[Any]:
         ChildSpec(UPDATES, start_named, (UPDATES, TaskSupervisor), type="supervisor"),
     ]
     children = [
-        ChildSpec(AUDIT, start_named, (AUDIT, AuditService, parts.audit, around), {"dispatch": parts.audit.dispatch}),
+        ChildSpec(AUDIT, start_named, (AUDIT, AuditService, parts.audit, around)),
         ChildSpec("services", AuditedSupervisor, (around, services, "one_for_one", flags), type="supervisor"),
         ChildSpec(SESSIONS, start_named, (SESSIONS, SessionsSupervisor, around), type="supervisor"),
         ChildSpec(RECOVERY, start_named, (RECOVERY, Recovery, parts.recovery, around)),

@@ -95,7 +95,18 @@ class Intake:
     Thread: `put()` is safe anywhere; one thread at a time takes and puts back.
     """
 
-    __slots__ = ("_find", "_is_poked", "_lock", "_look_at", "_queue", "batch_max", "is_failing", "lost", "queue_max")
+    __slots__ = (
+        "_find",
+        "_is_poked",
+        "_lock",
+        "_look_at",
+        "_queue",
+        "_write",
+        "batch_max",
+        "is_failing",
+        "lost",
+        "queue_max",
+    )
 
     def __init__(self, find: Callable[[], ActorRef[Any] | None], batch_max: int, queue_max: int) -> None:
         self._find = find
@@ -105,6 +116,7 @@ class Intake:
         self._look_at = min(batch_max - 1, queue_max)  # from so many that wait on there is more to do than to append
         self._is_poked = False
         self.is_failing = False
+        self._write: Callable[[], None] | None = None
         self._lock = threading.Lock()  # guards `lost`
         self.lost = 0
 
@@ -122,7 +134,7 @@ class Intake:
         if len(queue) >= self._look_at:
             return self._put_with_care(event)
         queue.append(event)
-        # The actor clears the flag before it takes: an event that was appended
+        # The actor clears the flag before it writes: an event that was appended
         # while the flag stood is among those it takes.
         if not self._is_poked:
             self._is_poked = True
@@ -136,21 +148,40 @@ class Intake:
         if len(queue) >= self.queue_max and not self._has_room():
             return False
         queue.append(event)
+        write = self._write
+        if write is not None:
+            write()
+            if len(queue) < self.batch_max:
+                return True
+            # Somebody else writes at this moment, or it failed.
         self._is_poked = True
         # One message at the bound of each batch, not one for each event behind it.
         self._look_from(len(queue))
         self._poke(FULL)
         return True
 
+    def be_written_by(self, write: Callable[[], None], batch_max: int) -> None:
+        """Have whoever makes a batch full write it, in place of the audit actor.
+
+        Args:
+            write: writes what waits if that can be done at once; raises nothing.
+            batch_max: events that make a batch, at most.
+        """
+        self._write = write
+        self.batch_max = min(self.batch_max, batch_max)
+        self._look_from(0)
+
     def close(self) -> None:
         """Take nothing any more: nobody would write it."""
         self.queue_max = self._look_at = 0
 
+    def heard(self) -> None:
+        """Note that the audit actor is about to write what waits: whoever comes from here on pokes it again."""
+        self._is_poked = False
+
     def take(self, most: int | None = None) -> list[Waiting]:
         """Take events that wait, in order: so many at most, or all."""
-        self._is_poked = False
         self._look_from(0)
-        # Who appends from here on finds the flag down and says so.
         count = len(self._queue)
         next_of = self._queue.popleft
         return [next_of() for _ in range(count if most is None else min(most, count))]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
@@ -24,7 +25,6 @@ from sessionactors.audit.upkeep import LogKeeper
 from sessionactors.effects import Audit, Transition, effect_of
 from sessionactors.errors import InvalidKind, UnknownRequest
 from sessionactors.flusher import FLUSH
-from supervisors.runtime.cell import INLINE
 
 if TYPE_CHECKING:
     from sessionactors.audit.contract import AuditHead, AuditStore
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sessionactors.settings import AuditSettings
     from supervisors.clock import Clock
 
-__all__ = ["AuditCounts", "AuditLedger", "AuditService", "Packed", "batch_of", "logged", "open_log"]
+__all__ = ["AuditCounts", "AuditLedger", "AuditService", "Packed", "logged", "open_log"]
 
 Packed: TypeAlias = "PackedData | PersonalData"
 """Data of an event as bytes, with or without what opens the commitments in them."""
@@ -121,14 +121,6 @@ def logged(
     return kind, packed if isinstance(packed, PersonalData) else bytes(packed)
 
 
-def batch_of(log: AuditStore, settings: AuditSettings) -> int:
-    """Return how many events make a batch that is written without waiting for company.
-
-    On disk many share one synchronisation. In memory nothing is to be shared.
-    """
-    return settings.batch_max if log.directory is not None else min(settings.batch_max, _PIECE)
-
-
 @final
 class AuditLedger:
     """What must survive a crash of the audit actor: the log, the queue, the counts.
@@ -185,15 +177,10 @@ class AuditLedger:
         # effect itself is kept, so that its identity cannot pass to another one.
         self._packed: dict[int, _Packed] = {}
         self._pack_again = lru_cache(maxsize=_PACKED_MAX)(self._pack_repeating)
+        from sessionactors.audit.memory import MemoryAuditLog  # noqa: PLC0415 - as where logs are opened
 
-    @property
-    def dispatch(self) -> str:
-        """Who runs the audit actor.
-
-        A disk keeps a thread of its own waiting. Memory keeps nobody waiting: whoever fills a
-        batch writes it, while it is still in the cache of the processor that made it.
-        """
-        return INLINE if self.log.directory is None else AuditService.dispatch
+        if isinstance(log, MemoryAuditLog):
+            intake.be_written_by(self.write_here, _PIECE)
 
     def write(self) -> AuditHead:
         """Write everything that waits as one batch, durably.
@@ -204,6 +191,20 @@ class AuditLedger:
         """
         with self._writing:
             return self._write()
+
+    def write_here(self) -> None:
+        """Write what waits to a log in memory, unless somebody does that already or it fails: then the actor will.
+
+        A disk keeps a thread of its own waiting. Memory keeps nobody waiting, so whoever
+        fills a batch writes it, while it is in the cache of the processor that made it.
+        """
+        if self.intake.is_failing or not self._writing.acquire(blocking=False):
+            return
+        try:
+            with suppress(AuditError):
+                self._write()
+        finally:
+            self._writing.release()
 
     def sweep(self) -> Sealed | None:
         """Seal the log if it is too old or too large; return what became of it, or None.
@@ -429,6 +430,7 @@ class AuditService(LogKeeper):
 
     def write(self) -> AuditHead:
         """Write what waits as one batch."""
+        self.ledger.intake.heard()
         head = self.ledger.write()
         self.wrote(head.size)
         return head

@@ -59,6 +59,7 @@ def test_many_events_poke_the_actor_once(intake, writer):
 
 def test_the_next_event_after_a_take_pokes_again(intake, writer):
     intake.put(event())
+    intake.heard()
     intake.take()
     intake.put(event())
     assert writer.told == [WAITING, WAITING]
@@ -175,6 +176,7 @@ class Taker:
         while len(self.taken) < wanted:
             if not self.pokes.acquire(timeout=10.0):
                 return
+            intake.heard()
             self.taken += intake.take()
 
 

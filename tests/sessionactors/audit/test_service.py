@@ -260,17 +260,41 @@ def test_what_is_taken_in_pieces_stays_in_order_when_a_piece_fails(tmp_path):
         assert system.audit_counts().by_type["lifecycle"] == 1_000
 
 
-def test_who_fills_a_batch_of_a_log_in_memory_writes_it():
-    with SessionSystem(session={"auth_required": False}) as system:
-        assert system.actors.whereis("audit").dispatch == "inline"
-        for _ in range(600):
-            system.log_event(None, "lifecycle", {"n": 1})
-        assert system._ledger.log.size >= 512
+def test_who_fills_a_batch_of_a_log_in_memory_writes_it(system):
+    system.commit_audit()
+    for number in range(511):
+        system.log_event(None, "lifecycle", {"n": number})
+    assert system._ledger.log.size == 0
+    system.log_event(None, "lifecycle", {"n": 511})
+    assert system._ledger.log.size == 512
 
 
-def test_a_log_on_disk_has_a_thread_of_its_own(tmp_path):
-    with SessionSystem(audit_dir=tmp_path / "audit") as system:
-        assert system.actors.whereis("audit").dispatch == "pinned"
+def test_what_comes_after_a_batch_is_written_a_moment_later(system):
+    for number in range(515):
+        system.log_event(None, "lifecycle", {"n": number})
+    system.actors.advance(0.05)
+    assert system._ledger.log.size == 515
+
+
+def test_a_batch_that_comes_while_another_is_written_waits_for_the_actor(system):
+    with system._ledger._writing:
+        for number in range(600):
+            system.log_event(None, "lifecycle", {"n": number})
+        assert system._ledger.log.size == 0
+    system.actors.advance(0.05)
+    assert [each.data["n"] for each in entries(system)] == list(range(600))
+
+
+def test_a_mass_end_at_the_bound_loses_nothing(tmp_path):
+    with virtual(audit_dir=tmp_path / "audit", audit={"batch_max": 100, "queue_max": 100}) as system:
+        for number in range(1_000):
+            system.start_session(f"s-{number}")
+        system.actors.settle()
+    with AuditReader(tmp_path / "audit") as reader:
+        ended = [each.session for each in reader.events() if each.data["event"] == "session_terminated"]
+    assert len(ended) == 1_000
+    assert set(ended) == {f"s-{number}" for number in range(1_000)}
+    assert system.audit_counts().lost == 0
 
 
 def test_a_stop_over_a_full_disk_says_so_and_stops():
