@@ -319,6 +319,16 @@ class ThreadScheduler:
                 break
             if roused and self._queue.qsize():
                 pace.step_back()
+        self._leave(turn, counted=counted, is_told=is_told)
+
+    def _leave(self, turn: Turn, *, counted: bool, is_told: bool) -> None:
+        """Be no worker any more.
+
+        Args:
+            turn: this thread's.
+            counted: whether it still counts as live.
+            is_told: whether it was told to stop.
+        """
         with self._lock:
             if counted and not turn.abandoned:
                 self._live -= 1

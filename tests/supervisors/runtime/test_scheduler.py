@@ -159,6 +159,10 @@ def test_a_worker_that_begins_while_another_is_told_to_stop_ends_too(monkeypatch
             assert may_begin.wait(10.0)
         proper(scheduler)
 
+    def hold(_):
+        is_busy.set()
+        go_on.wait(10.0)
+
     class Door(queue.SimpleQueue):
         """The second worker stands still once, between its look at the queue and what it takes out."""
 
@@ -174,7 +178,7 @@ def test_a_worker_that_begins_while_another_is_told_to_stop_ends_too(monkeypatch
         scheduler._queue = Door()
         scheduler.enqueue = scheduler._queue.put
         doers = [system.start(SharedDoer) for _ in range(2)]
-        doers[0].tell(lambda _: (is_busy.set(), go_on.wait(10.0)))
+        doers[0].tell(hold)
         assert is_busy.wait(10.0)
         doers[1].tell(lambda _: None)
         until(lambda: len(workers) == 2)
