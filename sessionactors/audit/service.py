@@ -206,6 +206,15 @@ class AuditLedger:
         finally:
             self._writing.release()
 
+    def look(self, at: Callable[[AuditStore], object]) -> object:
+        """Return what a function says of the log, which nobody writes meanwhile.
+
+        Raises:
+            AuditError: the function's own.
+        """
+        with self._writing:
+            return at(self.log)
+
     def sweep(self) -> Sealed | None:
         """Seal the log if it is too old or too large; return what became of it, or None.
 
@@ -465,7 +474,7 @@ class AuditService(LogKeeper):
 
     def _look(self, wanted: Look) -> object:
         try:
-            return wanted.at(self.ledger.log)
+            return self.ledger.look(wanted.at)
         except AuditError as error:
             return error
 

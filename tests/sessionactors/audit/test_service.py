@@ -10,7 +10,7 @@ import pytest
 
 from sessionactors import SessionSystem
 from sessionactors.audit.errors import AuditError, AuditWriteError
-from sessionactors.audit.intake import COMMIT
+from sessionactors.audit.intake import COMMIT, Look
 from sessionactors.audit.queries import AuditReader
 from sessionactors.audit.service import open_log
 from sessionactors.audit.verify import verify
@@ -283,6 +283,17 @@ def test_a_batch_that_comes_while_another_is_written_waits_for_the_actor(system)
         assert system._ledger.log.size == 0
     system.actors.advance(0.05)
     assert [each.data["n"] for each in entries(system)] == list(range(600))
+
+
+def test_nobody_writes_a_log_in_memory_while_it_is_looked_at(system):
+    def sizes(log):
+        before = log.size
+        for _ in range(600):
+            system.log_event(None, "lifecycle")
+        return before, log.size
+
+    assert system._ask_log(Look(sizes)) == (0, 0)
+    assert len(entries(system)) == 600
 
 
 def test_a_mass_end_at_the_bound_loses_nothing(tmp_path):
