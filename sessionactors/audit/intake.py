@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import suppress
+from itertools import repeat, starmap
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, final
 
 from sessionactors.effects import Audit, Transition
@@ -88,6 +89,7 @@ class Intake:
 
     Attributes:
         batch_max, queue_max: see above.
+        held: events that were taken and are not known to be in the log.
         lost: events that could not be taken.
         is_failing: whether the log cannot be written at this moment, so that what
             would give somebody rights is to be refused; set by the audit actor.
@@ -103,6 +105,7 @@ class Intake:
         "_queue",
         "_write",
         "batch_max",
+        "held",
         "is_failing",
         "lost",
         "queue_max",
@@ -111,6 +114,7 @@ class Intake:
     def __init__(self, find: Callable[[], ActorRef[Any] | None], batch_max: int, queue_max: int) -> None:
         self._find = find
         self._queue: deque[Waiting] = deque()
+        self.held: list[Waiting] = []
         self.batch_max = batch_max
         self.queue_max = queue_max
         self._look_at = min(batch_max - 1, queue_max)  # from so many that wait on there is more to do than to append
@@ -137,8 +141,12 @@ class Intake:
         # The actor clears the flag before it writes: an event that was appended
         # while the flag stood is among those it takes.
         if not self._is_poked:
-            self._is_poked = True
-            self._poke(WAITING)
+            try:
+                self._is_poked = True
+                self._poke(WAITING)
+            except BaseException:
+                self._is_poked = False  # the next one tells of this one as well
+                raise
         return True
 
     def _put_with_care(self, event: Waiting) -> bool:
@@ -150,7 +158,12 @@ class Intake:
         queue.append(event)
         write = self._write
         if write is not None:
-            write()
+            try:
+                write()
+            except BaseException:
+                self._is_poked = False
+                self._poke(FULL)  # it was interrupted: the actor goes on with it
+                raise
             if len(queue) < self.batch_max:
                 return True
             # Somebody else writes at this moment, or it failed.
@@ -164,7 +177,7 @@ class Intake:
         """Have whoever makes a batch full write it, in place of the audit actor.
 
         Args:
-            write: writes what waits if that can be done at once; raises nothing.
+            write: writes what waits if that can be done at once; raises nothing, unless it is interrupted.
             batch_max: events that make a batch, at most.
         """
         self._write = write
@@ -180,15 +193,26 @@ class Intake:
         self._is_poked = False
 
     def take(self, most: int | None = None) -> list[Waiting]:
-        """Take events that wait, in order: so many at most, or all."""
-        self._look_from(0)
-        count = len(self._queue)
-        next_of = self._queue.popleft
-        return [next_of() for _ in range(count if most is None else min(most, count))]
+        """Take events that wait, in order, and hold them until `written()`: so many at most, or all.
 
-    def put_back(self, events: list[Waiting]) -> None:
-        """Return events that could not be written to the front of the queue."""
-        self._queue.extendleft(reversed(events))
+        What is still held comes first, alone.
+        """
+        self._look_from(0)
+        held, queue = self.held, self._queue
+        if not held:
+            count = len(queue) if most is None else min(most, len(queue))
+            # One call: a signal, which only the main thread handles, comes before all of it or behind all.
+            held.extend(starmap(queue.popleft, repeat((), count)))
+        return held
+
+    def written(self) -> None:
+        """Let go of what is held: the log has it."""
+        self.held.clear()
+
+    def put_back(self) -> None:
+        """Return what is held, and could not be written, to the front of the queue."""
+        self._queue.extendleft(reversed(self.held))
+        self.held.clear()
 
     def __len__(self) -> int:
         """Return how many events wait."""

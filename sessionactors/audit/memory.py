@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from sessionactors.audit.contract import AuditHead, AuditStatistics
 from sessionactors.audit.errors import AuditWriteError
@@ -40,6 +40,28 @@ _BUSY: Final = 256
 """So many entries in one commit, and others will follow at once."""
 
 
+class _Pending(NamedTuple):
+    """Entries that wait for a commit.
+
+    Attributes:
+        frontier: the tree as it will be with them.
+        runs: the entries.
+        kinds: of each, type and severity.
+    """
+
+    frontier: Frontier
+    runs: list[Run]
+    kinds: list[int]
+
+
+class _Standing(NamedTuple):
+    """What is committed."""
+
+    frontier: Frontier
+    counts: Counter[int]
+    commits: int
+
+
 @final
 class MemoryAuditLog:
     """A log that is gone with the process. Fulfils `AuditStore`.
@@ -56,7 +78,10 @@ class MemoryAuditLog:
     Thread: one at a time.
     """
 
-    __slots__ = ("_ahead", "_commits", "_counts", "_frontier", "_kinds", "_recent", "_runs", "rules")
+    # Whoever fills a batch writes it, also the main thread, which a signal may interrupt at
+    # any call. So what is appended counts with one step, and so does what is committed.
+
+    __slots__ = ("_pending", "_recent", "_standing", "rules")
 
     def __init__(
         self,
@@ -66,24 +91,22 @@ class MemoryAuditLog:
         pseudonyms: Pseudonyms | None = None,
     ) -> None:
         self.rules = DataRules(forbidden, (), pseudonyms)
-        # What waits for a commit: entries, the kind of each, and the tree as it will be.
-        self._runs: list[Run] = []
-        self._kinds: list[int] = []
-        self._ahead: Frontier | None = None
+        self._pending: list[_Pending] = []  # all of it may be committed already
         self._recent = RecentLeaves(recent_max)
-        self._frontier = Frontier()
-        self._counts: Counter[int] = Counter()
-        self._commits = 0
+        self._standing = _Standing(Frontier(), Counter(), 0)
 
     @property
     def size(self) -> int:
         """How many entries are committed."""
-        return self._frontier.size
+        return self._standing.frontier.size
 
     @property
     def pending(self) -> int:
         """How many entries wait for a commit."""
-        return len(self._kinds)
+        return self._ahead().size - self.size
+
+    def _ahead(self) -> Frontier:
+        return self._pending[-1].frontier if self._pending else self._standing.frontier
 
     @property
     def directory(self) -> None:
@@ -123,42 +146,49 @@ class MemoryAuditLog:
 
     def append_many(self, events: Iterable[tuple[float, float, str | None, int, str, object]]) -> range:
         """Add events in order; they become entries with the next commit (see `AuditStore`)."""
-        first = self._frontier.size + len(self._kinds)
+        ahead = self._ahead()
+        first = ahead.size
         names = self.rules.pseudonyms
         leaves, _, kinds, _ = encode_keyed(first, events, self.rules.pack, None if names is None else names.of)
         if leaves:
-            if self._ahead is None:
-                self._ahead = self._frontier.copy()
-            self._ahead.extend(leaf_hashes(leaves))
-            self._runs += runs(leaves)
-            self._kinds += kinds
+            frontier = ahead.copy()
+            frontier.extend(leaf_hashes(leaves))
+            if ahead is self._standing.frontier:
+                self._remember()
+            self._pending.append(_Pending(frontier, runs(first, leaves), kinds))
         return range(first, first + len(leaves))
 
     def commit(self) -> AuditHead:
         """Make everything that is pending an entry for good; never fails."""
-        count = len(self._kinds)
-        if self._ahead is not None:
-            self._frontier = self._ahead
-            self._counts.update(self._kinds)
-            self._recent.extend(self._runs)
-            self._commits += 1
-            self._drop_pending()
+        count = self.pending
+        if count:
+            counts = self._standing.counts.copy()
+            for each in self._pending:
+                counts.update(each.kinds)
+            self._standing = _Standing(self._ahead(), counts, self._standing.commits + 1)
+        self._remember()
         if count < _BUSY:
             self._recent.pack()
         return self.head()
 
     def forget_pending(self) -> int:
         """Drop what is pending; return how much it was."""
-        count = len(self._kinds)
-        self._drop_pending()
+        count = self.pending
+        if not count:
+            self._remember()
+        self._pending.clear()
         return count
 
-    def _drop_pending(self) -> None:
-        self._runs, self._kinds, self._ahead = [], [], None
+    def _remember(self) -> None:
+        """Keep what has just been committed, and wait for nothing any more."""
+        for each in self._pending:
+            self._recent.extend(each.runs)
+        self._pending.clear()
 
     def head(self) -> AuditHead:
         """Return the head of the last commit; nothing is signed."""
-        return AuditHead(self._frontier.size, self._frontier.root(), None)
+        frontier = self._standing.frontier
+        return AuditHead(frontier.size, frontier.root(), None)
 
     def events(
         self,
@@ -171,6 +201,8 @@ class MemoryAuditLog:
     ) -> Iterator[AuditRecord]:
         """Yield committed entries in order, as far as they are still kept (see `AuditStore`)."""
         wanted = wanted_kinds(event_type, severity, start, stop)
+        if not self.pending:
+            self._remember()
         first = self.size - len(self._recent)
         leaves = self._recent.between(start - first, None if stop is None else stop - first)
         names = None if session is None else (stored_name(session), *self._pseudonym(session))
@@ -181,8 +213,8 @@ class MemoryAuditLog:
 
     def statistics(self) -> AuditStatistics:
         """Return the counters as they are now."""
-        by_kind = {KINDS[kind]: count for kind, count in sorted(self._counts.items())}
-        return AuditStatistics(self.size, self.pending, self._commits, by_kind)
+        by_kind = {KINDS[kind]: count for kind, count in sorted(self._standing.counts.items())}
+        return AuditStatistics(self.size, self.pending, self._standing.commits, by_kind)
 
     def close(self) -> None:
         """Commit what is pending; the log can still be read and written."""

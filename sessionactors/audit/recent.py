@@ -37,18 +37,25 @@ class Run(NamedTuple):
     """Entries that follow each other.
 
     Attributes:
+        first: the position of the first of them in the log.
         size: how many.
         raw: the entries, each in msgpack, one behind the other.
     """
 
+    first: int
     size: int
     raw: bytes
 
+    @property
+    def end(self) -> int:
+        """The position behind the last one."""
+        return self.first + self.size
 
-def runs(leaves: list[bytes]) -> list[Run]:
-    """Return entries as runs of a length that can be kept."""
-    pieces = [leaves[at : at + _RUN_MAX] for at in range(0, len(leaves), _RUN_MAX)]
-    return [Run(len(piece), b"".join(piece)) for piece in pieces]
+
+def runs(first: int, leaves: list[bytes]) -> list[Run]:
+    """Return entries, the first of which has this position, as runs of a length that can be kept."""
+    pieces = [(at, leaves[at : at + _RUN_MAX]) for at in range(0, len(leaves), _RUN_MAX)]
+    return [Run(first + at, len(piece), b"".join(piece)) for at, piece in pieces]
 
 
 @final
@@ -61,33 +68,44 @@ class RecentLeaves:
     Thread: one at a time.
     """
 
-    __slots__ = ("_held", "_loose", "_most", "_pages")
+    __slots__ = ("_loose", "_most", "_pages")
+
+    # Each run knows its place, so whoever is interrupted in between leaves nothing that is
+    # missing, and nothing that would be taken for something else.
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._pages: deque[Run] = deque()  # compressed
         self._loose: deque[Run] = deque()  # the newest ones, as they came
-        self._held = 0  # entries of both; the first run may have more than is wanted
+
+    @property
+    def end(self) -> int:
+        """The position behind the last entry; 0 while nothing is kept."""
+        newest = self._loose or self._pages
+        return newest[-1].end if newest else 0
 
     def __len__(self) -> int:
         """Return how many entries are kept."""
-        return min(self._most, self._held)
+        oldest = self._pages or self._loose  # the first run may have more than is wanted
+        return min(self._most, self.end - oldest[0].first) if oldest else 0
 
     def extend(self, added: Iterable[Run]) -> None:
-        """Add entries; the oldest go for it."""
+        """Add entries that it does not have yet; the oldest go for it."""
+        pages, loose = self._pages, self._loose
+        end = self.end
         for run in added:
-            self._loose.append(run)
-            self._held += run.size
-        while self._held > self._most:
-            oldest = self._pages or self._loose
-            if self._held - oldest[0].size < self._most:
-                break  # some of these are still wanted
-            self._held -= oldest.popleft().size
+            if run.first >= end:
+                loose.append(run)
+                end = run.end
+        while (oldest := pages or loose) and end - oldest[0].end >= self._most:
+            oldest.popleft()
 
     def pack(self) -> None:
         """Pack what there is, as far as it fills pages, or as much as can be done in a moment."""
-        loose = self._loose
+        pages, loose = self._pages, self._loose
         for _ in range(_PAGES_AT_ONCE):
+            while pages and loose and loose[0].first < pages[-1].end:
+                loose.popleft()
             count = taken = 0
             for run in loose:
                 count += run.size
@@ -97,31 +115,30 @@ class RecentLeaves:
             else:
                 return
             # Packed first, so that nothing is missing if somebody interrupts this.
-            page = Run(count, zlib.compress(b"".join([run.raw for run in islice(loose, taken)]), _LEVEL))
+            raw = zlib.compress(b"".join([run.raw for run in islice(loose, taken)]), _LEVEL)
+            pages.append(Run(loose[0].first, count, raw))
             for _ in range(taken):
                 loose.popleft()
-            self._pages.append(page)
 
     def between(self, start: int, stop: int | None) -> Iterator[bytes]:
         """Yield entries from a position among those that are kept up to, not including, another.
 
         They are those of this moment, whatever comes or goes meanwhile.
         """
-        over = self._held - len(self)
-        start = max(0, start) + over
-        stop = self._held if stop is None else max(0, stop) + over
-        return _between(list(self._pages), list(self._loose), start, stop)
+        end = self.end
+        first = end - len(self)
+        stop = end if stop is None else first + max(0, stop)
+        return _between(list(self._pages), list(self._loose), first + max(0, start), stop)
 
 
-def _between(pages: list[Run], loose: list[Run], start: int, stop: int) -> Iterator[bytes]:
-    first = 0
-    for number, (count, raw) in enumerate((*pages, *loose)):
-        if first >= stop:
+def _between(pages: list[Run], loose: list[Run], at: int, stop: int) -> Iterator[bytes]:
+    for number, run in enumerate((*pages, *loose)):
+        if at >= stop:
             return
-        if first + count > start:
-            leaves = _split(zlib.decompress(raw) if number < len(pages) else raw)
-            yield from islice(leaves, max(0, start - first), stop - first)
-        first += count
+        if run.end > at:
+            leaves = _split(zlib.decompress(run.raw) if number < len(pages) else run.raw)
+            yield from islice(leaves, at - run.first, stop - run.first)
+            at = run.end
 
 
 def _split(raw: bytes) -> Iterator[bytes]:

@@ -41,6 +41,8 @@ Packed: TypeAlias = "PackedData | PersonalData"
 _WHAT: Final = itemgetter(2)  # of what waits
 _TRANSITION: Final = kind_of("state_transition")
 _PIECE: Final = 512  # events that are packed and hashed together: what that needs stays in a processor's cache
+_KEPT: Final = -1  # what is held is not in the log, wherever that ends by now
+_COUNTED: Final = -2  # what is held is in the log, and counted
 _PACKED_MAX: Final = 4096
 _FACTS_MAX: Final = 2
 _DAY: Final = 86_400.0
@@ -142,6 +144,7 @@ class AuditLedger:
     """
 
     __slots__ = (
+        "_began",
         "_clock",
         "_is_torn",
         "_lost",
@@ -169,6 +172,8 @@ class AuditLedger:
         self._is_torn = False  # a seal closed the log and could not be completed
         self._clock = clock
         self._lost = 0  # events whose loss is in the log
+        # How many events the log had, pending ones included, before those that are held; or what became of them.
+        self._began = _KEPT
         # Guards the log: an actor that is killed in the middle of a write leaves a
         # thread behind that completes it, and its successor has to wait for that.
         self._writing = threading.Lock()
@@ -198,13 +203,12 @@ class AuditLedger:
         A disk keeps a thread of its own waiting. Memory keeps nobody waiting, so whoever
         fills a batch writes it, while it is in the cache of the processor that made it.
         """
-        if self.intake.is_failing or not self._writing.acquire(blocking=False):
+        if self.intake.is_failing or self._writing.locked():
             return
-        try:
-            with suppress(AuditError):
-                self._write()
-        finally:
-            self._writing.release()
+        # Not `acquire(blocking=False)`: the main thread may be interrupted on its way back from that, and
+        # nobody would give back what it got. In this way it may wait for who has begun in this moment.
+        with self._writing, suppress(Exception):
+            self._write()
 
     def look(self, at: Callable[[AuditStore], object]) -> object:
         """Return what a function says of the log, which nobody writes meanwhile.
@@ -224,6 +228,7 @@ class AuditLedger:
         with self._writing:
             log = self.log
             if not log.is_closed:
+                self._resume()  # before positions of the log mean something else
                 log.finish_erasures()
             reason = self._due()
             if reason is None:
@@ -277,22 +282,33 @@ class AuditLedger:
             self._is_torn = False
         if log.pending:
             log.commit()  # what an earlier write could not make durable; no more goes behind it before that
+        self._resume()
         intake = self.intake
-        left = len(intake)
-        if self.settings.durability == "each":
-            self._write_each(intake.take(left))
-        else:
-            while left > 0 and (piece := intake.take(min(left, _PIECE))):
-                left -= len(piece)
-                before = log.size + log.pending
-                try:
-                    self._append(piece)
-                except BaseException:
-                    if log.size + log.pending == before:
-                        intake.put_back(piece)
-                    raise
+        is_each = self.settings.durability == "each"
+        most = 1 if is_each else _PIECE
+        left = len(intake) + len(intake.held)
+        while piece := intake.take(min(left, most)):
+            left -= len(piece)
+            try:
+                self._append(piece)
+            except Exception:
+                self._resume()
+                intake.put_back()
+                raise
+            intake.written()
+            if is_each:
+                log.commit()  # durable under a head of its own before the next
         self._tell_of_losses()
         return log.commit()
+
+    def _resume(self) -> None:
+        """Let go of what is held if the log has it: whoever wrote it may have been interrupted."""
+        held, began = self.intake.held, self._began
+        if held and began not in (_KEPT, self.log.size + self.log.pending):
+            if began != _COUNTED:
+                self._count(held)
+            self.intake.written()
+        self._began = _KEPT
 
     def _tell_of_losses(self) -> None:
         """Have the log say how many events were lost since it last said so: behind those that had left them no room."""
@@ -303,37 +319,29 @@ class AuditLedger:
             self._append([(self._clock.monotonic(), None, event, None, "audit")])
             self._lost = lost
 
-    def _write_each(self, waiting: list[Waiting]) -> None:
-        """Write events one by one, each durable under a head of its own before the next."""
-        log = self.log
-        at = 0
-        try:
-            for at, event in enumerate(waiting):  # noqa: B007 - it says below how far this came
-                before = log.size
-                self._append([event])
-                log.commit()
-        except BaseException:
-            # What is pending is committed by the next write, before all that follows.
-            is_kept = log.pending or log.size > before
-            self.intake.put_back(waiting[at + 1 :] if is_kept else waiting[at:])
-            raise
-
     def _append(self, waiting: list[Waiting]) -> None:
-        """Add events to what the next commit of the log makes durable."""
+        """Add events to what the next commit of the log makes durable, and count them."""
+        self._began = self.log.size + self.log.pending
         self.log.append_many(self._events(waiting))
-        # Counted after the append, so that a batch that is tried again counts once.
+        self._count(waiting)
+
+    def _count(self, waiting: list[Waiting]) -> None:
+        """Count events that are in the log."""
         others = [each for each in waiting if each[3] is not None or each[2].__class__ is not int]
         if not others:  # as in nearly all batches
             numbers = Counter(map(_WHAT, waiting))
         else:
             numbers = Counter([what for _, _, what, packed, _ in waiting if packed is None and what.__class__ is int])
-            for _, _, what, packed, _ in others:
-                if packed is None:
-                    self._count(cast("Transition | Audit", what), 1)
-                else:
-                    self.by_type[KINDS[cast("int", what)][0]] += 1
+        types, edges = self.by_type.copy(), self.by_edge.copy()
+        for _, _, what, packed, _ in others:
+            if packed is None:
+                _count(cast("Transition | Audit", what), 1, types, edges)
+            else:
+                types[KINDS[cast("int", what)][0]] += 1
         for number, count in numbers.items():
-            self._count(effect_of(cast("int", number)), count)
+            _count(effect_of(cast("int", number)), count, types, edges)
+        # All at once: nothing is called in between, so nobody is interrupted there.
+        self.by_type, self.by_edge, self._began = types, edges, _COUNTED
 
     def _events(self, waiting: list[Waiting]) -> Iterator[tuple[float, float, str | None, int, str, object]]:
         """Yield what waits as events of the log.
@@ -355,13 +363,6 @@ class AuditLedger:
             else:  # packed where it came from
                 kind, data = what, PackedData(packed) if packed.__class__ is bytes else packed
             yield (moment + offset, moment, session_id, kind, actor, data)
-
-    def _count(self, effect: Transition | Audit, count: int) -> None:
-        if isinstance(effect, Transition):
-            self.by_type["state_transition"] += count
-            self.by_edge[f"{effect.from_state}->{effect.to_state}"] += count
-        else:
-            self.by_type[effect.type] += count
 
     def _pack_numbered(self, number: int) -> tuple[int, Packed]:
         _, kind, data = self._pack(effect_of(number))
@@ -424,6 +425,14 @@ class AuditLedger:
 
 _Packed: TypeAlias = "tuple[Transition | Audit, int, Packed | dict[str, object]]"
 """An effect, its kind, and its data as bytes, or as they are where each entry packs them for itself."""
+
+
+def _count(effect: Transition | Audit, count: int, types: Counter[str], edges: Counter[str]) -> None:
+    if isinstance(effect, Transition):
+        types["state_transition"] += count
+        edges[f"{effect.from_state}->{effect.to_state}"] += count
+    else:
+        types[effect.type] += count
 
 
 class AuditService(LogKeeper):

@@ -31,6 +31,7 @@ class Writer:
         if self.error is not None:
             raise self.error
         self.intake.take()
+        self.intake.written()
 
 
 @pytest.fixture
@@ -61,6 +62,7 @@ def test_the_next_event_after_a_take_pokes_again(intake, writer):
     intake.put(event())
     intake.heard()
     intake.take()
+    intake.written()
     intake.put(event())
     assert writer.told == [WAITING, WAITING]
 
@@ -74,9 +76,9 @@ def test_a_whole_batch_pokes_once_more(intake, writer):
 def test_what_could_not_be_written_goes_back_to_the_front(intake):
     intake.put(event(1))
     intake.put(event(2))
-    taken = intake.take()
+    intake.take()
     intake.put(event(3))
-    intake.put_back(taken)
+    intake.put_back()
     assert [each[0] for each in intake.take()] == [1.0, 2.0, 3.0]
 
 
@@ -115,6 +117,7 @@ def test_who_waits_for_room_that_another_one_takes_waits_again():
         def ask(self, message):
             assert message == FULL
             intake.take()
+            intake.written()
             for rival in rivals:
                 assert intake.put(event(rival))
                 break
@@ -178,6 +181,7 @@ class Taker:
                 return
             intake.heard()
             self.taken += intake.take()
+            intake.written()
 
 
 def test_no_wake_up_is_lost_between_threads():

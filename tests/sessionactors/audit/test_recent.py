@@ -28,7 +28,7 @@ def packed(recent):
 @pytest.mark.parametrize("packs", [False, True])
 def test_entries_come_back_in_order(packs):
     recent = RecentLeaves(10_000)
-    recent.extend(runs(leaves(1000)))
+    recent.extend(runs(0, leaves(1000)))
     if packs:
         recent.pack()
     assert len(recent) == 1000
@@ -41,7 +41,7 @@ def test_entries_come_back_in_order(packs):
 
 def test_packed_they_take_less():
     recent = RecentLeaves(10_000)
-    recent.extend(runs(leaves(1024)))
+    recent.extend(runs(0, leaves(1024)))
     before = weight(recent)
     recent.pack()
     assert weight(recent) < before / 3
@@ -49,7 +49,7 @@ def test_packed_they_take_less():
 
 def test_what_fills_no_page_is_left_as_it_is():
     recent = RecentLeaves(10_000)
-    recent.extend(runs(leaves(255)))
+    recent.extend(runs(0, leaves(255)))
     recent.pack()
     assert packed(recent) == []
 
@@ -57,7 +57,7 @@ def test_what_fills_no_page_is_left_as_it_is():
 def test_what_came_one_by_one_is_packed_together():
     recent = RecentLeaves(10_000)
     for number in range(300):
-        recent.extend(runs(leaves(1, number)))
+        recent.extend(runs(number, leaves(1, number)))
         recent.pack()
     assert packed(recent) == [256]
     assert list(recent.between(0, None)) == leaves(300)
@@ -65,7 +65,7 @@ def test_what_came_one_by_one_is_packed_together():
 
 def test_only_so_much_is_packed_at_once():
     recent = RecentLeaves(100_000)
-    recent.extend(runs(leaves(50_000)))
+    recent.extend(runs(0, leaves(50_000)))
     recent.pack()
     assert packed(recent) == [512] * 16
     recent.pack()
@@ -74,9 +74,9 @@ def test_only_so_much_is_packed_at_once():
 
 def test_what_is_read_stays_the_same_whatever_comes():
     recent = RecentLeaves(600)
-    recent.extend(runs(leaves(600)))
+    recent.extend(runs(0, leaves(600)))
     found = recent.between(0, None)
-    recent.extend(runs(leaves(600, 600)))
+    recent.extend(runs(600, leaves(600, 600)))
     recent.pack()
     assert list(found) == leaves(600)
 
@@ -86,7 +86,7 @@ def test_it_is_the_end_of_a_list(most, steps, data):
     recent, model = RecentLeaves(most), []
     for count, packs in steps:
         new = leaves(count, len(model))
-        recent.extend(runs(new))
+        recent.extend(runs(len(model), new))
         model += new
         if packs:
             recent.pack()
