@@ -59,12 +59,12 @@ from sessionactors.reap_entry import reaped
 from sessionactors.session_code import NO_HOOKS
 from sessionactors.session_data import SessionData
 from sessionactors.session_followers import FollowedSession
-from sessionactors.session_messages import PEEK, QUERIES, SUBSCRIBE, UNSUBSCRIBE, Reaping, SessionEvent
+from sessionactors.session_messages import PEEK, QUERIES, Reaping, SessionEvent, operation_name
 from sessionactors.session_saving import PLAIN
 from sessionactors.sleeping import FallAsleep
 from sessionactors.sleeping_session import SleepingSession
 from sessionactors.states import IDLE, TERMINATED
-from sessionactors.subscribers import LimiterEvent, check_subscriber
+from sessionactors.subscribers import LimiterEvent
 from sessionactors.surroundings import ISOLATION, RECOVERY, RESTART
 from sessionactors.users import ANONYMOUS, TOO_MANY_SESSIONS
 from supervisors.errors import Refusal
@@ -209,6 +209,8 @@ class Session(FollowedSession):
                 operation, argument = message
             except ValueError:
                 return self._other(message)
+            if operation.__class__ is not str:
+                operation = operation_name(operation)
             if operation == ACTIVATE and argument is None and self._around.verifier is None:
                 argument = accepts_flag
             if self._around.audit.is_failing and operation in GRANTING:
@@ -238,7 +240,7 @@ class Session(FollowedSession):
         kind = message.__class__
         if kind is Down:
             self._lost(message)
-        elif kind is tuple and message and message[0] == VERDICT:
+        elif kind is tuple and message and message[0].__class__ is str and message[0] == VERDICT:
             self._heard(message)
         elif kind is float:  # the timer's: the moment that it was set for, and nothing around it
             self.receive_ask((WAKE, message))
@@ -464,11 +466,8 @@ class Session(FollowedSession):
                 told = ", ".join(f"{name}={fact}" for name, fact in message.facts.items())
                 self._notify(Notify(message.event, told or None))
             return self.data.state
-        if isinstance(message, list) and len(message) == 2 and message[0] in (SUBSCRIBE, UNSUBSCRIBE):
-            if self.data.state == TERMINATED:
-                raise SessionTerminated(self.data.session_id)
-            check_subscriber(message[1])
-            (self._subscribe if message[0] == SUBSCRIBE else self._unsubscribe)(message[1])
+        if message.__class__ is list and len(message) == 2:
+            self._follow(*message)
             return self.data.state
         raise UnknownRequest("message", message, "(operation, argument), or the name of a query")
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, cast, final
 
 from sessionactors import bounds
 from sessionactors.errands import Errand
-from sessionactors.errors import ConnectionExists, InvalidKind, SessionTerminated
+from sessionactors.errors import ConnectionExists, InvalidKind, SessionTerminated, UnknownRequest
 from sessionactors.lifecycle import UPDATE_RESOURCES, decide
-from sessionactors.session_messages import SessionEvent
+from sessionactors.session_messages import SUBSCRIBE, UNSUBSCRIBE, SessionEvent, operation_name
 from sessionactors.sleeping import RestingSession
 from sessionactors.states import TERMINATED
-from sessionactors.subscribers import MEANT_FOR_OTHERS, is_subscribed
+from sessionactors.subscribers import MEANT_FOR_OTHERS, check_subscriber, is_subscribed
 from supervisors.runtime.ref import ActorRef
 
 if TYPE_CHECKING:
@@ -47,6 +47,21 @@ class FollowedSession(RestingSession):
             except (Exception, *MEANT_FOR_OTHERS):
                 logger.exception("a subscriber of %s raised and is dropped", self)
                 self._unsubscribe(subscriber)
+
+    def _follow(self, operation: object, subscriber: object) -> None:
+        """Have somebody hear the events from now on, or not any more.
+
+        Raises:
+            SessionTerminated: the session has ended.
+            UnknownRequest: it is neither.
+            InvalidKind: that is nobody who could.
+        """
+        name = operation_name(operation)
+        if name not in (SUBSCRIBE, UNSUBSCRIBE):
+            raise UnknownRequest("operation", name, f"{SUBSCRIBE} | {UNSUBSCRIBE}")
+        _check_live(self)
+        check_subscriber(subscriber)
+        (self._subscribe if name == SUBSCRIBE else self._unsubscribe)(subscriber)
 
     def _subscribe(self, subscriber: object) -> None:
         if not is_subscribed(subscriber, self._subscribers or {}):

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, final
 
+from sessionactors.errors import UnknownRequest
 from sessionactors.expiry import ReapPolicy, entry_of
 from sessionactors.session_data import SessionData, check_quota, history, info, metrics, resources_used
 
-__all__ = ["PEEK", "QUERIES", "SUBSCRIBE", "UNSUBSCRIBE", "Reaping", "SessionEvent"]
+__all__ = ["PEEK", "QUERIES", "SUBSCRIBE", "UNSUBSCRIBE", "Reaping", "SessionEvent", "operation_name"]
 
 SUBSCRIBE: Final = "subscribe"
 UNSUBSCRIBE: Final = "unsubscribe"
@@ -29,6 +30,17 @@ QUERIES: Final[Mapping[str, Callable[[SessionData, float], object]]] = {
     PEEK: lambda data, now: entry_of(data, now, is_alive=True),
 }
 """What can be asked of a session in any live state, without counting as activity."""
+
+
+def operation_name(given: object) -> str:
+    """Return an operation as plain text: an object may have its own idea of equality, or none.
+
+    Raises:
+        UnknownRequest: it is no text.
+    """
+    if not isinstance(given, str):
+        raise UnknownRequest("operation", given, "the name of an operation")
+    return str.__str__(given)
 
 
 class SessionEvent(NamedTuple):

@@ -1,4 +1,5 @@
 import asyncio
+import enum
 import threading
 
 import pytest
@@ -243,7 +244,23 @@ def test_an_id_can_be_used_again_after_the_end_and_nothing_is_inherited(system):
 
 
 @pytest.mark.parametrize(
-    "message", [(), ("suspend",), (1, 2, 3), ("nonsense", None), "nonsense", ["subscribe"], 5, None]
+    "message",
+    [
+        (),
+        ("suspend",),
+        (1, 2, 3),
+        ("nonsense", None),
+        "nonsense",
+        ["subscribe"],
+        ["nonsense", print],
+        (5, None),
+        ([], None),
+        (Incomparable(), None),
+        [Incomparable(), print],
+        Incomparable(),
+        5,
+        None,
+    ],
 )
 def test_an_unknown_message_is_refused_and_the_session_lives(system, message):
     system.start_session("a")
@@ -252,6 +269,14 @@ def test_an_unknown_message_is_refused_and_the_session_lives(system, message):
     system.directory.get("a").tell(message)
     system.actors.settle()
     assert system.get_state("a") == "new"
+
+
+def test_an_operation_may_be_a_member_of_an_enumeration(system):
+    class Verb(enum.StrEnum):
+        SUSPEND = "suspend"
+
+    start_active(system, "a")
+    assert system.directory.get("a").ask((Verb.SUSPEND, None)) == "suspended"
 
 
 def test_a_timer_of_an_earlier_state_changes_nothing(system):
