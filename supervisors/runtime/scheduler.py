@@ -17,6 +17,7 @@ import threading
 from collections import deque
 from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, final
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
@@ -338,6 +339,7 @@ class ThreadScheduler:
             # From one to the next: how many there are was not known when the first was told,
             # for a thread that has just been started may not have begun.
             self._queue.put(_STOP)
+        turn.worker = None  # once it has stopped, what is left runs here, and as on any other thread
         if self._queue.qsize():
             self.kick()
 
@@ -347,21 +349,21 @@ class ThreadScheduler:
         if turn.worker is self:
             return  # we are at it, further down on this stack
         before, turn.worker = turn.worker, self
-        is_for_others = False
+        left = inf
         try:
-            while True:
+            while left > 0:
+                left -= 1
                 try:
                     ref = self._queue.get_nowait()
                 except queue.Empty:
                     return
-                if ref is _STOP:
-                    is_for_others = True
-                else:
+                if ref is not _STOP:
                     _run(ref)
+                elif self._live:
+                    self._queue.put(_STOP)  # at once: a worker may have nothing but that to wait for
+                    left = min(left, self._queue.qsize())  # once around
         finally:
             turn.worker = before
-            if is_for_others and self._live:
-                self._queue.put(_STOP)  # a worker that is still busy wants it
 
     @property
     def is_stopped(self) -> bool:

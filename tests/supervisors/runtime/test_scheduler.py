@@ -190,3 +190,53 @@ def test_a_worker_that_begins_while_another_is_told_to_stop_ends_too(monkeypatch
         for worker in workers:
             worker.join(10.0)
         assert not any(worker.is_alive() for worker in workers)
+
+
+def _begin_late(monkeypatch, workers):
+    """Have the threads of workers wait for the event that is returned before they begin."""
+    may_begin = threading.Event()
+
+    def work(scheduler, proper=ThreadScheduler._work):
+        workers.append(threading.current_thread())
+        assert may_begin.wait(10.0)
+        proper(scheduler)
+
+    monkeypatch.setattr(ThreadScheduler, "_work", work)
+    return may_begin
+
+
+class Task:
+    """Stands where a mailbox is."""
+
+    def __init__(self, run_owned):
+        self.run_owned = run_owned
+
+
+def test_the_last_worker_leaves_nothing_behind_the_word_to_stop(monkeypatch):
+    workers, seen = [], []
+    may_begin = _begin_late(monkeypatch, workers)
+    scheduler = ThreadScheduler(1, SystemClock())
+    scheduler.submit(Task(lambda: seen.append("first")))
+    until(lambda: workers)
+    assert scheduler.stop(0.0) == []  # nobody knows the worker yet
+    scheduler.submit(Task(lambda: seen.append("second")))
+    assert seen == ["first"]  # the other is left to the worker
+    may_begin.set()
+    workers[0].join(10.0)
+    assert seen == ["first", "second"]
+
+
+def test_who_runs_what_is_left_keeps_the_word_to_stop_from_nobody(monkeypatch):
+    workers, words = [], []
+    may_begin = _begin_late(monkeypatch, workers)
+    scheduler = ThreadScheduler(1, SystemClock())
+    scheduler.submit(Task(lambda: None))
+    until(lambda: workers)
+    for _ in range(2):
+        scheduler.stop(0.0)
+    scheduler.submit(Task(lambda: words.append(scheduler.statistics()["queued"])))  # it lies behind the word
+    scheduler.stop(0.0)
+    assert words == [3]
+    may_begin.set()
+    workers[0].join(10.0)
+    assert not workers[0].is_alive()
