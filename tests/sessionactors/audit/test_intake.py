@@ -5,6 +5,7 @@ import pytest
 
 from sessionactors.audit.intake import FULL, WAITING, Intake
 from sessionactors.effects import Audit
+from supervisors.runtime.fence import Fenced
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
 
 EVENT = Audit("lifecycle", "something")
@@ -65,6 +66,29 @@ def test_the_next_event_after_a_take_pokes_again(intake, writer):
     intake.written()
     intake.put(event())
     assert writer.told == [WAITING, WAITING]
+
+
+def test_after_a_poke_that_its_killed_sender_could_not_give_the_next_event_pokes(intake, writer):
+    def refuse(message):
+        del writer.send
+        raise Fenced
+
+    writer.send = refuse
+    with pytest.raises(Fenced):
+        intake.put(event())
+    intake.put(event())
+    assert writer.told == [WAITING]
+
+
+def test_a_write_that_its_sender_is_torn_out_of_is_left_to_the_actor(intake, writer):
+    def write():
+        raise KeyboardInterrupt
+
+    intake.be_written_by(write, 2)
+    intake.put(event())
+    with pytest.raises(KeyboardInterrupt):
+        intake.put(event())
+    assert writer.told == [WAITING, FULL]
 
 
 def test_a_whole_batch_pokes_once_more(intake, writer):

@@ -285,6 +285,22 @@ def test_a_batch_that_comes_while_another_is_written_waits_for_the_actor(system)
     assert [each.data["n"] for each in entries(system)] == list(range(600))
 
 
+def test_a_fault_of_a_log_in_memory_is_not_the_senders(system, monkeypatch):
+    log = system._ledger.log
+    fresh = type(log).append_many
+
+    def fail(*_):
+        monkeypatch.setattr(type(log), "append_many", fresh)
+        raise ValueError
+
+    monkeypatch.setattr(type(log), "append_many", fail)
+    for number in range(512):
+        system.log_event(None, "lifecycle", {"n": number})
+    assert log.size == 0
+    system.actors.advance(0.05)
+    assert [each.data["n"] for each in entries(system)] == list(range(512))
+
+
 def test_nobody_writes_a_log_in_memory_while_it_is_looked_at(system):
     def sizes(log):
         before = log.size
