@@ -440,8 +440,8 @@ class ManualScheduler:
         if target is not None and turn.current is not None:
             # Whoever waits for it lies on this stack. Those before it in the queue may come
             # to wait for it as well, each on top of the one before.
-            with suppress(ValueError):
-                self._ready.remove(target)
+            target.run_for(future)
+            if not future.is_done() and self._withdraw(target):
                 _run(target)
         while not future.is_done():
             if target is not None:
@@ -462,6 +462,18 @@ class ManualScheduler:
                     )
                 self._jump(deadline)
                 return future.is_done()
+        return True
+
+    def _withdraw(self, target: Cell) -> bool:
+        """Take a mailbox out of those that are ready; return whether it was among them."""
+        ready = self._ready
+        if ready and ready[-1] is target:  # as nearly always: the ask itself has made it ready
+            ready.pop()
+            return True
+        try:
+            ready.remove(target)
+        except ValueError:
+            return False
         return True
 
     def __repr__(self) -> str:

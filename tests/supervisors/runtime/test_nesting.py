@@ -164,3 +164,34 @@ def test_thousands_that_wait_for_the_same_actor_in_virtual_time_do_not_lie_on_to
         wall.tell("behind all others")
         system.settle()
     assert sorted(heard) == list(range(3_000))
+
+
+class Faulty:
+    """Stands where a mailbox is that waits to be run, and where the reply is that comes from it."""
+
+    def __init__(self):
+        self.target = self
+
+    def run_for(self, future):
+        """It is not free."""
+
+    def is_done(self):
+        return False
+
+    def run_owned(self):
+        raise ValueError("its own")
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_fault_in_a_mailbox_that_is_run_out_of_turn_is_not_hidden(system, others):
+    target = Faulty()
+
+    def wait(_):
+        system.scheduler.submit(target)
+        for _ in range(others):
+            system.start(SharedDoer).tell(lambda _: None)
+        with pytest.raises(ValueError, match="its own"):
+            system.scheduler.wait(target, 1.0)
+        return system.clock.monotonic()
+
+    assert system.start(SharedDoer).ask(wait) == 0.0
