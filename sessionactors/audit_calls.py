@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -12,10 +12,18 @@ from sessionactors import bounds, identifiers
 from sessionactors.audit.errors import AuditError, AuditWriteError
 from sessionactors.audit.exports import EXPORT_FORMATS, export
 from sessionactors.audit.intake import COMMIT, Erase, Look
-from sessionactors.audit.record import EVENT_TYPES, SEVERITIES, AuditRecord, EventType, Severity
+from sessionactors.audit.record import (
+    EVENT_TYPES,
+    SEVERITIES,
+    AuditRecord,
+    EventType,
+    PersonalData,
+    Severity,
+    kind_of,
+)
 from sessionactors.audit.reports import REPORT_FORMATS, report
 from sessionactors.audit.selection import Selection
-from sessionactors.audit.service import AuditCounts, logged
+from sessionactors.audit.service import AuditCounts
 from sessionactors.audit.trail import AuditTrail, trail_of
 from sessionactors.audit.verdict import Finding, Verification
 from sessionactors.errors import CapacityExceeded, InvalidKind, NotFound, UnsupportedFormat
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
     from sessionactors.audit.contract import AuditHead, AuditStore
     from sessionactors.audit.intake import Intake
     from sessionactors.audit.openings import Erasure
-    from sessionactors.audit.service import AuditLedger
+    from sessionactors.audit.service import AuditLedger, Packed
     from sessionactors.surroundings import Surroundings
 
 __all__ = ["AuditCalls", "AuditFigures"]
@@ -96,7 +104,7 @@ class AuditCalls(ServiceAccess):
             NotFound: the system has been stopped.
         """
         known = None if session_id is None else identifiers.parse(session_id)
-        kind, packed = logged(event_type, severity, data, self._ledger.pack_facts)
+        kind, packed = _logged(event_type, severity, data, self._ledger.pack_facts)
         if not self._intake.put((self._around.now(), known, kind, packed, "program")):
             if self._is_stopped:
                 raise NotFound(AUDIT, "running service")
@@ -431,3 +439,32 @@ def _write_new(path: Path, pieces: Iterator[str]) -> None:
     except OSError as error:
         problem = f"it cannot be written ({(error.strerror or str(error)).lower()})"
         raise AuditWriteError("audit export", problem, "name a new file in a directory that is there", path) from error
+
+
+def _logged(
+    event_type: str, severity: str, data: object, pack: Callable[[str, Mapping[Any, object]], Packed]
+) -> tuple[int, bytes | PersonalData]:
+    """Return the kind of an event of the program's, and its data packed.
+
+    Args:
+        event_type: one of the event types.
+        severity: one of the severities.
+        data: a mapping of anything, or None.
+        pack: `AuditLedger.pack_facts()`.
+
+    Raises:
+        InvalidKind: data is no mapping, or type or severity is no text.
+        InvalidArgumentError: there is no such type or severity.
+    """
+    for field, given in (("event_type", event_type), ("severity", severity)):
+        if not isinstance(given, str):
+            raise InvalidKind(field, given, "text")
+    if data is not None and not isinstance(data, Mapping):
+        raise InvalidKind("data", data, "a mapping")
+    kind = kind_of(event_type, severity)
+    try:
+        facts = {} if data is None else dict(data)
+    except Exception as error:  # noqa: BLE001 - an entry that says what went wrong is better than none
+        facts = {"unreadable": type(error).__name__}
+    packed = pack("log_event", facts)
+    return kind, packed if isinstance(packed, PersonalData) else bytes(packed)

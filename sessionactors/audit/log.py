@@ -21,6 +21,7 @@ from typing import Final, Self, final
 
 from sessionactors.audit import database, erasing, resuming, sealing
 from sessionactors.audit.checkpoint import Checkpoint, sign_checkpoint
+from sessionactors.audit.columns import encode_batch
 from sessionactors.audit.contract import AuditHead, AuditStatistics
 from sessionactors.audit.errors import AuditError, AuditLockedError
 from sessionactors.audit.handover import segment_number
@@ -36,7 +37,6 @@ from sessionactors.audit.record import (
     EventType,
     Severity,
     decode,
-    encode_keyed,
     kind_of,
     stored_name,
 )
@@ -132,7 +132,7 @@ class AuditLog(LogFiles):
         self._check_owner()
         first = self.size + len(self._leaves)
         names = self.rules.pseudonyms
-        leaves, keys, kinds, personal = encode_keyed(
+        leaves, keys, kinds, personal = encode_batch(
             first, events, self.rules.pack, None if names is None else names.of
         )
         self._leaves += leaves

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, final
 
+from sessionactors.audit.columns import encode_batch
 from sessionactors.audit.contract import AuditHead, AuditStatistics
 from sessionactors.audit.errors import AuditWriteError
 from sessionactors.audit.merkle import Frontier, leaf_hashes
@@ -26,7 +27,6 @@ from sessionactors.audit.record import (
     EventType,
     Severity,
     decode,
-    encode_keyed,
     stored_name,
 )
 
@@ -149,7 +149,7 @@ class MemoryAuditLog:
         ahead = self._ahead()
         first = ahead.size
         names = self.rules.pseudonyms
-        leaves, _, kinds, _ = encode_keyed(first, events, self.rules.pack, None if names is None else names.of)
+        leaves, _, kinds, _ = encode_batch(first, events, self.rules.pack, None if names is None else names.of)
         if leaves:
             frontier = ahead.copy()
             frontier.extend(leaf_hashes(leaves))

@@ -47,11 +47,13 @@ from supervisors.errors import InvalidArgumentError, InvalidTypeError, Superviso
 __all__ = [
     "DATA_SIZE_MAX",
     "EVENT_TYPES",
+    "FLOAT",
     "KINDS",
     "LEAF_SIZE_MAX",
     "NO_DATA",
     "PERSONAL",
     "SEVERITIES",
+    "TEXT_HEADS",
     "AuditEvent",
     "AuditRecord",
     "EventType",
@@ -60,11 +62,13 @@ __all__ = [
     "PackedData",
     "PersonalData",
     "Severity",
+    "actor_text_of",
     "as_mapping",
     "decode",
     "encode",
     "encode_keyed",
     "encode_many",
+    "header_at",
     "kind_of",
     "kinds_of",
     "pack_data",
@@ -95,7 +99,7 @@ PERSONAL: Final = "$personal"
 
 _NIL: Final = b"\xc0"
 _ARRAY_OF_9: Final = 0x99
-_FLOAT: Final = 0xCB
+FLOAT: Final = 0xCB
 _VERSION: Final = 1
 _FLAT_KINDS: Final = frozenset({bool, float, int, str, type(None)})
 _FLAT_ITEMS_MAX: Final = 16
@@ -215,7 +219,7 @@ KINDS: Final[dict[int, tuple[EventType, Severity]]] = {
 
 _KIND_NUMBERS: Final = {pair: kind for kind, pair in KINDS.items()}
 # How msgpack announces a text of each length in bytes.
-_TEXT_HEADS: Final = [bytes((0xA0 | size,)) if size < 32 else bytes((0xD9, size)) for size in range(NAME_SIZE_MAX + 1)]
+TEXT_HEADS: Final = [bytes((0xA0 | size,)) if size < 32 else bytes((0xD9, size)) for size in range(NAME_SIZE_MAX + 1)]
 
 
 class _Header(NamedTuple):
@@ -338,20 +342,18 @@ def encode_keyed(
     kinds: list[int] = []
     personal: list[tuple[int, str | None, tuple[Opening, ...]]] = []
     append, append_key, append_kind = leaves.append, keys.append, kinds.append
-    join, heads = b"".join, _TEXT_HEADS
+    join, heads = b"".join, TEXT_HEADS
     pseudonyms: dict[str, bytes] = {}
-    actors: dict[str, bytes] = {}  # there are few, and hardly ever another one than just before
-    latest: object = actors  # which is nobody
-    actor_text = b""
-    limit, prefixes, pack_header = _header_at(first)
+    actors: dict[str, bytes] = {}  # there are few
+    limit, prefixes, pack_header = header_at(first)
     for sequence, event in enumerate(events, first):
         if sequence == limit:
-            limit, prefixes, pack_header = _header_at(sequence)
+            limit, prefixes, pack_header = header_at(sequence)
         try:
             wall, monotonic, session, kind, actor, data = event
             # Zero times anything is zero, unless that is infinite or no number.
             is_timeless = (wall + monotonic) * 0.0
-            header = pack_header(prefixes[kind], sequence, _FLOAT, wall, _FLOAT, monotonic)
+            header = pack_header(prefixes[kind], sequence, FLOAT, wall, FLOAT, monotonic)
         except (KeyError, TypeError, ValueError, struct.error) as error:
             raise _fault(event) from error
         if is_timeless:
@@ -364,10 +366,8 @@ def encode_keyed(
         else:
             name = _session_name(session, pseudonym, pseudonyms)
         head = _NIL if session is None else heads[len(name)]
-        if actor is not latest:
-            found = actors.get(actor) if actor.__class__ is str else None
-            actor_text = _actor_text(actor, actors) if found is None else found
-            latest = actor
+        found = actors.get(actor) if actor.__class__ is str else None
+        actor_text = actor_text_of(actor, actors) if found is None else found
         raw: Any = data
         if raw.__class__ is not PackedData:
             if raw.__class__ is not PersonalData:
@@ -444,7 +444,8 @@ def _packed_as_it_is(data: object, forbidden: frozenset[str]) -> bytes | None:
         return None
 
 
-def _header_at(sequence: int) -> _Header:
+def header_at(sequence: int) -> _Header:
+    """Return how the first fields of an entry at a position are packed."""
     for header in _HEADERS:
         if sequence < header.limit:
             return header
@@ -470,7 +471,7 @@ def _session_name(given: object, pseudonym: Callable[[str], str] | None, known: 
     return name
 
 
-def _actor_text(given: object, known: dict[str, bytes]) -> bytes:
+def actor_text_of(given: object, known: dict[str, bytes]) -> bytes:
     """Return an actor as msgpack text.
 
     Args:
@@ -483,7 +484,7 @@ def _actor_text(given: object, known: dict[str, bytes]) -> bytes:
     text = known.get(given)
     if text is None:
         raw = stored_name(given).encode()
-        text = known[given] = _TEXT_HEADS[len(raw)] + raw
+        text = known[given] = TEXT_HEADS[len(raw)] + raw
     return text
 
 

@@ -17,13 +17,14 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast, final
 
+from sessionactors.audit.columns import PIECE
 from sessionactors.audit.errors import AuditError, AuditLockedError
 from sessionactors.audit.intake import COMMIT, FULL, WAITING, Erase, Intake, Look, Waiting
 from sessionactors.audit.plain_values import FORBIDDEN_KEYS, forbidden_names
 from sessionactors.audit.record import KINDS, PackedData, PersonalData, kind_of
 from sessionactors.audit.upkeep import LogKeeper
 from sessionactors.effects import Audit, Transition, effect_of
-from sessionactors.errors import InvalidKind, UnknownRequest
+from sessionactors.errors import UnknownRequest
 from sessionactors.flusher import FLUSH
 
 if TYPE_CHECKING:
@@ -33,14 +34,15 @@ if TYPE_CHECKING:
     from sessionactors.settings import AuditSettings
     from supervisors.clock import Clock
 
-__all__ = ["AuditCounts", "AuditLedger", "AuditService", "Packed", "logged", "open_log"]
+__all__ = ["AuditCounts", "AuditLedger", "AuditService", "Packed", "open_log"]
 
 Packed: TypeAlias = "PackedData | PersonalData"
 """Data of an event as bytes, with or without what opens the commitments in them."""
 
+_Event: TypeAlias = "tuple[float, float, str | None, int, str, object]"
+
 _WHAT: Final = itemgetter(2)  # of what waits
 _TRANSITION: Final = kind_of("state_transition")
-_PIECE: Final = 512  # events that are packed and hashed together: what that needs stays in a processor's cache
 _KEPT: Final = -1  # what is held is not in the log, wherever that ends by now
 _COUNTED: Final = -2  # what is held is in the log, and counted
 _PACKED_MAX: Final = 4096
@@ -92,35 +94,6 @@ class AuditCounts(NamedTuple):
     checks: int = 0
     failed_checks: int = 0
     seals: int = 0
-
-
-def logged(
-    event_type: str, severity: str, data: object, pack: Callable[[str, Mapping[Any, object]], Packed]
-) -> tuple[int, bytes | PersonalData]:
-    """Return the kind of an event of the program's, and its data packed.
-
-    Args:
-        event_type: one of the event types.
-        severity: one of the severities.
-        data: a mapping of anything, or None.
-        pack: `AuditLedger.pack_facts()`.
-
-    Raises:
-        InvalidKind: data is no mapping, or type or severity is no text.
-        InvalidArgumentError: there is no such type or severity.
-    """
-    for field, given in (("event_type", event_type), ("severity", severity)):
-        if not isinstance(given, str):
-            raise InvalidKind(field, given, "text")
-    if data is not None and not isinstance(data, Mapping):
-        raise InvalidKind("data", data, "a mapping")
-    kind = kind_of(event_type, severity)
-    try:
-        facts = {} if data is None else dict(data)
-    except Exception as error:  # noqa: BLE001 - an entry that says what went wrong is better than none
-        facts = {"unreadable": type(error).__name__}
-    packed = pack("log_event", facts)
-    return kind, packed if isinstance(packed, PersonalData) else bytes(packed)
 
 
 @final
@@ -185,7 +158,7 @@ class AuditLedger:
         from sessionactors.audit.memory import MemoryAuditLog  # noqa: PLC0415 - as where logs are opened
 
         if isinstance(log, MemoryAuditLog):
-            intake.be_written_by(self.write_here, _PIECE)
+            intake.be_written_by(self.write_here, PIECE)
 
     def write(self) -> AuditHead:
         """Write everything that waits as one batch, durably.
@@ -285,7 +258,7 @@ class AuditLedger:
         self._resume()
         intake = self.intake
         is_each = self.settings.durability == "each"
-        most = 1 if is_each else _PIECE
+        most = 1 if is_each else PIECE
         left = len(intake) + len(intake.held)
         while piece := intake.take(min(left, most)):
             left -= len(piece)
@@ -322,13 +295,13 @@ class AuditLedger:
     def _append(self, waiting: list[Waiting]) -> None:
         """Add events to what the next commit of the log makes durable, and count them."""
         self._began = self.log.size + self.log.pending
-        self.log.append_many(self._events(waiting))
+        self.log.append_many(self._events(waiting) if _unnumbered(waiting) else self._numbered_events(waiting))
         self._count(waiting)
 
     def _count(self, waiting: list[Waiting]) -> None:
         """Count events that are in the log."""
-        others = [each for each in waiting if each[3] is not None or each[2].__class__ is not int]
-        if not others:  # as in nearly all batches
+        others = _unnumbered(waiting)
+        if not others:
             numbers = Counter(map(_WHAT, waiting))
         else:
             numbers = Counter([what for _, _, what, packed, _ in waiting if packed is None and what.__class__ is int])
@@ -343,31 +316,38 @@ class AuditLedger:
         # All at once: nothing is called in between, so nobody is interrupted there.
         self.by_type, self.by_edge, self._began = types, edges, _COUNTED
 
-    def _events(self, waiting: list[Waiting]) -> Iterator[tuple[float, float, str | None, int, str, object]]:
-        """Yield what waits as events of the log.
-
-        One by one, because ten thousand tuples at once would make the garbage collector
-        look at all that lives.
-        """
+    def _numbered_events(self, waiting: list[Waiting]) -> list[_Event]:
+        """Return what waits as events of the log, where all are effects that have numbers."""
         offset = self._clock.time() - self._clock.monotonic()
-        numbered = self._numbered
+        known: dict[object, tuple[int, Packed]] = {
+            each: self._pack_numbered(cast("int", each)) for each in set(map(_WHAT, waiting))
+        }
+        return [
+            (moment + offset, moment, session_id, (packed := known[what])[0], actor, packed[1])
+            for moment, session_id, what, _, actor in waiting
+        ]
+
+    def _events(self, waiting: list[Waiting]) -> Iterator[_Event]:
+        """Yield what waits as events of the log, whatever it is."""
+        offset = self._clock.time() - self._clock.monotonic()
         data: object
         for moment, session_id, what, packed, actor in waiting:
             if what.__class__ is not int:
                 _, kind, data = self._pack(cast("Transition | Audit", what))
-            elif packed is None:  # nearly all are like that
-                known = numbered.get(what)
-                if known is None:
-                    known = numbered[what] = self._pack_numbered(what)
-                kind, data = known
+            elif packed is None:
+                kind, data = self._pack_numbered(what)
             else:  # packed where it came from
                 kind, data = what, PackedData(packed) if packed.__class__ is bytes else packed
             yield (moment + offset, moment, session_id, kind, actor, data)
 
     def _pack_numbered(self, number: int) -> tuple[int, Packed]:
-        _, kind, data = self._pack(effect_of(number))
-        assert not isinstance(data, dict)
-        return kind, data
+        """Return the kind of an effect that has a number, and its data as bytes."""
+        known = self._numbered.get(number)
+        if known is None:
+            _, kind, data = self._pack(effect_of(number))
+            assert not isinstance(data, dict)
+            known = self._numbered[number] = (kind, data)
+        return known
 
     def _pack(self, effect: Transition | Audit) -> _Packed:
         """Return an effect with its kind and its data as bytes."""
@@ -425,6 +405,11 @@ class AuditLedger:
 
 _Packed: TypeAlias = "tuple[Transition | Audit, int, Packed | dict[str, object]]"
 """An effect, its kind, and its data as bytes, or as they are where each entry packs them for itself."""
+
+
+def _unnumbered(waiting: list[Waiting]) -> list[Waiting]:
+    """Return what is not just an effect that has a number; of nearly all batches that is nothing."""
+    return [each for each in waiting if each[3] is not None or each[2].__class__ is not int]
 
 
 def _count(effect: Transition | Audit, count: int, types: Counter[str], edges: Counter[str]) -> None:
