@@ -89,6 +89,7 @@ class Intake:
 
     Attributes:
         batch_max, queue_max: see above.
+        writer: the thread that writes them in place of the actor at this moment, by its number.
         held: events that were taken and are not known to be in the log.
         lost: events that could not be taken.
         is_failing: whether the log cannot be written at this moment, so that what
@@ -109,12 +110,14 @@ class Intake:
         "is_failing",
         "lost",
         "queue_max",
+        "writer",
     )
 
     def __init__(self, find: Callable[[], ActorRef[Any] | None], batch_max: int, queue_max: int) -> None:
         self._find = find
         self._queue: deque[Waiting] = deque()
         self.held: list[Waiting] = []
+        self.writer: int | None = None
         self.batch_max = batch_max
         self.queue_max = queue_max
         self._look_at = min(batch_max - 1, queue_max)  # from so many that wait on there is more to do than to append
@@ -231,6 +234,10 @@ class Intake:
 
     def _has_room(self) -> bool:
         """Have the actor write, and wait for it; count the event as lost if that does not help."""
+        if self.writer == threading.get_ident():
+            # Something that is freed or packed in the middle of a write has something to say. Room is
+            # being made on this very stack, and the actor could not make any before that is done.
+            return True
         for _ in range(_TRIES_MAX):
             actor = self._find()
             if actor is None:

@@ -180,8 +180,13 @@ class AuditLedger:
             return
         # Not `acquire(blocking=False)`: the main thread may be interrupted on its way back from that, and
         # nobody would give back what it got. In this way it may wait for who has begun in this moment.
-        with self._writing, suppress(Exception):
-            self._write()
+        with self._writing:
+            try:
+                self.intake.writer = threading.get_ident()
+                with suppress(Exception):
+                    self._write()
+            finally:
+                self.intake.writer = None
 
     def look(self, at: Callable[[AuditStore], object]) -> object:
         """Return what a function says of the log, which nobody writes meanwhile.

@@ -301,6 +301,25 @@ def test_a_fault_of_a_log_in_memory_is_not_the_senders(system, monkeypatch):
     assert [each.data["n"] for each in entries(system)] == list(range(512))
 
 
+def test_who_writes_a_full_queue_does_not_wait_for_room_in_it(monkeypatch):
+    with SessionSystem(audit={"batch_max": 3, "queue_max": 3}) as system:
+        log = system._ledger.log
+        fresh = type(log).append_many
+
+        def append_many(log, events):
+            monkeypatch.setattr(type(log), "append_many", fresh)
+            for number in range(3, 8):  # as what is freed at this moment may
+                system.log_event(None, "lifecycle", {"n": number})
+            return fresh(log, events)
+
+        monkeypatch.setattr(type(log), "append_many", append_many)
+        for number in range(3):
+            system.log_event(None, "lifecycle", {"n": number})
+        system.commit_audit()
+        assert [each.data["n"] for each in log.events()] == list(range(8))
+        assert system.audit_counts().lost == 0
+
+
 def test_nobody_writes_a_log_in_memory_while_it_is_looked_at(system):
     def sizes(log):
         before = log.size
