@@ -106,14 +106,14 @@ class RecentLeaves:
         for _ in range(_PAGES_AT_ONCE):
             while pages and loose and loose[0].first < pages[-1].end:
                 loose.popleft()
+            if not loose or loose[-1].end - loose[0].first < _PAGE:
+                return
             count = taken = 0
             for run in loose:
                 count += run.size
                 taken += 1
                 if count >= _PAGE:
                     break
-            else:
-                return
             # Packed first, so that nothing is missing if somebody interrupts this.
             raw = zlib.compress(b"".join([run.raw for run in islice(loose, taken)]), _LEVEL)
             pages.append(Run(loose[0].first, count, raw))
