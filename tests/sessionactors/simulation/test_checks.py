@@ -177,7 +177,7 @@ def test_an_entry_that_was_altered_is_seen():
         log = system._ledger.log._log
         leaves = [leaf.replace(b"from_state", b"FROM_STATE") for leaf in log._recent.between(0, None)]
         log._recent = RecentLeaves(10)
-        log._recent.extend(runs(leaves))
+        log._recent.extend(runs(0, leaves))
 
     assert judged(use).by == "audit verifies"
 

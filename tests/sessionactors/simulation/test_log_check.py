@@ -37,8 +37,8 @@ def test_one_that_has_forgotten_its_oldest_entries_has_none_either():
 def test_an_entry_that_was_altered_is_told():
     log = MemoryAuditLog()
     log.append_many(events(3))
-    [run] = log._runs
-    log._runs = [run._replace(raw=run.raw.replace(b"session-1", b"session-9"))]
+    [run] = log._pending[0].runs
+    log._pending[0].runs[:] = [run._replace(raw=run.raw.replace(b"session-1", b"session-9"))]
     log.commit()
     assert "not those that were committed" in str(fault_of(log))
 
@@ -46,7 +46,7 @@ def test_an_entry_that_was_altered_is_told():
 def test_a_gap_is_told():
     log = MemoryAuditLog()
     log.append_many(events(3))
-    log._runs = [Run(3, leaf_at(0) + leaf_at(2) + leaf_at(2))]
+    log._pending[0].runs[:] = [Run(0, 3, leaf_at(0) + leaf_at(2) + leaf_at(2))]
     log.commit()
     assert fault_of(log) == "where entry 1 should be is entry 2"
 
