@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, final
 
-from sessionactors.audit.columns import encode_batch
+from sessionactors.audit.columns import PIECE, encode_batch
 from sessionactors.audit.contract import AuditHead, AuditStatistics
 from sessionactors.audit.errors import AuditWriteError
 from sessionactors.audit.merkle import Frontier, leaf_hashes
@@ -37,7 +37,7 @@ RECENT_MAX: Final = 100_000
 
 
 _BUSY: Final = 256
-"""So many entries in one commit, and others will follow at once."""
+"""So many entries since it was last looked whether there is time, and there is none."""
 
 
 class _Pending(NamedTuple):
@@ -81,7 +81,7 @@ class MemoryAuditLog:
     # Whoever fills a batch writes it, also the main thread, which a signal may interrupt at
     # any call. So what is appended counts with one step, and so does what is committed.
 
-    __slots__ = ("_pending", "_recent", "_standing", "rules")
+    __slots__ = ("_looked_at", "_pending", "_recent", "_standing", "rules")
 
     def __init__(
         self,
@@ -92,6 +92,7 @@ class MemoryAuditLog:
     ) -> None:
         self.rules = DataRules(forbidden, (), pseudonyms)
         self._pending: list[_Pending] = []  # all of it may be committed already
+        self._looked_at = 0  # how many entries there were when it was last looked whether there is time to pack
         self._recent = RecentLeaves(recent_max)
         self._standing = _Standing(Frontier(), Counter(), 0)
 
@@ -167,8 +168,10 @@ class MemoryAuditLog:
                 counts.update(each.kinds)
             self._standing = _Standing(self._ahead(), counts, self._standing.commits + 1)
         self._remember()
-        if count < _BUSY:
-            self._recent.pack()
+        if count < PIECE:  # the rest of what came, not what somebody wrote because it was enough
+            if self.size - self._looked_at < _BUSY:
+                self._recent.pack()
+            self._looked_at = self.size
         return self.head()
 
     def forget_pending(self) -> int:
