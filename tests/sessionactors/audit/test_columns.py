@@ -98,9 +98,12 @@ def test_others_do_not(changes):
     assert _in_columns(1_000, [event(1), event(2, **changes)]) is None
 
 
-def test_where_numbers_become_wider_they_do_not():
-    assert _in_columns(255, [event(1), event(2)]) is None
-    assert _in_columns(254, [event(1), event(2)]) is not None
+@pytest.mark.parametrize("wider", [128, 256, 65_536, 2**32])
+def test_where_numbers_become_wider_they_do_not(wider):
+    rows = [event(1), event(2)]
+    assert _in_columns(wider - 1, rows) is None
+    assert encode_batch(wider - 1, rows) == encode_keyed(wider - 1, rows)
+    assert _in_columns(wider - 2, rows) == encode_keyed(wider - 2, rows)
 
 
 def test_sessions_with_other_names_in_the_log_do_not():
