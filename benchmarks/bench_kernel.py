@@ -319,14 +319,20 @@ def memory(effort: Effort) -> Mapping[str, Figure]:
                 refs.append(ref)
             return refs
 
+    def settle(refs: Sequence[pykka.ActorRef[Any]]) -> None:
+        # Whoever replies has handled all that came before, such as being linked.
+        for ref in refs:
+            ref.ask("x")
+
     def bytes_each(start: Callable[[ActorSystem], Any]) -> float:
         with ActorSystem(slow_inline_turn=None) as system:
-            start(system)
+            settle(start(system))
             gc.collect()
             tracemalloc.start()
             try:
                 before = tracemalloc.get_traced_memory()[0]
                 kept = start(system)
+                settle(kept)
                 gc.collect()
                 return (tracemalloc.get_traced_memory()[0] - before) / len(kept)
             finally:
