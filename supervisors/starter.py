@@ -19,10 +19,11 @@ from supervisors.runtime.fence import refuse_fenced
 from supervisors.runtime.forks import FORKED
 from supervisors.runtime.life import HERE
 from supervisors.runtime.living import Living
+from supervisors.runtime.manual_scheduler import ManualScheduler
 from supervisors.runtime.outcomes import ForkedError, StartError
 from supervisors.runtime.pinned_ref import PinnedRef
 from supervisors.runtime.ref import ActorRef
-from supervisors.runtime.scheduler import ManualScheduler, ThreadScheduler
+from supervisors.runtime.scheduler import ThreadScheduler
 from supervisors.runtime.turn import NESTING_MAX, thread_turn
 from supervisors.runtime.watchdog import Watchdog
 from supervisors.spawning import connect, cut_short, holder_of

@@ -32,9 +32,10 @@ from supervisors.runtime.forks import poison_in_children
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.living import Living
 from supervisors.runtime.machine import OwnMachine
+from supervisors.runtime.manual_scheduler import ManualScheduler
 from supervisors.runtime.pykka_adapter import show_to_registry
 from supervisors.runtime.ref import ActorRef
-from supervisors.runtime.scheduler import ManualScheduler, ThreadScheduler
+from supervisors.runtime.scheduler import ThreadScheduler
 from supervisors.runtime.turn import thread_turn
 from supervisors.runtime.watchdog import SlowTurn, Watchdog
 from supervisors.spawning import holder_of, starter_of

@@ -20,6 +20,7 @@ from supervisors.runtime.cell import Cell
 from supervisors.runtime.futures import forget_waits
 from supervisors.runtime.outcomes import ForkedError
 from supervisors.runtime.ref import ActorRef
+from supervisors.runtime.spinning import Spinner
 from supervisors.runtime.turn import forget_threads
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def _poison() -> None:
         system.forked = True
     forget_threads()  # whatever ran on this thread runs in the parent
     forget_waits()
+    Spinner.forget()
     for kind in (Cell, ActorRef, BoundedRef):
         for verb in _VERBS:
             original = vars(kind).get(verb)

@@ -22,7 +22,7 @@ import pykka
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.runtime.outcomes import AskTimeoutError, DeadlockError
-from supervisors.runtime.pace import roused
+from supervisors.runtime.spinning import SPIN, roused
 from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
     from supervisors.runtime.cell import Cell
     from supervisors.runtime.contract import Scheduler
+    from supervisors.runtime.turn import Turn
 
-__all__ = ["ScheduledFuture", "checked_timeout", "forget_waits", "refuse_cycle", "waits_lock"]
+__all__ = ["ScheduledFuture", "checked_timeout", "forget_waits", "pass_through", "refuse_cycle", "waits_lock"]
 
 logger = logging.getLogger("supervisors.futures")
 
@@ -202,7 +203,7 @@ class ScheduledFuture(pykka.Future[T]):
 
         self.when_done(opened)
         try:
-            if gate.acquire(True, -1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX)):
+            if pass_through(gate, timeout, thread_turn.turn):
                 return True
         finally:
             roused.discard(gate)
@@ -349,6 +350,13 @@ def checked_timeout(timeout: object) -> float | None:
         return 0.0
     # Infinity is what None is, and so is a whole number that does not fit into a float.
     return float(timeout) if timeout < ENDLESS else None
+
+
+def pass_through(gate: _thread.LockType, timeout: float | None, turn: Turn) -> bool:
+    """Wait until somebody opens a gate; False when so many seconds are over (None: no limit)."""
+    if (timeout is None or timeout >= SPIN) and turn.spinner.spin(partial(gate.acquire, False)):
+        return True
+    return gate.acquire(True, -1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX))
 
 
 def forget_waits() -> None:

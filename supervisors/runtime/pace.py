@@ -20,12 +20,13 @@ import _thread
 import sys
 from typing import TYPE_CHECKING, Final, final
 
+from supervisors.runtime.spinning import roused
 from supervisors.runtime.turn import QUANTUM_MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SLICE", "Pace", "roused"]
+__all__ = ["SLICE", "Pace"]
 
 SLICE: Final = 0.001
 """Seconds that an actor has a worker to itself while others wait; the message in hand is always finished."""
@@ -35,13 +36,6 @@ QUICK: Final = SLICE / 4
 
 STEP_BACK: Final = 50e-6
 """Seconds that a worker is off the interpreter at least: a sleeping thread on another core needs so long to come up."""
-
-roused: Final[set[object]] = set()
-"""What threads wait on that have been woken and do not run yet; of the whole process, as the GIL is.
-
-Each is put in by who wakes the thread, and taken out by the thread, or by a worker
-that has stepped back for it twice: so one that gave up at the last moment costs two steps.
-"""
 
 
 @final
@@ -97,8 +91,10 @@ class Pace:
         if handled == 1:
             self._begun = self._last = now
             return 1
-        if handled >= QUANTUM_MESSAGES or (now - self._begun >= SLICE and self._others()):
+        if (handled >= QUANTUM_MESSAGES or now - self._begun >= SLICE) and self._others():
             return 0
+        if handled >= QUANTUM_MESSAGES:
+            handled = self._handled = 1  # the next quantum: to queue up behind nobody would only change the thread
         if now - self._last < QUICK:
             self._helping *= 4
         self._helping = min(self._helping, QUANTUM_MESSAGES - handled)

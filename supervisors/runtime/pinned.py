@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, final
 
 from supervisors.runtime.fence import Fenced
+from supervisors.runtime.spinning import Spinner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,9 @@ class PinnedThread:
             self._hand_on()
 
     def _work(self) -> None:
+        spinner = Spinner()
         while True:
+            spinner.spin(self._queue.qsize)
             ref = self._queue.get()
             try:
                 ref.run_owned()

@@ -9,7 +9,6 @@ Source: `pykka.ActorRef` (decisions 3 and 9).
 
 from __future__ import annotations
 
-from threading import TIMEOUT_MAX
 from typing import Any, Final, Literal, TypeVar, cast, final, overload
 
 import pykka
@@ -17,14 +16,14 @@ import pykka
 from supervisors.exits import KILLED, NORMAL
 from supervisors.runtime.cell import CLOSED, TOKEN
 from supervisors.runtime.fence import Fence, Fenced
-from supervisors.runtime.futures import ScheduledFuture, checked_timeout, refuse_cycle
+from supervisors.runtime.futures import ScheduledFuture, checked_timeout, pass_through, refuse_cycle
 from supervisors.runtime.life import LivingCell
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
-from supervisors.runtime.pace import roused
 from supervisors.runtime.pykka_adapter import StopMessage, StopNow
 from supervisors.runtime.pykka_views import Inbox, Stopped, copy_outcome
 from supervisors.runtime.replies import NOBODY
 from supervisors.runtime.signals import Ask, ExitSignal, Resumed, Suspended, Unwatched, Watched
+from supervisors.runtime.spinning import roused
 from supervisors.runtime.turn import NESTING_MAX, Turn, drain, hand_over, thread_turn
 from supervisors.typed import Request
 
@@ -187,7 +186,7 @@ class ActorRef(LivingCell, pykka.ActorRef[A]):
             raise
         if turn.ready:
             hand_over(turn)
-        opened = gate.acquire(True, -1 if seconds is None else min(seconds, TIMEOUT_MAX))
+        opened = pass_through(gate, seconds, turn)
         late = None
         if not opened:
             assert seconds is not None, "a wait without end has none"

@@ -1,29 +1,31 @@
-"""Who runs the mailboxes that no sender runs: worker threads, or one loop.
+"""Worker threads run the mailboxes that no sender runs.
 
-`ThreadScheduler` keeps a number of worker threads runnable. A worker that waits
-for a reply is compensated for by another one, up to a limit; when it wakes
-again, a surplus worker ends at its next idle moment.
+**How many.** A number of workers is kept runnable. One that waits for a reply is compensated
+for by another one, up to a limit; when it wakes again, a surplus worker ends at its
+next idle moment.
 
-`ManualScheduler` has no thread at all. Mailboxes run on whichever thread
-settles or waits, in the order in which they became ready, and a wait with nothing
-to run lets virtual time jump to the next timer. It makes tests exact.
+**Who waits for work.** One worker at a time waits at the queue. The others that have nothing to
+do are parked; whoever finds nobody at the queue calls the one that was parked last. So a
+mailbox wakes one thread at most, and none if the one at the queue still looks (spinning.py). A
+parked worker is as good as one that has not been started, but that it costs a wake and no new thread.
 """
 
 from __future__ import annotations
 
+import _thread
 import logging
 import queue
 import threading
-from collections import deque
 from contextlib import suppress
+from enum import Enum
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, final
 
-from supervisors.errors import InvalidArgumentError, InvalidTypeError, UsageError
+from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.runtime.fence import Fenced
-from supervisors.runtime.nesting import refuse_held_up
-from supervisors.runtime.pace import Pace, roused
+from supervisors.runtime.pace import Pace
+from supervisors.runtime.spinning import Spinner, roused
 from supervisors.runtime.turn import hand_over, thread_turn
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from supervisors.runtime.futures import ScheduledFuture
     from supervisors.runtime.turn import Turn
 
-__all__ = ["ManualScheduler", "ThreadScheduler", "checked_count"]
+__all__ = ["ThreadScheduler", "checked_count"]
 
 logger = logging.getLogger("supervisors.scheduler")
 
@@ -42,6 +44,14 @@ _STOP: Final = None
 
 LINGER: Final = 1.0
 """Seconds that a surplus worker stays idle before it ends."""
+
+
+class _End(Enum):
+    """Why a worker ends."""
+
+    TOLD = "it has taken the word to stop, which the next one shall have as well"
+    DONE = "the others were told, and nothing is left"
+    SURPLUS = "it is not needed any more, and has been counted out"
 
 
 @final
@@ -67,6 +77,7 @@ class ThreadScheduler:
         "_live",
         "_lock",
         "_name",
+        "_parked",
         "_peak",
         "_queue",
         "_retired",
@@ -95,7 +106,8 @@ class ThreadScheduler:
         self._live = 0  # worker threads that have not ended
         self._waiting = 0  # of these, the ones that wait for a reply
         self._awaiting: dict[Turn, int] = {}  # of these, the ones that do so in a loop, with how many replies
-        self._idle = 0  # of these, the ones that wait for work
+        self._idle = 0  # of these, the ones at the queue, with nothing to do
+        self._parked: list[_thread.LockType] = []  # of these, the other ones with nothing to do; each waits at its gate
         self._peak = 0
         self._started = 0
         self._compensated = 0
@@ -118,7 +130,7 @@ class ThreadScheduler:
         and both changes of the queue are ordered by the queue's own lock, so at
         least one of the two sees the other.
         """
-        if not self._idle and self._live - self._waiting < self.workers:
+        if not self._idle and self._live - self._waiting - len(self._parked) < self.workers:
             self._grow()
 
     def abandon(self, turn: Turn) -> None:
@@ -199,6 +211,9 @@ class ThreadScheduler:
             self._stopping = True
             threads = list(self._threads)
             is_any = self._live > 0
+            parked, self._parked = self._parked, []
+        for gate in parked:
+            gate.release()
         if is_any:
             self._queue.put(_STOP)
         deadline = self._clock.monotonic() + timeout
@@ -221,7 +236,7 @@ class ThreadScheduler:
             return {
                 "workers": self._live,
                 "waiting": self._waiting,
-                "idle": self._idle,
+                "idle": self._idle + len(self._parked),
                 "queued": self._queue.qsize(),
                 "peak": self._peak,
                 "started": self._started,
@@ -235,19 +250,24 @@ class ThreadScheduler:
         with self._lock:
             verdict = self._admit()
             number = self._started
-        if verdict == "grow":
+            gate = self._parked.pop() if verdict == "call" else None
+        if gate is not None:
+            gate.release()
+        elif verdict == "grow":
             self._start_thread(number)
         elif verdict == "stopped":
             self._run_here()
         elif verdict == "limit":
             logger.warning("all %d workers wait for replies; no more are started", self.workers_max)
 
-    def _admit(self) -> Literal["enough", "grow", "limit", "stopped"]:
-        """Decide whether another worker starts, and count it; the lock is held."""
+    def _admit(self) -> Literal["call", "enough", "grow", "limit", "stopped"]:
+        """Decide whether another worker is called or starts, and count it; the lock is held."""
         if self._stopping:
             return "stopped"
-        if self._live - self._waiting >= self.workers:
+        if self._live - self._waiting - len(self._parked) >= self.workers:
             return "enough"
+        if self._parked:
+            return "call"
         if self._live >= self.workers_max:
             self._at_limit += 1
             return "limit" if self._at_limit == 1 else "enough"
@@ -277,65 +297,110 @@ class ThreadScheduler:
         turn = thread_turn.turn
         turn.worker = self
         pace = turn.pace = Pace(self._queue.qsize, self._clock.monotonic)
-        get = self._queue.get
-        counted = True
-        is_told = False
+        spinner = Spinner()
+        gate = _thread.allocate_lock()  # guards nothing: it is closed, and opened to call this worker
+        gate.acquire()
         with self._lock:
             self._threads.add(threading.current_thread())
-        while True:
-            with self._lock:
-                if self._stopping and self._queue.qsize() == 0:
-                    break
-                surplus = self._live - self._waiting > self.workers
-                self._idle += 1
-            # It has compensated for somebody who is back. It lingers, because
-            # whoever waits once often waits again, and a thread is not cheap.
-            try:
-                ref = get(timeout=LINGER) if surplus else get()
-            except queue.Empty:
-                with self._lock:
-                    self._idle -= 1
-                    if self._live - self._waiting > self.workers and self._queue.qsize() == 0:
-                        self._retired += 1
-                        self._live -= 1  # here and not below, or two would go for one too many
-                        counted = False
-                        break
-                continue
-            with self._lock:
-                self._idle -= 1
-                more = not self._idle and self._live - self._waiting < self.workers
-            if ref is _STOP:
-                is_told = True
+        end: _End | None = None
+        while not turn.abandoned:
+            ref = self._next(spinner, gate)
+            if isinstance(ref, _End):
+                end = ref
                 break
-            if more and self._queue.qsize():
-                # Who put that in may have counted on us.
-                self._grow()
             try:
                 ref.run_owned()
             except Fenced:
                 pass  # it was killed; nobody waits for what it did
             except BaseException:
                 logger.exception("a turn of %s ended in something that is no Exception", ref)
-            if turn.abandoned:
-                break
-            if roused and self._queue.qsize():
+            if roused and self._queue.qsize() and not turn.abandoned:
                 pace.step_back()
-        self._leave(turn, counted=counted, is_told=is_told)
+        self._leave(turn, end)
 
-    def _leave(self, turn: Turn, *, counted: bool, is_told: bool) -> None:
+    def _next(self, spinner: Spinner, gate: _thread.LockType) -> Cell | _End:
+        """Return the next mailbox for this worker, or why it ends.
+
+        Args:
+            spinner: this worker's.
+            gate: this worker's; it is opened to call it.
+        """
+        qsize = self._queue.qsize
+        while True:
+            with self._lock:
+                if self._stopping and qsize() == 0:
+                    return _End.DONE
+                # A surplus worker has compensated for somebody who is back. It lingers, because
+                # whoever waits once often waits again, and a thread is not cheap.
+                linger = LINGER if self._live - self._waiting > self.workers else None
+                is_parked = self._idle > 0 and qsize() == 0 and not self._stopping
+                if is_parked:
+                    self._parked.append(gate)
+                else:
+                    self._idle += 1
+            if is_parked:
+                if self._is_called(gate, linger):
+                    continue
+                return _End.SURPLUS
+            spinner.spin(qsize)
+            try:
+                ref = self._queue.get(timeout=linger)
+            except queue.Empty:
+                with self._lock:
+                    self._idle -= 1
+                    if qsize() == 0 and self._retires():
+                        return _End.SURPLUS
+                continue
+            with self._lock:
+                self._idle -= 1
+                more = not self._idle and self._live - self._waiting - len(self._parked) < self.workers
+            if ref is _STOP:
+                return _End.TOLD
+            if more and qsize():
+                # Who put that in may have counted on us.
+                self._grow()
+            return ref
+
+    def _is_called(self, gate: _thread.LockType, linger: float | None) -> bool:
+        """Be parked until called.
+
+        Args:
+            gate: this worker's.
+            linger: seconds after which it is retired if it is surplus; None: no limit.
+
+        Returns:
+            False: it has been retired.
+        """
+        while not gate.acquire(True, -1 if linger is None else linger):
+            with self._lock:
+                # Who is not among them is being called at this moment.
+                if gate in self._parked and self._retires():
+                    self._parked.remove(gate)
+                    return False
+                linger = None
+        return True
+
+    def _retires(self) -> bool:
+        """Count this worker out if it is surplus; tell whether it was; the lock is held."""
+        if self._live - self._waiting <= self.workers:
+            return False
+        self._retired += 1
+        self._live -= 1  # here and not when it ends, or two would go for one too many
+        return True
+
+    def _leave(self, turn: Turn, end: _End | None) -> None:
         """Be no worker any more.
 
         Args:
             turn: this thread's.
-            counted: whether it still counts as live.
-            is_told: whether it was told to stop.
+            end: why; None: its turn was killed. `abandon()` has counted it out then.
         """
         with self._lock:
-            if counted and not turn.abandoned:
+            if end in {_End.TOLD, _End.DONE} and not turn.abandoned:
                 self._live -= 1
             self._threads.discard(threading.current_thread())
             is_last = not self._live
-        if is_told and not is_last:
+        if end is _End.TOLD and not is_last:
             # From one to the next: how many there are was not known when the first was told,
             # for a thread that has just been started may not have begun.
             self._queue.put(_STOP)
@@ -358,7 +423,8 @@ class ThreadScheduler:
                 except queue.Empty:
                     return
                 if ref is not _STOP:
-                    _run(ref)
+                    with suppress(Fenced):  # it was killed; whoever lies below on this stack was not
+                        ref.run_owned()
                 elif self._live:
                     self._queue.put(_STOP)  # at once: a worker may have nothing but that to wait for
                     left = min(left, self._queue.qsize())  # once around
@@ -373,117 +439,6 @@ class ThreadScheduler:
     def __repr__(self) -> str:
         facts = self.statistics()
         return f"<ThreadScheduler {facts['workers']} workers, {facts['queued']} mailboxes queued>"
-
-
-@final
-class ManualScheduler:
-    """Runs everything on the threads that settle or wait: no worker exists.
-
-    A turn that waits lets others run on top of it, and goes on once those are through:
-    it may be later than its outcome, or its deadline, by the time that they wait for
-    something else. What could never come is refused at once (nesting.py).
-
-    Args:
-        next_timer: lets virtual time jump to the next timer, at most to the given
-            deadline (None: any), and fires it; False when there is none.
-        now: reads the virtual clock, seconds.
-        jump: moves the virtual clock to a reading, firing what is due.
-
-    Thread: one at a time.
-    """
-
-    is_threaded: ClassVar[bool] = False
-
-    __slots__ = ("_jump", "_next_timer", "_now", "_ready", "enqueue")
-
-    def __init__(
-        self, next_timer: Callable[[float | None], bool], now: Callable[[], float], jump: Callable[[float], None]
-    ) -> None:
-        self._ready: deque[Cell] = deque()
-        self.enqueue: Callable[[Cell], None] = self._ready.append
-        self._next_timer = next_timer
-        self._now = now
-        self._jump = jump
-
-    def submit(self, ref: Cell) -> None:
-        """Take over a mailbox together with its ownership."""
-        self._ready.append(ref)
-
-    def kick(self) -> None:
-        """Do nothing: who settles or waits will look."""
-
-    def abandon(self, turn: Turn) -> None:
-        """Do nothing: there is one thread, and whoever kills has it."""
-
-    def before_await(self) -> None:
-        """Run what is ready: nobody else will while asyncio waits."""
-        self.settle()
-
-    def settle(self) -> int:
-        """Run until nothing is ready; return how many mailboxes were run."""
-        count = 0
-        turn = thread_turn.turn
-        ready = self._ready
-        while True:
-            if turn.ready:
-                hand_over(turn)
-            if not ready:
-                return count
-            count += 1
-            _run(ready.popleft())
-
-    def wait(self, future: ScheduledFuture[Any], timeout: float | None) -> bool:
-        """Run what is ready until the future is done; then let time jump."""
-        deadline = None if timeout is None else self._now() + timeout
-        turn = thread_turn.turn
-        target = future.target
-        if target is not None and turn.current is not None:
-            # Whoever waits for it lies on this stack. Those before it in the queue may come
-            # to wait for it as well, each on top of the one before.
-            target.run_for(future)
-            if not future.is_done() and self._withdraw(target):
-                _run(target)
-        while not future.is_done():
-            if target is not None:
-                target.run_for(future)
-                if future.is_done():
-                    return True
-            if turn.ready:
-                hand_over(turn)
-            if self._ready:
-                _run(self._ready.popleft())
-                continue
-            refuse_held_up(turn.current, future)
-            if not self._next_timer(deadline):
-                if deadline is None:
-                    raise UsageError(
-                        "waiting without end in virtual time, with nothing to run and no timer: "
-                        "the reply can never come"
-                    )
-                self._jump(deadline)
-                return future.is_done()
-        return True
-
-    def _withdraw(self, target: Cell) -> bool:
-        """Take a mailbox out of those that are ready; return whether it was among them."""
-        ready = self._ready
-        if ready and ready[-1] is target:  # as nearly always: the ask itself has made it ready
-            ready.pop()
-            return True
-        try:
-            ready.remove(target)
-        except ValueError:
-            return False
-        return True
-
-    def __repr__(self) -> str:
-        return f"<ManualScheduler {len(self._ready)} mailboxes ready>"
-
-
-def _run(ref: Cell) -> None:
-    """Run a mailbox on a thread that has other things to do as well."""
-    with suppress(Fenced):  # it was killed; whoever lies below on this stack was not
-        ref.run_owned()
 
 
 def checked_count(field: str, value: object, highest: int) -> int:

@@ -16,6 +16,8 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from supervisors.runtime.spinning import Spinner
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -52,7 +54,7 @@ _turns: weakref.WeakSet[Turn] = weakref.WeakSet()
 class Turn:
     """What one thread is doing for actors right now."""
 
-    __slots__ = ("__weakref__", "abandoned", "current", "depth", "pace", "ready", "thread_id", "worker")
+    __slots__ = ("__weakref__", "abandoned", "current", "depth", "pace", "ready", "spinner", "thread_id", "worker")
 
     def __init__(self) -> None:
         self.current: Cell | None = None
@@ -60,6 +62,7 @@ class Turn:
         self.ready: deque[Cell] = deque()
         self.worker: object | None = None
         self.pace: Pace | None = None  # of a worker: when it leaves an actor for others
+        self.spinner = Spinner()  # decides whether the thread looks before it sleeps for a reply
         self.abandoned = False  # set by a killer: the thread ends when it can
         self.thread_id = threading.get_ident()
         with _turns_lock:

@@ -6,7 +6,8 @@ import pytest
 
 from supervisors import ActorSystem, AskTimeoutError, SystemClock
 from supervisors.runtime.futures import ScheduledFuture
-from supervisors.runtime.pace import QUICK, SLICE, Pace, roused
+from supervisors.runtime.pace import QUICK, SLICE, Pace
+from supervisors.runtime.spinning import roused
 from supervisors.runtime.turn import QUANTUM_MESSAGES
 from tests.supervisors.actors import SharedDoer
 
@@ -55,20 +56,44 @@ def gate():
 
 def test_quick_messages_are_taken_in_ever_larger_helpings():
     hands = Hands()
+    hands.others = 1
     assert helpings(hands, hands.pace(), 0.0) == [1, 1, 4, 16, 42]
 
 
 @pytest.mark.parametrize("seconds", [0.0, QUICK / 3, QUICK, SLICE, 10.0])
-@pytest.mark.parametrize("others", [0, 1])
-def test_nobody_gets_more_than_a_quantum(seconds, others):
+def test_nobody_gets_more_than_a_quantum_while_others_wait(seconds):
     hands = Hands()
-    hands.others = others
+    hands.others = 1
     assert sum(helpings(hands, hands.pace(), seconds)) <= QUANTUM_MESSAGES
+
+
+@pytest.mark.parametrize("seconds", [0.0, QUICK / 3, QUICK, SLICE, 10.0])
+def test_who_is_behind_nobody_goes_on_and_leaves_when_somebody_comes(seconds):
+    hands = Hands()
+    pace = hands.pace()
+    handled = helping = pace.begin()
+    while handled < 10 * QUANTUM_MESSAGES:
+        hands.now += helping * seconds
+        helping = pace.more()
+        assert 1 <= helping <= QUANTUM_MESSAGES
+        handled += helping
+    hands.others = 1
+    hands.now += helping * seconds
+    left = 0
+    while helping := pace.more():
+        hands.now += helping * seconds
+        left += helping
+    assert left <= (QUANTUM_MESSAGES if seconds < SLICE / QUANTUM_MESSAGES else 0)
 
 
 def test_slow_messages_are_taken_one_by_one():
     hands = Hands()
-    assert helpings(hands, hands.pace(), SLICE) == [1] * QUANTUM_MESSAGES
+    pace = hands.pace()
+    taken = [pace.begin()]
+    while len(taken) < 2 * QUANTUM_MESSAGES:
+        hands.now += SLICE
+        taken.append(pace.more())
+    assert taken == [1] * len(taken)
 
 
 @pytest.mark.parametrize(("seconds", "messages"), [(SLICE, 2), (SLICE / 2, 3), (SLICE / 3.5, 5)])
@@ -80,6 +105,7 @@ def test_who_takes_long_leaves_after_a_slice_if_others_wait(seconds, messages):
 
 def test_each_mailbox_begins_with_one_message():
     hands = Hands()
+    hands.others = 1
     pace = hands.pace()
     helpings(hands, pace, 0.0)
     assert helpings(hands, pace, 0.0)[:3] == [1, 1, 4]

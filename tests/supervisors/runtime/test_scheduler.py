@@ -93,6 +93,64 @@ def test_no_mailbox_waits_behind_a_busy_worker_while_others_may_start():
             assert passed.wait(5)
 
 
+def all_idle(system, workers):
+    """Have so many workers started, at work at the same time, and idle again."""
+    together = threading.Barrier(workers)
+    futures = [system.start(SharedDoer).ask(lambda _: together.wait(10), block=False) for _ in range(workers)]
+    for future in futures:
+        future.get(timeout=10)
+    until(lambda: system.scheduler.statistics()["idle"] == workers)
+
+
+def test_what_comes_one_by_one_is_done_by_the_same_worker():
+    with ActorSystem(workers=4) as system:
+        all_idle(system, 4)
+        ref, threads = system.start(SharedDoer), set()
+        for _ in range(50):
+            threads.add(ref.ask(lambda _: threading.get_ident()))
+            until(lambda: system.scheduler.statistics()["idle"] == 4)
+        assert len(threads) == 1
+
+
+def test_parked_workers_are_called_when_there_is_work_for_them():
+    with ActorSystem(workers=4) as system:
+        for _ in range(50):
+            all_idle(system, 4)
+        assert system.scheduler.statistics()["started"] == 4
+
+
+def test_parked_workers_end_with_the_system():
+    before = set(threading.enumerate())
+    with ActorSystem(workers=4) as system:
+        all_idle(system, 4)
+        assert len(system.scheduler._parked) == 3
+    assert set(threading.enumerate()) <= before
+
+
+def test_a_parked_worker_that_is_called_at_its_last_moment_works():
+    # It has lingered long enough, and finds that somebody has just called it.
+    scheduler = ThreadScheduler(1, SystemClock())
+    gate = threading.Lock()
+    gate.acquire()
+    scheduler._live = 2  # so it is surplus
+    caller = threading.Timer(0.05, gate.release)
+    caller.start()
+    assert scheduler._is_called(gate, 0.001)
+    caller.join()
+    assert scheduler.statistics()["retired"] == 0
+
+
+def test_a_parked_worker_that_is_surplus_for_too_long_is_retired():
+    scheduler = ThreadScheduler(1, SystemClock())
+    gate = threading.Lock()
+    gate.acquire()
+    scheduler._live = 2
+    scheduler._parked.append(gate)
+    assert not scheduler._is_called(gate, 0.001)
+    facts = scheduler.statistics()
+    assert (facts["retired"], facts["workers"], scheduler._parked) == (1, 1, [])
+
+
 def test_a_thread_that_cannot_be_started_costs_nothing_while_others_work(monkeypatch, caplog):
     with ActorSystem(workers=2) as system:
         ref, gate = system.start(SharedDoer), threading.Event()
