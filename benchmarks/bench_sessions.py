@@ -2,9 +2,10 @@
 
 Workload: 100,000 sessions of one system are active; they are deactivated and
 resumed one after the other through the public functions, by one thread. Every
-transition is audited, in memory. The peer is a stock `pykka.ThreadingActor` with the
+transition is audited, in memory. One peer is a stock `pykka.ThreadingActor` with the
 same six-state table and no audit, limits or timers, of which 1,000 are live, because
-100,000 threads are not to be had.
+100,000 threads are not to be had. The other ones are 100,000 `gen_statem`s of Erlang, with and
+without an idle timer (`beam_statem`); without ``erl`` their rows are empty.
 
 Does not show: several callers at once, the durable audit log (see `bench_audit`), user code.
 """
@@ -18,6 +19,7 @@ from typing import Any
 import psutil
 import pykka
 
+from benchmarks.beam_statem import erlang
 from benchmarks.harness import Effort, Figure, benchmark, figure, rate
 from sessionactors import SessionOptions, SessionSystem
 from sessionactors.states import ACTIVE, EDGES, IDLE, State
@@ -74,12 +76,13 @@ def transitions(effort: Effort) -> Mapping[str, Figure]:
     system, ids = live_system(count)
     refs = [StockSession.start() for _ in range(stock)]
     try:
-        compared = effort.interleave(
-            {
+        with erlang(count) as beam:
+            compared = effort.interleave({
                 "ours": lambda: rate(2 * count, lambda: round_trip(system, ids)),
                 "pykka": lambda: rate(2 * stock, lambda: stock_round_trip(refs)),
-            }
-        )
+                "beam": (lambda: beam.rate("timed")) if beam is not None else None,
+                "untimed": (lambda: beam.rate("plain")) if beam is not None else None,
+            })  # fmt: skip
     finally:
         for ref in refs:
             ref.stop()
@@ -88,6 +91,10 @@ def transitions(effort: Effort) -> Mapping[str, Figure]:
         "session_transitions_per_s_100k": compared.figure("ours", "transitions/s"),
         "session_transitions_pykka_per_s": compared.figure("pykka", "transitions/s"),
         "session_transition_vs_pykka": compared.ratio("ours", "pykka"),
+        "session_transitions_beam_per_s": compared.figure("beam", "transitions/s"),
+        "session_transitions_beam_untimed_per_s": compared.figure("untimed", "transitions/s"),
+        "session_transition_vs_beam_statem": compared.ratio("ours", "beam"),
+        "session_transition_vs_beam_statem_untimed": compared.ratio("ours", "untimed"),
     }
 
 

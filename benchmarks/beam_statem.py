@@ -1,15 +1,10 @@
-"""How fast do sessions change their state, compared with state machines of Erlang?
+"""State machines of Erlang, the peer of a session.
 
-Workload: 100,000 live sessions are active; they are deactivated and resumed one after
-the other through the public functions, by one thread, each transition audited in memory.
-Peer: 100,000 live `gen_statem`s with the same six states, asked by `gen_statem:call` in
+So many live `gen_statem`s with the six states of a session, asked by `gen_statem:call` in
 a node of its own with as many schedulers as the machine has cores; they keep
 the time of the last activity, count transitions, set their idle timer anew with each,
-which is OTP's way of it (ours is lazy), and audit nothing. With `_untimed` the peer has
-no idle timer at all, so it does less than a session has to.
-Without ``erl`` the rows are empty.
-
-Does not show: several callers at once, the durable audit log, user code.
+which is OTP's way of it (ours is lazy), and audit nothing. A second set of them
+has no idle timer at all, so it does less than a session has to.
 """
 
 from __future__ import annotations
@@ -17,15 +12,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.bench_sessions import live_system, round_trip
-from benchmarks.harness import Effort, Figure, benchmark, rate
-
-__all__ = ["Beam", "transitions_and_beam"]
+__all__ = ["Beam", "erlang"]
 
 SESSION_ERL: Final = """
 -module(session).
@@ -127,25 +119,3 @@ def erlang(count: int) -> Iterator[Beam | None]:
     finally:
         if beam is not None:
             beam.close()
-
-
-@benchmark("sessions")
-def transitions_and_beam(effort: Effort) -> Mapping[str, Figure]:
-    """Make live sessions, and live state machines of Erlang, idle and active again."""
-    count = effort.size(100_000, smoke=200)
-    system, ids = live_system(count)
-    try:
-        with erlang(count) as beam:
-            compared = effort.interleave({
-                "ours": lambda: rate(2 * count, lambda: round_trip(system, ids)),
-                "beam": (lambda: beam.rate("timed")) if beam is not None else None,
-                "untimed": (lambda: beam.rate("plain")) if beam is not None else None,
-            })  # fmt: skip
-    finally:
-        system.stop()
-    return {
-        "session_transitions_beam_per_s": compared.figure("beam", "transitions/s"),
-        "session_transitions_beam_untimed_per_s": compared.figure("untimed", "transitions/s"),
-        "session_transition_vs_beam_statem": compared.ratio("ours", "beam"),
-        "session_transition_vs_beam_statem_untimed": compared.ratio("ours", "untimed"),
-    }
