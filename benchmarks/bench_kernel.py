@@ -266,7 +266,8 @@ def start_and_stop(effort: Effort) -> Mapping[str, Figure]:
 
     Whole runs of 10,000, 100,000 and 400,000 starts are compared: a full collection of garbage
     walks all actors, but the more there are the rarer it is. The last tenth of the
-    100,000 shows what one of them costs when it comes.
+    100,000 shows what one of them costs when it comes. With `_uncollected` the collector is off
+    during the starts: what is left then is our own.
     """
     few, many, most = (effort.size(full, smoke=full // 1_000) for full in (10_000, 100_000, 400_000))
     falling: list[float] = []
@@ -279,9 +280,14 @@ def start_and_stop(effort: Effort) -> Mapping[str, Figure]:
             tenths.append(time.perf_counter() - begun)
         return tenths
 
-    def start(count: int) -> float:
+    def start(count: int, *, collected: bool = True) -> float:
         with ActorSystem() as system:
-            tenths = start_all(system, [], count)
+            if not collected:
+                gc.disable()
+            try:
+                tenths = start_all(system, [], count)
+            finally:
+                gc.enable()
         if count == many:
             falling.append(tenths[0] / tenths[-1])
         return count / sum(tenths)
@@ -292,14 +298,20 @@ def start_and_stop(effort: Effort) -> Mapping[str, Figure]:
             start_all(system, refs, many)
             return rate(many, lambda: [ref.stop() for ref in refs])
 
-    found = effort.interleave(
-        {"10k": lambda: start(few), "100k": lambda: start(many), "400k": lambda: start(most), "stop": stop}
-    )
+    found = effort.interleave({
+        "10k": lambda: start(few),
+        "100k": lambda: start(many),
+        "400k": lambda: start(most),
+        "10k uncollected": lambda: start(few, collected=False),
+        "400k uncollected": lambda: start(most, collected=False),
+        "stop": stop,
+    })  # fmt: skip
     return {
         "start_per_s_10k": found.figure("10k", "actors/s"),
         "start_per_s_100k": found.figure("100k", "actors/s"),
         "start_per_s_400k": found.figure("400k", "actors/s"),
         "start_400k_vs_100k": found.ratio("400k", "100k"),
+        "start_400k_vs_10k_uncollected": found.ratio("400k uncollected", "10k uncollected"),
         "start_last_tenth_vs_first": figure(falling, "x"),
         "stop_per_s_100k": found.figure("stop", "actors/s"),
     }
