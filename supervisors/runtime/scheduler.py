@@ -50,8 +50,7 @@ class _End(Enum):
     """Why a worker ends."""
 
     TOLD = "it has taken the word to stop, which the next one shall have as well"
-    DONE = "the others were told, and nothing is left"
-    SURPLUS = "it is not needed any more, and has been counted out"
+    OVER = "the others were told and nothing is left, or it is not needed any more"
 
 
 @final
@@ -70,7 +69,6 @@ class ThreadScheduler:
     __slots__ = (
         "_abandoned",
         "_at_limit",
-        "_awaiting",
         "_clock",
         "_compensated",
         "_idle",
@@ -85,6 +83,7 @@ class ThreadScheduler:
         "_stopping",
         "_threads",
         "_waiting",
+        "_workers",
         "enqueue",
         "workers",
         "workers_max",
@@ -102,10 +101,10 @@ class ThreadScheduler:
         self._queue: queue.SimpleQueue[Cell | None] = queue.SimpleQueue()
         # Not a method: nothing may come between taking a mailbox and being rid of it (cell.py).
         self.enqueue: Callable[[Cell], None] = self._queue.put
-        self._lock = threading.Lock()  # guards all below; nothing is called while it is held
-        self._live = 0  # worker threads that have not ended
-        self._waiting = 0  # of these, the ones that wait for a reply
-        self._awaiting: dict[Turn, int] = {}  # of these, the ones that do so in a loop, with how many replies
+        self._lock = threading.Lock()  # guards all below; nothing that could wait is called while it is held
+        self._live = 0  # worker threads that have neither ended nor been abandoned
+        self._workers: dict[Turn, int] = {}  # of these, the ones that have begun, with how many replies they wait for
+        self._waiting = 0  # of these, the ones that wait for any
         self._idle = 0  # of these, the ones at the queue, with nothing to do
         self._parked: list[_thread.LockType] = []  # of these, the other ones with nothing to do; each waits at its gate
         self._peak = 0
@@ -136,11 +135,10 @@ class ThreadScheduler:
     def abandon(self, turn: Turn) -> None:
         """Replace a worker whose turn has been fenced; it ends when that turn returns."""
         with self._lock:
-            if turn.worker is not self or turn.abandoned:
+            if not self._count_out(turn):
                 return
             turn.abandoned = True
             self._abandoned += 1
-            self._live -= 1
         if self._queue.qsize():
             self.kick()
 
@@ -158,20 +156,26 @@ class ThreadScheduler:
             hand_over(turn)
         if turn.worker is not self:
             return None
+        return partial(self._has_waited, turn) if self._begins_to_wait(turn) else None
+
+    def _begins_to_wait(self, turn: Turn) -> bool:
+        """Compensate for a worker, once for all that it waits for; False if it has been abandoned."""
         with self._lock:
-            others = self._awaiting.get(turn, 0)
-            self._awaiting[turn] = others + 1
+            others = self._workers.get(turn)
+            if others is None:
+                return False
+            self._workers[turn] = others + 1
             self._waiting += not others
         if not others and self._queue.qsize():
             self.kick()
-        return partial(self._after_await, turn)
+        return True
 
-    def _after_await(self, turn: Turn) -> None:
+    def _has_waited(self, turn: Turn) -> None:
         with self._lock:
-            left = self._awaiting.pop(turn) - 1
-            if left:
-                self._awaiting[turn] = left
-            self._waiting -= not left
+            replies = self._workers.get(turn)
+            if replies is not None:  # else it has been abandoned meanwhile
+                self._workers[turn] = replies - 1
+                self._waiting -= replies == 1
 
     def wait(self, future: ScheduledFuture[Any], timeout: float | None) -> bool:
         """Wait for a future; a worker that waits is compensated for."""
@@ -183,17 +187,12 @@ class ThreadScheduler:
         turn = thread_turn.turn
         if turn.ready:
             hand_over(turn)
-        if turn.worker is not self:
+        if turn.worker is not self or not self._begins_to_wait(turn):
             return future.wait_blocking(timeout)
-        with self._lock:
-            self._waiting += 1
-        if self._queue.qsize():
-            self.kick()
         try:
             return future.wait_blocking(timeout)
         finally:
-            with self._lock:
-                self._waiting -= 1
+            self._has_waited(turn)
 
     def stop(self, timeout: float) -> list[str]:
         """End the workers once the queue is empty.
@@ -211,9 +210,8 @@ class ThreadScheduler:
             self._stopping = True
             threads = list(self._threads)
             is_any = self._live > 0
-            parked, self._parked = self._parked, []
-        for gate in parked:
-            gate.release()
+            while self._parked:
+                self._call()
         if is_any:
             self._queue.put(_STOP)
         deadline = self._clock.monotonic() + timeout
@@ -250,24 +248,22 @@ class ThreadScheduler:
         with self._lock:
             verdict = self._admit()
             number = self._started
-            gate = self._parked.pop() if verdict == "call" else None
-        if gate is not None:
-            gate.release()
-        elif verdict == "grow":
+        if verdict == "grow":
             self._start_thread(number)
         elif verdict == "stopped":
             self._run_here()
         elif verdict == "limit":
             logger.warning("all %d workers wait for replies; no more are started", self.workers_max)
 
-    def _admit(self) -> Literal["call", "enough", "grow", "limit", "stopped"]:
-        """Decide whether another worker is called or starts, and count it; the lock is held."""
+    def _admit(self) -> Literal["enough", "grow", "limit", "stopped"]:
+        """Call another worker, or decide whether one starts, and count it; the lock is held."""
         if self._stopping:
             return "stopped"
         if self._live - self._waiting - len(self._parked) >= self.workers:
             return "enough"
         if self._parked:
-            return "call"
+            self._call()
+            return "enough"
         if self._live >= self.workers_max:
             self._at_limit += 1
             return "limit" if self._at_limit == 1 else "enough"
@@ -276,6 +272,14 @@ class ThreadScheduler:
         self._compensated += self._waiting > 0
         self._peak = max(self._peak, self._live)
         return "grow"
+
+    def _call(self) -> None:
+        """Send the worker that was parked last to the queue; the lock is held."""
+        # No call stands between the two, or a signal handler could raise there (cell.py), and nobody
+        # would ever open the gate.
+        release = self._parked[-1].release
+        del self._parked[-1]
+        release()
 
     def _start_thread(self, number: int) -> None:
         thread = threading.Thread(target=self._work, name=f"{self._name}-worker-{number}", daemon=True)
@@ -301,27 +305,31 @@ class ThreadScheduler:
         gate = _thread.allocate_lock()  # guards nothing: it is closed, and opened to call this worker
         gate.acquire()
         with self._lock:
+            self._workers[turn] = 0
             self._threads.add(threading.current_thread())
         end: _End | None = None
         while not turn.abandoned:
-            ref = self._next(spinner, gate)
+            ref = self._next(turn, spinner, gate)
             if isinstance(ref, _End):
                 end = ref
                 break
             try:
                 ref.run_owned()
             except Fenced:
-                pass  # it was killed; nobody waits for what it did
+                # It was killed, and nobody waits for what it did. The killer may not have got as far as
+                # to abandon this thread, which must not be found parked or at the queue then.
+                self.abandon(turn)
             except BaseException:
                 logger.exception("a turn of %s ended in something that is no Exception", ref)
             if roused and self._queue.qsize() and not turn.abandoned:
                 pace.step_back()
         self._leave(turn, end)
 
-    def _next(self, spinner: Spinner, gate: _thread.LockType) -> Cell | _End:
+    def _next(self, turn: Turn, spinner: Spinner, gate: _thread.LockType) -> Cell | _End:
         """Return the next mailbox for this worker, or why it ends.
 
         Args:
+            turn: this thread's.
             spinner: this worker's.
             gate: this worker's; it is opened to call it.
         """
@@ -329,7 +337,7 @@ class ThreadScheduler:
         while True:
             with self._lock:
                 if self._stopping and qsize() == 0:
-                    return _End.DONE
+                    return _End.OVER
                 # A surplus worker has compensated for somebody who is back. It lingers, because
                 # whoever waits once often waits again, and a thread is not cheap.
                 linger = LINGER if self._live - self._waiting > self.workers else None
@@ -339,17 +347,17 @@ class ThreadScheduler:
                 else:
                     self._idle += 1
             if is_parked:
-                if self._is_called(gate, linger):
+                if self._is_called(turn, gate, linger):
                     continue
-                return _End.SURPLUS
+                return _End.OVER
             spinner.spin(qsize)
             try:
                 ref = self._queue.get(timeout=linger)
             except queue.Empty:
                 with self._lock:
                     self._idle -= 1
-                    if qsize() == 0 and self._retires():
-                        return _End.SURPLUS
+                    if qsize() == 0 and self._retires(turn):
+                        return _End.OVER
                 continue
             with self._lock:
                 self._idle -= 1
@@ -361,10 +369,11 @@ class ThreadScheduler:
                 self._grow()
             return ref
 
-    def _is_called(self, gate: _thread.LockType, linger: float | None) -> bool:
+    def _is_called(self, turn: Turn, gate: _thread.LockType, linger: float | None) -> bool:
         """Be parked until called.
 
         Args:
+            turn: this thread's.
             gate: this worker's.
             linger: seconds after which it is retired if it is surplus; None: no limit.
 
@@ -374,18 +383,26 @@ class ThreadScheduler:
         while not gate.acquire(True, -1 if linger is None else linger):
             with self._lock:
                 # Who is not among them is being called at this moment.
-                if gate in self._parked and self._retires():
+                if gate in self._parked and self._retires(turn):
                     self._parked.remove(gate)
                     return False
                 linger = None
         return True
 
-    def _retires(self) -> bool:
+    def _retires(self, turn: Turn) -> bool:
         """Count this worker out if it is surplus; tell whether it was; the lock is held."""
         if self._live - self._waiting <= self.workers:
             return False
         self._retired += 1
-        self._live -= 1  # here and not when it ends, or two would go for one too many
+        return self._count_out(turn)  # here and not when it ends, or two would go for one too many
+
+    def _count_out(self, turn: Turn) -> bool:
+        """Count a worker out, once: it ends, or has been abandoned; tell whether it still counted; the lock is held."""
+        replies = self._workers.pop(turn, None)
+        if replies is None:
+            return False
+        self._live -= 1
+        self._waiting -= replies > 0
         return True
 
     def _leave(self, turn: Turn, end: _End | None) -> None:
@@ -393,11 +410,10 @@ class ThreadScheduler:
 
         Args:
             turn: this thread's.
-            end: why; None: its turn was killed. `abandon()` has counted it out then.
+            end: why; None: its turn was killed.
         """
         with self._lock:
-            if end in {_End.TOLD, _End.DONE} and not turn.abandoned:
-                self._live -= 1
+            self._count_out(turn)
             self._threads.discard(threading.current_thread())
             is_last = not self._live
         if end is _End.TOLD and not is_last:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dis
-import sys
 import threading
 from functools import partial
 
@@ -14,62 +12,13 @@ from supervisors.runtime import cell, ref
 from supervisors.runtime.signals import Resumed
 from supervisors.runtime.turn import thread_turn
 from tests.supervisors.actors import Doer, Echo, Recorder, SharedDoer, SharedEcho
+from tests.supervisors.interrupting import interrupted
 
 KERNEL_FILES = {cell.__file__, ref.__file__}
 
 
 class SharedRecorder(Recorder):
     dispatch = "shared"
-
-
-class InterruptAt:
-    """Raises `KeyboardInterrupt` at the n-th place in the kernel where CPython may run a signal handler.
-
-    These are the begin of a function, the end of a call, and a jump back.
-    """
-
-    def __init__(self, position):
-        self.left = position
-        self.after_check = {}
-
-    def __call__(self, frame, event, arg):
-        if frame.f_code.co_filename not in KERNEL_FILES:
-            return None
-        frame.f_trace_opcodes = True
-        frame.f_trace_lines = False
-        self.strike()
-        return self.step
-
-    def step(self, frame, event, arg):
-        if event == "opcode":
-            if self.after_check.pop(frame, False):
-                self.strike()
-            name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
-            self.after_check[frame] = name in ("CALL", "CALL_FUNCTION_EX", "JUMP_BACKWARD")
-        elif event == "return":
-            self.after_check.pop(frame, None)
-        return self.step
-
-    def strike(self):
-        self.left -= 1
-        if not self.left:
-            sys.settrace(None)
-            raise KeyboardInterrupt
-
-
-def interrupted(position, work):
-    """Do the work with an interrupt at a position; tell whether it was reached."""
-    before = sys.gettrace()
-    strike = InterruptAt(position)
-    sys.settrace(strike)
-    try:
-        work()
-    except (KeyboardInterrupt, ActorDeadError):
-        pass
-    finally:
-        sys.settrace(before)
-        thread_turn.turn.worker = None
-    return strike.left <= 0
 
 
 WORK = {
@@ -91,7 +40,7 @@ def test_a_keyboard_interrupt_leaks_no_mailbox_wherever_it_comes(actor_class, ve
     while position:
         with ActorSystem(workers=1) as system:
             first, second = system.start(actor_class), system.start(actor_class)
-            reached = interrupted(position, partial(WORK[verb], first, second))
+            reached = interrupted(position, partial(WORK[verb], first, second), KERNEL_FILES)
             for each in system.actors():
                 # A stuck one would run into the time limit.
                 try:

@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import queue
 import threading
+from functools import partial
 
 import pytest
 
 from supervisors import ActorDeadError, ActorSystem, SystemClock, UsageError
+from supervisors.runtime import scheduler as scheduler_module
+from supervisors.runtime.fence import Fenced
 from supervisors.runtime.scheduler import ThreadScheduler
+from supervisors.runtime.turn import Turn, thread_turn
 from tests.supervisors.actors import Doer, SharedDoer, SharedEcho
+from tests.supervisors.interrupting import interrupted
 
 
 def until(condition):
@@ -132,10 +137,11 @@ def test_a_parked_worker_that_is_called_at_its_last_moment_works():
     scheduler = ThreadScheduler(1, SystemClock())
     gate = threading.Lock()
     gate.acquire()
-    scheduler._live = 2  # so it is surplus
+    scheduler._live, turn = 2, Turn()  # so it is surplus
+    scheduler._workers[turn] = 0
     caller = threading.Timer(0.05, gate.release)
     caller.start()
-    assert scheduler._is_called(gate, 0.001)
+    assert scheduler._is_called(turn, gate, 0.001)
     caller.join()
     assert scheduler.statistics()["retired"] == 0
 
@@ -144,9 +150,10 @@ def test_a_parked_worker_that_is_surplus_for_too_long_is_retired():
     scheduler = ThreadScheduler(1, SystemClock())
     gate = threading.Lock()
     gate.acquire()
-    scheduler._live = 2
+    scheduler._live, turn = 2, Turn()
+    scheduler._workers[turn] = 0
     scheduler._parked.append(gate)
-    assert not scheduler._is_called(gate, 0.001)
+    assert not scheduler._is_called(turn, gate, 0.001)
     facts = scheduler.statistics()
     assert (facts["retired"], facts["workers"], scheduler._parked) == (1, 1, [])
 
@@ -298,3 +305,92 @@ def test_who_runs_what_is_left_keeps_the_word_to_stop_from_nobody(monkeypatch):
     may_begin.set()
     workers[0].join(10.0)
     assert not workers[0].is_alive()
+
+
+def workers_at_rest(workers):
+    """Return a scheduler whose workers have all begun and have nothing to do: one is at the queue, the others parked."""
+    scheduler, together = ThreadScheduler(workers, SystemClock()), threading.Barrier(workers)
+    for _ in range(workers):
+        scheduler.submit(Task(partial(together.wait, 10.0)))
+    until(lambda: scheduler.statistics()["idle"] == workers)
+    return scheduler
+
+
+def test_a_worker_that_is_killed_goes_though_its_killer_takes_its_time(caplog):
+    scheduler, turns = ThreadScheduler(1, SystemClock()), []
+
+    def be_killed():
+        turns.append(thread_turn.turn)
+        raise Fenced
+
+    scheduler.submit(Task(be_killed))
+    until(lambda: turns and not scheduler._threads)  # it is not at the queue any more, nor parked
+    scheduler.abandon(turns[0])
+    facts = scheduler.statistics()
+    assert (facts["workers"], facts["idle"], facts["abandoned"]) == (0, 0, 1)
+    scheduler.submit(Task(lambda: turns.append("another")))
+    until(lambda: len(turns) == 2)
+    assert scheduler.stop(10.0) == []
+    assert scheduler.statistics()["workers"] == 0
+
+
+def test_a_worker_that_has_retired_cannot_be_abandoned():
+    scheduler, turn = ThreadScheduler(1, SystemClock()), Turn()
+    scheduler._live, turn.worker = 2, scheduler
+    scheduler._workers[turn] = 0
+    assert scheduler._retires(turn)
+    scheduler.abandon(turn)
+    facts = scheduler.statistics()
+    assert (facts["workers"], facts["retired"], facts["abandoned"]) == (1, 1, 0)
+
+
+def test_who_runs_what_is_left_is_no_worker_and_cannot_be_abandoned():
+    scheduler = ThreadScheduler(1, SystemClock())
+    scheduler.stop(0.0)
+    scheduler.submit(Task(lambda: scheduler.abandon(thread_turn.turn)))
+    facts = scheduler.statistics()
+    assert (facts["workers"], facts["abandoned"], facts["queued"]) == (0, 0, 0)
+    assert not thread_turn.turn.abandoned
+
+
+def test_a_worker_that_is_abandoned_while_it_waits_does_not_count_as_waiting():
+    with ActorSystem(workers=1) as system:
+        entered, gate = threading.Event(), threading.Event()
+        asker, asked = system.start(SharedDoer), system.start(SharedDoer)
+        waits = asker.ask(lambda _: asked.ask(lambda _: entered.set() or gate.wait(10)), block=False)
+        assert entered.wait(10)
+        asker.kill()
+        facts = system.scheduler.statistics()
+        assert (facts["workers"], facts["waiting"], facts["abandoned"]) == (1, 0, 1)
+        gate.set()
+        with pytest.raises(ActorDeadError):
+            waits.get(timeout=10)
+        until(lambda: len(system.scheduler._threads) == 1)
+        facts = system.scheduler.statistics()
+        assert (facts["workers"], facts["waiting"]) == (1, 0)
+
+
+def test_a_keyboard_interrupt_leaves_no_worker_parked_for_ever():
+    position = 1
+    while position:
+        scheduler, ran = workers_at_rest(2), []
+        begun, go_on = threading.Event(), threading.Event()
+        scheduler.submit(Task(lambda begun=begun, go_on=go_on: begun.set() or go_on.wait(10)))
+        assert begun.wait(10)
+        work = partial(scheduler.submit, Task(partial(ran.append, "first")))
+        reached = interrupted(position, work, {scheduler_module.__file__})
+        scheduler.submit(Task(partial(ran.append, "second")))
+        until(lambda ran=ran: "second" in ran)
+        go_on.set()
+        assert scheduler.stop(10.0) == []
+        position = position + 1 if reached else 0
+
+
+def test_a_stop_that_was_interrupted_can_be_repeated():
+    position = 1
+    while position:
+        scheduler = workers_at_rest(3)
+        reached = interrupted(position, partial(scheduler.stop, 10.0), {scheduler_module.__file__})
+        assert scheduler.stop(10.0) == []
+        assert scheduler.statistics()["workers"] == 0
+        position = position + 1 if reached else 0
