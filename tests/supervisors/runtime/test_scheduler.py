@@ -308,7 +308,7 @@ def test_who_runs_what_is_left_keeps_the_word_to_stop_from_nobody(monkeypatch):
 
 
 def workers_at_rest(workers):
-    """Return a scheduler whose workers have all begun and have nothing to do: one is at the queue, the others parked."""
+    """Return a scheduler whose workers all have nothing to do: one is at the queue, the others are parked."""
     scheduler, together = ThreadScheduler(workers, SystemClock()), threading.Barrier(workers)
     for _ in range(workers):
         scheduler.submit(Task(partial(together.wait, 10.0)))
