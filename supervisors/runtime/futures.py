@@ -15,14 +15,14 @@ import logging
 import queue
 import sys
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import pykka
 
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
+from supervisors.runtime.gates import Gate
 from supervisors.runtime.outcomes import AskTimeoutError, DeadlockError
-from supervisors.runtime.spinning import SPIN, roused
+from supervisors.runtime.spinning import roused
 from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 
     from supervisors.runtime.cell import Cell
     from supervisors.runtime.contract import Scheduler
-    from supervisors.runtime.turn import Turn
 
-__all__ = ["ScheduledFuture", "checked_timeout", "forget_waits", "pass_through", "refuse_cycle", "waits_lock"]
+__all__ = ["ScheduledFuture", "checked_timeout", "forget_waits", "refuse_cycle", "waits_lock"]
 
 logger = logging.getLogger("supervisors.futures")
 
@@ -182,32 +181,23 @@ class ScheduledFuture(pykka.Future[T]):
         if callbacks is not None:
             _call_all(callbacks)
 
-    def gate(self) -> _thread.LockType:
-        """Return a closed lock that the outcome opens, for a new future that nobody else has yet.
-
-        Whoever has got through takes it out of `roused`.
-        """
-        gate = _thread.allocate_lock()
-        gate.acquire()
-        self._callbacks = [partial(roused.add, gate), gate.release]
+    def gate(self) -> Gate:
+        """Return a gate that the outcome opens, for a new future that nobody else has yet."""
+        gate = Gate()
+        self._callbacks = [gate.open]
         return gate
 
     def wait_blocking(self, timeout: float | None) -> bool:
         """Block this thread until there is an outcome; False when so many seconds are over (None: no limit)."""
-        gate = _thread.allocate_lock()
-        gate.acquire()
-
-        def opened() -> None:
-            roused.add(gate)
-            gate.release()
-
-        self.when_done(opened)
+        gate = Gate()
         try:
-            if pass_through(gate, timeout, thread_turn.turn):
+            self.when_done(gate.open)
+            if gate.wait(timeout, thread_turn.turn.spinner):
                 return True
         finally:
+            gate.is_left = True
             roused.discard(gate)
-        self.forget(opened)
+        self.forget(gate.open)
         return self._done
 
     def __await__(self) -> Generator[Any, None, T]:
@@ -350,13 +340,6 @@ def checked_timeout(timeout: object) -> float | None:
         return 0.0
     # Infinity is what None is, and so is a whole number that does not fit into a float.
     return float(timeout) if timeout < ENDLESS else None
-
-
-def pass_through(gate: _thread.LockType, timeout: float | None, turn: Turn) -> bool:
-    """Wait until somebody opens a gate; False when so many seconds are over (None: no limit)."""
-    if (timeout is None or timeout >= SPIN) and turn.spinner.spin(partial(gate.acquire, False)):
-        return True
-    return gate.acquire(True, -1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX))
 
 
 def forget_waits() -> None:

@@ -112,7 +112,7 @@ class Pace:
         except (StopIteration, RuntimeError):
             return  # it runs already
         if one is self._seen:
-            roused.discard(one)  # it has had its chances, or is not there any more
+            roused.discard(one)  # it has had its chances
         self._seen = one
         self._never.acquire(timeout=STEP_BACK)
         self._stepped_back = self._monotonic()

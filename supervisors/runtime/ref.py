@@ -16,7 +16,7 @@ import pykka
 from supervisors.exits import KILLED, NORMAL
 from supervisors.runtime.cell import CLOSED, TOKEN
 from supervisors.runtime.fence import Fence, Fenced
-from supervisors.runtime.futures import ScheduledFuture, checked_timeout, pass_through, refuse_cycle
+from supervisors.runtime.futures import ScheduledFuture, checked_timeout, refuse_cycle
 from supervisors.runtime.life import LivingCell
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
 from supervisors.runtime.pykka_adapter import StopMessage, StopNow
@@ -181,21 +181,21 @@ class ActorRef(LivingCell, pykka.ActorRef[A]):
         try:
             self._outer.append(Ask(message, future))
             self._wake(turn)
+            if turn.ready:
+                hand_over(turn)
+            is_open = gate.wait(seconds, turn.spinner)
         except BaseException:
             self.look_again()
             raise
-        if turn.ready:
-            hand_over(turn)
-        opened = pass_through(gate, seconds, turn)
-        late = None
-        if not opened:
+        finally:
+            gate.is_left = True
+            roused.discard(gate)
+        if not is_open:
             assert seconds is not None, "a wait without end has none"
             late = AskTimeoutError(seconds, self)
-            if not future.offer(error=late):
-                late = None  # a reply at the last moment
-        roused.discard(gate)
-        if late is not None:
-            raise late
+            if future.offer(error=late):
+                raise late
+            # It is a reply at the last moment.
         return future.get()
 
     def _get(self, future: ScheduledFuture[Any], timeout: float | _Default | None) -> Any:

@@ -53,11 +53,7 @@ _BYTES: Final = (6 * 1024, 256 * 1024)
 
 
 roused: Final[set[object]] = set()
-"""What threads wait on that have been woken and do not run yet; of the whole process, as the GIL is.
-
-Each is put in by who wakes the thread, and taken out by the thread, or by a worker
-that has stepped back for it twice (pace.py): so one that gave up at the last moment costs two steps.
-"""
+"""The gates of threads that have been woken and do not run yet (gates.py); of the whole process, as the GIL is."""
 
 
 class _Machine:
@@ -131,6 +127,7 @@ class Spinner:
     def forget() -> None:
         """Start anew in a forked child, where the threads that looked do not exist."""
         Spinner._machine = None
+        roused.clear()
 
 
 _SEAT: Final = (None,)

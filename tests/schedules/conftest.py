@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from supervisors.runtime import futures, turn
+from supervisors.runtime import futures, gates, turn
 
 
 @pytest.fixture(autouse=True)
@@ -14,12 +14,13 @@ def explorable(monkeypatch):
     """Have every lock of ours made where frontrun sees it, while it explores.
 
     frontrun replaces the classes in `threading` and `queue`, and nothing else. So the
-    futures, which make their locks with `_thread`, get them from `threading` here.
+    futures and gates, which make their locks with `_thread`, get them from `threading` here.
     A lock that logging holds while it turns a ref into text could not be
     handed back and forth, so there is no logging.
     """
     monkeypatch.setenv("FRONTRUN_ACTIVE", "1")  # or frontrun skips the test: it wants its own command line
-    monkeypatch.setattr(futures, "_thread", SimpleNamespace(allocate_lock=_Lock))
+    for each in (futures, gates):
+        monkeypatch.setattr(each, "_thread", SimpleNamespace(allocate_lock=_Lock))
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     yield
