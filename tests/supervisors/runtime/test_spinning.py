@@ -8,12 +8,28 @@ from pathlib import Path
 
 import pytest
 
-from supervisors.runtime.spinning import CROWD, LOOKS, SKIPS_MAX, Spinner, roused
+from supervisors.runtime import spinning
+from supervisors.runtime.spinning import CROWD, LONGEST, LOOKS, PUSHED_MAX, SKIPS_MAX, UNWATCHED, Spinner, roused
 
 ROOT = Path(__file__).parents[3]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 several = pytest.mark.skipif(CORES < 2, reason="with one core nobody looks")
+
+
+@pytest.fixture(autouse=True)
+def core(monkeypatch):
+    """A core that a thread has to itself until the test says otherwise, and a clock that stands still."""
+    core = Core()
+    monkeypatch.setattr(spinning, "_times_pushed", lambda: core.pushed)
+    monkeypatch.setattr(spinning, "monotonic", lambda: core.now)
+    return core
+
+
+class Core:
+    def __init__(self):
+        self.pushed = 0
+        self.now = 0.0
 
 
 class Thing:
@@ -80,6 +96,77 @@ def test_one_success_makes_up_for_all_failures():
     assert looked(spinner)
     assert not looked(spinner)
     assert looked(spinner)
+
+
+@several
+def test_who_waits_for_the_interpreter_after_a_pause_stops_looking(core):
+    spinner, looks = Spinner(), []
+
+    def look():
+        looks.append(1)
+        core.now += LONGEST / 3
+
+    assert not spinner.spin(look)
+    assert len(looks) == 5  # the first one is before the clock is read
+    assert not looked(spinner)
+
+
+def found(spinner, core, pushes=0):
+    """Wait once for what comes while the spinner looks; return whether it did look."""
+    thing = Thing(there_at=2)
+
+    def look():
+        core.pushed += pushes * (thing.looks == 1)
+        return thing.is_there()
+
+    return spinner.spin(look)
+
+
+@several
+def test_who_is_pushed_off_its_core_by_whom_it_waits_for_hardly_ever_looks(core):
+    spinner = Spinner()
+    assert [found(spinner, core, pushes=2) for _ in range(PUSHED_MAX)] == [True] * PUSHED_MAX
+    for _ in range(3):
+        assert [found(spinner, core, pushes=2) for _ in range(SKIPS_MAX)] == [False] * SKIPS_MAX
+        assert found(spinner, core, pushes=2)
+
+
+@several
+def test_who_has_its_core_to_itself_again_looks_again(core):
+    spinner = Spinner()
+    while found(spinner, core, pushes=1):
+        pass
+    while not found(spinner, core):
+        pass
+    assert all(found(spinner, core) for _ in range(100))
+
+
+@several
+def test_who_is_pushed_off_its_core_now_and_then_goes_on_looking(core):
+    spinner = Spinner()
+    period = (PUSHED_MAX - 1) * (UNWATCHED + 1) + 1
+    assert all(found(spinner, core, pushes=each % period == 0) for each in range(10 * period))
+
+
+@pytest.mark.skipif(not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="this interpreter has no GIL")
+def test_a_pause_is_measured_without_waiting_for_the_interpreter():
+    go, seen = threading.Lock(), []
+
+    def other():
+        with go:
+            seen.append("it ran")
+
+    interval = sys.getswitchinterval()
+    with go:
+        thread = threading.Thread(target=other)
+        thread.start()
+        sys.setswitchinterval(1000.0)  # from now on nobody gets the interpreter but from who gives it up
+    try:
+        spinning._size_of_pause()
+        assert not seen
+    finally:
+        sys.setswitchinterval(interval)
+    thread.join()
 
 
 @several
