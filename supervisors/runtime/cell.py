@@ -44,7 +44,6 @@ scheduler's workers.
 from __future__ import annotations
 
 import logging
-import sys
 from abc import abstractmethod
 from collections import deque
 from itertools import islice
@@ -59,7 +58,7 @@ from supervisors.runtime.signals import (
     Exited,
     Signal,
 )
-from supervisors.runtime.turn import NESTING_MAX, QUANTUM_MESSAGES, Turn, drain, thread_turn
+from supervisors.runtime.turn import HAS_GIL, NESTING_MAX, QUANTUM_MESSAGES, Turn, drain, thread_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,14 +76,6 @@ PINNED: Final = "pinned"
 
 TOKEN: Final = (None,)
 """What is put back into a gate: a tuple of one, because ``+=`` wants something to go through."""
-
-HAS_GIL: Final[bool] = getattr(sys, "_is_gil_enabled", lambda: True)()
-"""With a GIL, an empty gate that is seen after the append means an owner that will look later.
-
-Without one, only the failed attempt to take the token says so: it goes through the
-gate's own lock and so comes before the owner's release, also on a machine that
-reorders what it stores and loads.
-"""
 
 CLOSED: Final[deque[object]] = deque()
 """What `_inner` is while the fast path must not be taken: starting or dead."""
@@ -258,8 +249,12 @@ class Cell(_Reached):
         scheduler = self.runner
         enqueue = scheduler.enqueue
         gate = self._gate
+        # With a GIL, an empty gate that is seen after the append means an owner that will look later: the
+        # same answer for less. Without one, only the failed attempt to take the token says so: it goes
+        # through the gate's own lock and so comes before the owner's release, also on a machine that
+        # reorders what it stores and loads.
         if HAS_GIL and not gate:
-            return  # the same answer for less
+            return
         try:
             del gate[0]
         except IndexError:

@@ -24,8 +24,9 @@ from collections.abc import Iterator
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any, Final, final
 
-from supervisors.runtime.cell import HAS_GIL, TOKEN
+from supervisors.runtime.cell import TOKEN
 from supervisors.runtime.ref import ActorRef
+from supervisors.runtime.turn import HAS_GIL
 
 if TYPE_CHECKING:
     from supervisors.runtime.cell import Cell

@@ -17,11 +17,10 @@ for nobody, and a worker with nothing to do blocks anyway. Without a GIL nobody 
 from __future__ import annotations
 
 import _thread
-import sys
 from typing import TYPE_CHECKING, Final, final
 
 from supervisors.runtime.spinning import roused
-from supervisors.runtime.turn import QUANTUM_MESSAGES
+from supervisors.runtime.turn import HAS_GIL, QUANTUM_MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +70,7 @@ class Pace:
         self._last = 0.0
         self._stepped_back = monotonic()
         self._seen: object = None  # whom it has stepped back for last
-        self._has_gil: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+        self._has_gil = HAS_GIL
         self._never = _thread.allocate_lock()  # guards nothing: to be waited for in vain
         self._never.acquire()
 

@@ -11,6 +11,7 @@ The fields belong to their thread alone; nothing here needs a lock.
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections import deque
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DRAIN_MAX",
+    "HAS_GIL",
     "NESTING_MAX",
     "QUANTUM_MESSAGES",
     "Turn",
@@ -36,6 +38,9 @@ __all__ = [
     "hand_over",
     "thread_turn",
 ]
+
+HAS_GIL: Final[bool] = getattr(sys, "_is_gil_enabled", lambda: True)()
+"""Whether one thread at a time runs Python code."""
 
 NESTING_MAX: Final = 48
 """Inline turns on one stack; a deeper ask goes to the pool (six frames each)."""

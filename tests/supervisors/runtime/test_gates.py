@@ -58,7 +58,11 @@ class ToldSlowly(ScheduledFuture):
         super().__init__()
         self.being_told, self.go_on = threading.Event(), threading.Event()
         self.setter = threading.Thread(target=self.set, args=("value",))
-        super().when_done(lambda: self.being_told.set() or self.go_on.wait(10))
+        super().when_done(self._be_told)
+
+    def _be_told(self):
+        self.being_told.set()
+        self.go_on.wait(10)
 
     def when_done(self, callback):
         super().when_done(callback)
