@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from supervisors.runtime import futures, gates, turn
+from supervisors.runtime import futures, gates, scheduler, turn
+from supervisors.runtime.spinning import Spinner
 
 
 @pytest.fixture(autouse=True)
@@ -14,12 +15,14 @@ def explorable(monkeypatch):
     """Have every lock of ours made where frontrun sees it, while it explores.
 
     frontrun replaces the classes in `threading` and `queue`, and nothing else. So the
-    futures and gates, which make their locks with `_thread`, get them from `threading` here.
+    futures, gates and workers, which make their locks with `_thread`, get them from `threading`
+    here. Nobody looks before it sleeps: nothing can come while the other threads are held.
     A lock that logging holds while it turns a ref into text could not be
     handed back and forth, so there is no logging.
     """
     monkeypatch.setenv("FRONTRUN_ACTIVE", "1")  # or frontrun skips the test: it wants its own command line
-    for each in (futures, gates):
+    monkeypatch.setattr(Spinner, "_machine", SimpleNamespace(seats=[], zeros=b""))
+    for each in (futures, gates, scheduler):
         monkeypatch.setattr(each, "_thread", SimpleNamespace(allocate_lock=_Lock))
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

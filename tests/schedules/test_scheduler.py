@@ -1,0 +1,167 @@
+"""No schedule of senders and workers leaves a mailbox lying beside a worker with nothing to do, or a worker parked."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from functools import partial
+
+from supervisors import VirtualClock
+from supervisors.runtime.fence import Fenced
+from supervisors.runtime.scheduler import ThreadScheduler
+from tests.schedules import exploring
+from tests.schedules.exploring import Explored, State
+
+# A worker that nobody calls sleeps for ever: on a virtual clock frontrun sees that, and calls it a deadlock.
+explore = partial(exploring.explore, clock="virtual")
+
+
+class Forgotten(set):
+    """Where a scheduler keeps its threads; whoever stops it shall not wait for the explored ones."""
+
+    def add(self, thread):
+        """Keep nothing."""
+
+
+class Task:
+    """Stands where a mailbox is."""
+
+    def __init__(self, run_owned):
+        self.run_owned = run_owned
+
+
+class CountsTheParkedAsBusy(Explored):
+    """Planted: whoever puts something in believes that a parked worker will come and look."""
+
+    def kick(self):
+        if not self._idle and self._live - self._waiting < self.workers:
+            self._grow()
+
+
+class OpensBeforeItSaysSo(Explored):
+    """Planted: the parked are sent to the queue before it is known that they must not be parked again."""
+
+    def stop(self, timeout):
+        with self._lock:
+            while self._parked:
+                self._call()
+        with self._lock:
+            self._stopping = True
+        self._queue.put(None)
+
+
+class CountsOutAgain(Explored):
+    """Planted: whoever sees that a worker is no more counts it out."""
+
+    def _count_out(self, turn):
+        self._live -= 1
+        return True
+
+
+def pool(workers, scheduler_class=Explored):
+    """Return a setup: a scheduler all of whose workers have been started, and begin when they get to it."""
+
+    def setup():
+        exploring.new_system()
+        scheduler = scheduler_class(workers, VirtualClock())
+        scheduler._threads = Forgotten()
+        scheduler._queue = queue.Queue()  # frontrun knows no SimpleQueue
+        scheduler.enqueue = scheduler._queue.put
+        scheduler._live = scheduler._started = workers
+        return State(scheduler=scheduler, passed=threading.Semaphore(0))
+
+    return setup
+
+
+def work(state):
+    ThreadScheduler._work(state.scheduler)
+
+
+def needing_another(scheduler_class=Explored):
+    """Return a setup: two workers begin; whoever gets the mailbox that waits there needs the other one for a second."""
+
+    def setup():
+        state = pool(2, scheduler_class)()
+
+        def first():
+            state.scheduler.submit(Task(state.passed.release))
+            state.passed.acquire()
+            state.scheduler.stop(0.0)
+
+        state.scheduler.enqueue(Task(first))
+        return state
+
+    return setup
+
+
+def all_through(state):
+    facts = state.scheduler.statistics()
+    return not any(facts[name] for name in ("workers", "idle", "waiting", "queued"))
+
+
+def test_a_mailbox_gets_a_worker_whether_it_is_being_parked_or_not():
+    assert explore(needing_another(), [work, work], all_through, affordable=1)
+
+
+def test_a_worker_that_is_left_parked_beside_a_mailbox_would_be_found():
+    assert explore(needing_another(CountsTheParkedAsBusy), [work, work], all_through, affordable=1) is None
+
+
+def beside_one_at_the_queue(scheduler_class=Explored):
+    """Return a setup: a worker begins while another one is at the queue; that is none of the explored threads."""
+
+    def setup():
+        state = pool(2, scheduler_class)()
+        state.scheduler._idle = 1
+        return state
+
+    return setup
+
+
+def stop(state):
+    state.scheduler.stop(0.0)
+
+
+def has_ended(state):
+    facts = state.scheduler.statistics()
+    return (facts["workers"], facts["idle"]) == (1, 1)
+
+
+def test_a_stop_ends_a_worker_that_is_about_to_be_parked():
+    assert explore(beside_one_at_the_queue(), [work, stop], has_ended, affordable=1)
+
+
+def test_a_worker_that_is_parked_after_the_stop_would_be_found():
+    assert explore(beside_one_at_the_queue(OpensBeforeItSaysSo), [work, stop], has_ended) is None
+
+
+def killed(scheduler_class=Explored):
+    """Return a setup: as above, and the worker finds a mailbox whose actor is killed while it runs."""
+
+    def setup():
+        state = beside_one_at_the_queue(scheduler_class)()
+        state.scheduler.enqueue(Task(be_killed))
+        return state
+
+    return setup
+
+
+def be_killed():
+    raise Fenced
+
+
+def abandon(state):
+    state.scheduler.abandon(state.turns[0])
+
+
+def counted_out_once(state):
+    facts = state.scheduler.statistics()
+    return (facts["workers"], facts["idle"], facts["abandoned"]) == (1, 1, 1)
+
+
+def test_a_killed_worker_is_counted_out_once():
+    assert explore(killed(), [work, abandon], counted_out_once)
+
+
+def test_a_killed_worker_that_is_counted_out_twice_would_be_found():
+    assert explore(killed(CountsOutAgain), [work, abandon], counted_out_once) is None
