@@ -91,7 +91,7 @@ class SeenDeque(deque):
 class Explored(ThreadScheduler):  # type: ignore[misc]  # final for everybody else
     """The real scheduler, whose workers are threads of the exploration."""
 
-    def _start_thread(self, thread):
+    def _start_thread(self, number):
         """Start nothing: `work()` will be called."""
 
     def work(self):

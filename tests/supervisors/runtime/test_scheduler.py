@@ -10,7 +10,7 @@ from supervisors import ActorDeadError, ActorSystem, SystemClock, UsageError
 from supervisors.runtime import scheduler as scheduler_module
 from supervisors.runtime.fence import Fenced
 from supervisors.runtime.scheduler import ThreadScheduler
-from supervisors.runtime.turn import Turn, thread_turn
+from supervisors.runtime.turn import thread_turn
 from tests.supervisors.actors import Doer, SharedDoer, SharedEcho
 from tests.supervisors.interrupting import interrupted
 
@@ -78,7 +78,7 @@ def test_the_pool_shrinks_back_after_compensating():
 
 def test_compensation_has_a_limit_that_is_counted_and_logged_once(caplog):
     scheduler = ThreadScheduler(1, SystemClock(), workers_max=2)
-    scheduler._live, scheduler._waiting = 2, 2
+    scheduler._roster._live, scheduler._roster._waiting = 2, 2
     scheduler.kick()
     scheduler.kick()
     assert scheduler.statistics()["at_limit"] == 2
@@ -128,34 +128,8 @@ def test_parked_workers_end_with_the_system():
     before = set(threading.enumerate())
     with ActorSystem(workers=4) as system:
         all_idle(system, 4)
-        assert len(system.scheduler._parked) == 3
+        assert len(system.scheduler._roster._parked) == 3
     assert set(threading.enumerate()) <= before
-
-
-def test_a_parked_worker_that_is_called_at_its_last_moment_works():
-    # It has lingered long enough, and finds that somebody has just called it.
-    scheduler = ThreadScheduler(1, SystemClock())
-    gate = threading.Lock()
-    gate.acquire()
-    scheduler._live, turn = 2, Turn()  # so it is surplus
-    scheduler._workers[turn] = 0
-    caller = threading.Timer(0.05, gate.release)
-    caller.start()
-    assert scheduler._is_called(turn, gate, 0.001)
-    caller.join()
-    assert scheduler.statistics()["retired"] == 0
-
-
-def test_a_parked_worker_that_is_surplus_for_too_long_is_retired():
-    scheduler = ThreadScheduler(1, SystemClock())
-    gate = threading.Lock()
-    gate.acquire()
-    scheduler._live, turn = 2, Turn()
-    scheduler._workers[turn] = 0
-    scheduler._parked.append(gate)
-    assert not scheduler._is_called(turn, gate, 0.001)
-    facts = scheduler.statistics()
-    assert (facts["retired"], facts["workers"], scheduler._parked) == (1, 1, [])
 
 
 def test_a_thread_that_cannot_be_started_costs_nothing_while_others_work(monkeypatch, caplog):
@@ -241,6 +215,7 @@ def test_a_worker_that_begins_while_another_is_told_to_stop_ends_too(monkeypatch
     with ActorSystem(workers=2) as system:
         scheduler = system.scheduler
         scheduler._queue = Door()
+        scheduler._roster._queued = scheduler._queue.qsize
         scheduler.enqueue = scheduler._queue.put
         doers = [system.start(SharedDoer) for _ in range(2)]
         doers[0].tell(hold)
@@ -334,16 +309,6 @@ def test_a_worker_that_is_killed_goes_though_its_killer_takes_its_time(caplog):
     assert scheduler.statistics()["workers"] == 0
 
 
-def test_a_worker_that_has_retired_cannot_be_abandoned():
-    scheduler, turn = ThreadScheduler(1, SystemClock()), Turn()
-    scheduler._live, turn.worker = 2, scheduler
-    scheduler._workers[turn] = 0
-    assert scheduler._retires(turn)
-    scheduler.abandon(turn)
-    facts = scheduler.statistics()
-    assert (facts["workers"], facts["retired"], facts["abandoned"]) == (1, 1, 0)
-
-
 def test_who_runs_what_is_left_is_no_worker_and_cannot_be_abandoned():
     scheduler = ThreadScheduler(1, SystemClock())
     scheduler.stop(0.0)
@@ -357,7 +322,12 @@ def test_a_worker_that_is_abandoned_while_it_waits_does_not_count_as_waiting():
     with ActorSystem(workers=1) as system:
         entered, gate = threading.Event(), threading.Event()
         asker, asked = system.start(SharedDoer), system.start(SharedDoer)
-        waits = asker.ask(lambda _: asked.ask(lambda _: entered.set() or gate.wait(10)), block=False)
+
+        def hold(_):
+            entered.set()
+            gate.wait(10)
+
+        waits = asker.ask(lambda _: asked.ask(hold), block=False)
         assert entered.wait(10)
         asker.kill()
         facts = system.scheduler.statistics()
@@ -382,18 +352,6 @@ def test_a_keyboard_interrupt_leaves_no_worker_parked_for_ever():
         scheduler.submit(Task(partial(ran.append, "second")))
         until(lambda ran=ran: "second" in ran)
         go_on.set()
-        assert scheduler.stop(10.0) == []
-        position = position + 1 if reached else 0
-
-
-def test_a_keyboard_interrupt_counts_no_worker_that_was_never_started():
-    position = 1
-    while position:
-        scheduler, ran = ThreadScheduler(1, SystemClock()), []
-        work = partial(scheduler.submit, Task(partial(ran.append, "first")))
-        reached = interrupted(position, work, {scheduler_module.__file__})
-        scheduler.submit(Task(partial(ran.append, "second")))
-        until(lambda ran=ran: "second" in ran)
         assert scheduler.stop(10.0) == []
         position = position + 1 if reached else 0
 
