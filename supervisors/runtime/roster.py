@@ -37,6 +37,8 @@ __all__ = ["LINGER", "Place", "Roster"]
 LINGER: Final = 1.0
 """Seconds that a surplus worker stays idle before it ends."""
 
+_ONE: Final = (None,)
+
 
 class Place(Enum):
     """Where a worker is that runs no mailbox."""
@@ -123,8 +125,12 @@ class Roster:
             return running < self._workers and self._standby is None and not self._beginning
         return running < self._workers
 
-    def admit(self) -> tuple[Literal["enough", "grow", "limit", "stopped"], int]:
+    def admit(self, counted: list[None]) -> tuple[Literal["enough", "grow", "limit", "stopped"], int]:
         """Call another worker, or decide whether one starts, and count it.
+
+        Args:
+            counted: gets an element when one has been counted, also if a signal handler raises then:
+                whoever does not start it says so.
 
         Returns:
             What to do, and the number of the worker: "grow", start a thread; "stopped", run
@@ -147,10 +153,11 @@ class Roster:
             elif self._live >= self._workers_max:
                 self._at_limit += 1
                 return ("limit" if self._at_limit == 1 else "enough"), 0
-            self._live += 1
-            self._beginning += 1
             self._started += 1
             self._compensated += self._waiting > 0
+            self._live += 1
+            self._beginning += 1
+            counted += _ONE  # no call stands between the three: a signal handler could raise there (cell.py)
             self._peak = max(self._peak, self._live)
             return "grow", self._started
 

@@ -176,27 +176,31 @@ class ThreadScheduler:
         return self._roster.statistics()
 
     def _grow(self) -> None:
-        verdict, number = self._roster.admit()
-        if verdict == "grow":
-            self._start_thread(number)
-        elif verdict == "stopped":
-            self._run_here()
-        elif verdict == "limit":
-            logger.warning("all %d workers wait for replies; no more are started", self.workers_max)
-
-    def _start_thread(self, number: int) -> None:
-        thread = threading.Thread(target=self._work, name=f"{self._name}-worker-{number}", daemon=True)
+        counted: list[None] = []
+        thread: threading.Thread | None = None
         try:
-            thread.start()
+            verdict, number = self._roster.admit(counted)
+            if verdict == "grow":
+                thread = threading.Thread(target=self._work, name=f"{self._name}-worker-{number}", daemon=True)
+                self._start_thread(thread)
         except BaseException as error:
-            is_any = thread.ident is not None or self._roster.cannot_begin()
-            if not isinstance(error, RuntimeError):
+            is_begun = not counted or (thread is not None and thread.ident is not None)
+            is_any = is_begun or self._roster.cannot_begin()
+            if not counted or not isinstance(error, RuntimeError):
                 raise
             # The machine has no thread left. What is queued waits for the
             # workers there are; only without any is there nobody to wait for.
             logger.exception("cannot start another worker")
             if not is_any:
                 raise
+            return
+        if verdict == "stopped":
+            self._run_here()
+        elif verdict == "limit":
+            logger.warning("all %d workers wait for replies; no more are started", self.workers_max)
+
+    def _start_thread(self, thread: threading.Thread) -> None:
+        thread.start()
 
     def _work(self) -> None:
         turn = thread_turn.turn

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from supervisors.runtime import futures, gates, scheduler, turn
+from supervisors.runtime import futures, gates, standby, turn
 from supervisors.runtime.spinning import Spinner
 
 
@@ -22,7 +22,7 @@ def explorable(monkeypatch):
     """
     monkeypatch.setenv("FRONTRUN_ACTIVE", "1")  # or frontrun skips the test: it wants its own command line
     monkeypatch.setattr(Spinner, "_machine", SimpleNamespace(seats=[], zeros=b""))
-    for each in (futures, gates, scheduler):
+    for each in (futures, gates, standby):
         monkeypatch.setattr(each, "_thread", SimpleNamespace(allocate_lock=_Lock))
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
@@ -44,6 +44,12 @@ class _Lock:
 
     def acquire(self, blocking=True, timeout=-1):
         return self._semaphore.acquire(blocking, None if timeout < 0 else timeout)
+
+    def locked(self):
+        if self._semaphore.acquire(blocking=False):
+            self._semaphore.release()
+            return False
+        return True
 
     def __enter__(self):
         self._semaphore.acquire()

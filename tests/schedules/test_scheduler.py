@@ -8,6 +8,7 @@ from functools import partial
 
 from supervisors import VirtualClock
 from supervisors.runtime.fence import Fenced
+from supervisors.runtime.roster import Roster
 from supervisors.runtime.scheduler import ThreadScheduler
 from tests.schedules import exploring
 from tests.schedules.exploring import Explored, State
@@ -30,44 +31,61 @@ class Task:
         self.run_owned = run_owned
 
 
-class CountsTheParkedAsBusy(Explored):
+class CountsTheParkedAsBusy(Roster):  # type: ignore[misc]  # final for everybody else
     """Planted: whoever puts something in believes that a parked worker will come and look."""
 
-    def kick(self):
-        if not self._idle and self._live - self._waiting < self.workers:
-            self._grow()
+    __slots__ = ()
+
+    def _running(self):
+        return self._live - self._waiting
 
 
-class OpensBeforeItSaysSo(Explored):
+class OpensBeforeItSaysSo(Roster):  # type: ignore[misc]  # as above
     """Planted: the parked are sent to the queue before it is known that they must not be parked again."""
 
-    def stop(self, timeout):
+    __slots__ = ()
+
+    def stop(self):
         with self._lock:
             while self._parked:
                 self._call()
         with self._lock:
-            self._stopping = True
-        self._queue.put(None)
+            self.is_stopping = True
+        return True
 
 
-class CountsOutAgain(Explored):
+class CountsOutAgain(Roster):  # type: ignore[misc]  # as above
     """Planted: whoever sees that a worker is no more counts it out."""
+
+    __slots__ = ()
 
     def _count_out(self, turn):
         self._live -= 1
         return True
 
 
-def pool(workers, scheduler_class=Explored):
+class TrustsWhoRuns(Roster):  # type: ignore[misc]  # as above
+    """Planted: while somebody runs a mailbox, nobody needs to look whether that takes too long."""
+
+    __slots__ = ()
+
+    def is_short(self):
+        return not self._running()
+
+
+def pool(workers, roster_class=Roster, *, has_gil=False):
     """Return a setup: a scheduler all of whose workers have been started, and begin when they get to it."""
 
     def setup():
         exploring.new_system()
-        scheduler = scheduler_class(workers, VirtualClock())
+        scheduler = Explored(workers, VirtualClock(), has_gil=has_gil)
         scheduler._threads = Forgotten()
         scheduler._queue = queue.Queue()  # frontrun knows no SimpleQueue
         scheduler.enqueue = scheduler._queue.put
-        scheduler._live = scheduler._started = workers
+        roster = scheduler._roster
+        roster.__class__ = roster_class
+        roster._queued = scheduler._queue.qsize
+        roster._live = roster._started = roster._beginning = workers
         return State(scheduler=scheduler, passed=threading.Semaphore(0))
 
     return setup
@@ -77,11 +95,11 @@ def work(state):
     ThreadScheduler._work(state.scheduler)
 
 
-def needing_another(scheduler_class=Explored):
+def needing_another(roster_class=Roster, *, has_gil=False):
     """Return a setup: two workers begin; whoever gets the mailbox that waits there needs the other one for a second."""
 
     def setup():
-        state = pool(2, scheduler_class)()
+        state = pool(2, roster_class, has_gil=has_gil)()
 
         def first():
             state.scheduler.submit(Task(state.passed.release))
@@ -100,19 +118,28 @@ def all_through(state):
 
 
 def test_a_mailbox_gets_a_worker_whether_it_is_being_parked_or_not():
-    assert explore(needing_another(), [work, work], all_through, affordable=1)
+    assert explore(needing_another(), [work, work], all_through, affordable=0)
 
 
 def test_a_worker_that_is_left_parked_beside_a_mailbox_would_be_found():
     assert explore(needing_another(CountsTheParkedAsBusy), [work, work], all_through, affordable=1) is None
 
 
-def beside_one_at_the_queue(scheduler_class=Explored):
+def test_a_mailbox_behind_a_worker_that_is_stuck_gets_the_one_on_standby():
+    assert explore(needing_another(has_gil=True), [work, work], all_through, affordable=1)
+
+
+def test_a_mailbox_that_nobody_looks_after_would_be_found():
+    assert explore(needing_another(TrustsWhoRuns, has_gil=True), [work, work], all_through, affordable=1) is None
+
+
+def beside_one_at_the_queue(roster_class=Roster):
     """Return a setup: a worker begins while another one is at the queue; that is none of the explored threads."""
 
     def setup():
-        state = pool(2, scheduler_class)()
-        state.scheduler._idle = 1
+        state = pool(2, roster_class)()
+        state.scheduler._roster.idle = 1
+        state.scheduler._roster._beginning = 1
         return state
 
     return setup
@@ -135,11 +162,11 @@ def test_a_worker_that_is_parked_after_the_stop_would_be_found():
     assert explore(beside_one_at_the_queue(OpensBeforeItSaysSo), [work, stop], has_ended) is None
 
 
-def killed(scheduler_class=Explored):
+def killed(roster_class=Roster):
     """Return a setup: as above, and the worker finds a mailbox whose actor is killed while it runs."""
 
     def setup():
-        state = beside_one_at_the_queue(scheduler_class)()
+        state = beside_one_at_the_queue(roster_class)()
         state.scheduler.enqueue(Task(be_killed))
         return state
 

@@ -53,7 +53,7 @@ class Crew:
 
     def begins(self):
         """Have one more worker begin; return its number."""
-        assert self.roster.admit()[0] == "grow"
+        assert self.roster.admit([])[0] == "grow"
         return self.began()
 
     def began(self):
@@ -110,11 +110,11 @@ def test_who_comes_while_another_one_waits_at_the_queue_is_parked():
 def test_behind_one_who_runs_another_is_put_on_standby_and_no_third_one(crew):
     crew.queued = 1
     assert crew.roster.is_short()
-    assert crew.roster.admit() == ("enough", 0)
+    assert crew.roster.admit([]) == ("enough", 0)
     assert crew.is_open(1)
     assert crew.place(1) is Place.STANDBY
     assert not crew.roster.is_short()
-    assert crew.roster.admit() == ("enough", 0)
+    assert crew.roster.admit([]) == ("enough", 0)
 
 
 def test_behind_one_who_runs_one_thread_is_started_and_no_third_one():
@@ -122,10 +122,10 @@ def test_behind_one_who_runs_one_thread_is_started_and_no_third_one():
     first = crew.begins()
     crew.queued = 2
     assert crew.takes(first)
-    assert crew.roster.admit()[0] == "grow"
-    assert crew.roster.admit()[0] == "enough"
+    assert crew.roster.admit([])[0] == "grow"
+    assert crew.roster.admit([])[0] == "enough"
     assert crew.place(crew.began()) is Place.STANDBY
-    assert crew.roster.admit()[0] == "enough"
+    assert crew.roster.admit([])[0] == "enough"
 
 
 def test_without_a_gil_each_mailbox_gets_a_worker():
@@ -133,7 +133,7 @@ def test_without_a_gil_each_mailbox_gets_a_worker():
     crew.queued = 9
     for _ in range(3):
         crew.takes(crew.begins())
-    assert crew.roster.admit()[0] == "enough"
+    assert crew.roster.admit([])[0] == "enough"
 
 
 def test_without_a_gil_who_is_parked_is_called_at_once():
@@ -143,23 +143,23 @@ def test_without_a_gil_who_is_parked_is_called_at_once():
     assert [crew.place(0), crew.place(1)] == [Place.QUEUE, Place.PARKED]
     crew.queued = 2
     assert crew.roster.took(crew.standbys[0])
-    crew.roster.admit()
+    crew.roster.admit([])
     assert crew.is_open(1)
     assert crew.place(1) is Place.QUEUE
 
 
 def test_who_is_on_standby_is_called_when_nobody_runs_any_more(crew):
     crew.queued = 1
-    crew.roster.admit()
+    crew.roster.admit([])
     assert crew.roster.begins_to_wait(crew.turns[0])
     assert crew.roster.is_short()
-    assert crew.roster.admit() == ("enough", 0)
+    assert crew.roster.admit([]) == ("enough", 0)
     assert crew.place(1) is Place.QUEUE
 
 
 def test_who_is_on_standby_is_back_when_nothing_waits_any_more(crew):
     crew.queued = 1
-    crew.roster.admit()
+    crew.roster.admit([])
     assert crew.place(1) is Place.STANDBY
     crew.queued = 0
     assert crew.roster.stands_by(crew.turns[1], crew.standbys[1], None)
@@ -168,21 +168,21 @@ def test_who_is_on_standby_is_back_when_nothing_waits_any_more(crew):
 
 def test_who_is_on_standby_helps_behind_who_is_stuck(crew):
     crew.queued = 1
-    crew.roster.admit()
+    crew.roster.admit([])
     assert crew.helps(1)
     assert crew.place(1) is Place.QUEUE
 
 
 def test_who_helps_makes_room_for_another_one_on_standby(crew):
     crew.queued = 1
-    crew.roster.admit()
+    crew.roster.admit([])
     crew.helps(1)
     assert crew.takes(1)
 
 
 def test_who_comes_back_while_others_make_headway_rests(crew):
     crew.queued = 1
-    crew.roster.admit()
+    crew.roster.admit([])
     crew.helps(1)
     crew.takes(1)
     assert crew.place(0) is Place.STANDBY
@@ -199,7 +199,7 @@ def test_when_all_stop_who_is_parked_is_called(crew):
 
 def test_when_all_stop_who_is_on_standby_is_called(crew):
     crew.queued = 1
-    crew.roster.admit()
+    crew.roster.admit([])
     assert crew.place(1) is Place.STANDBY
     assert crew.roster.stop()
     assert crew.roster.stands_by(crew.turns[1], crew.standbys[1], None)
@@ -208,17 +208,17 @@ def test_when_all_stop_who_is_on_standby_is_called(crew):
 
 def test_a_thread_that_could_not_be_started_leaves_room_for_another_one():
     crew = Crew()
-    assert crew.roster.admit()[0] == "grow"
+    assert crew.roster.admit([])[0] == "grow"
     assert not crew.roster.cannot_begin()
     assert crew.roster.statistics()["workers"] == 0
-    assert crew.roster.admit()[0] == "grow"
+    assert crew.roster.admit([])[0] == "grow"
 
 
 def test_compensation_has_a_limit_that_is_counted_and_said_once():
     crew = Crew(workers=1, workers_max=2)
     for _ in range(2):
         assert crew.roster.begins_to_wait(crew.turns[crew.begins()])
-    assert [crew.roster.admit()[0] for _ in range(3)] == ["limit", "enough", "enough"]
+    assert [crew.roster.admit([])[0] for _ in range(3)] == ["limit", "enough", "enough"]
     assert crew.roster.statistics()["at_limit"] == 3
 
 
@@ -255,7 +255,7 @@ def test_a_parked_worker_that_is_called_at_its_last_moment_works():
     crew.queued = 0
     assert crew.place(0) is Place.PARKED
     crew.roster.begins_to_wait(crew.turns[1])
-    caller = threading.Timer(0.05, crew.roster.admit)
+    caller = threading.Timer(0.05, crew.roster.admit, [[]])
     caller.start()
     assert crew.roster.is_called(crew.turns[0], crew.standbys[0], 0.001)
     caller.join()

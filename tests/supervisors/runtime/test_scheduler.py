@@ -7,12 +7,15 @@ from functools import partial
 import pytest
 
 from supervisors import ActorDeadError, ActorSystem, SystemClock, UsageError
+from supervisors.runtime import roster as roster_module
 from supervisors.runtime import scheduler as scheduler_module
 from supervisors.runtime.fence import Fenced
 from supervisors.runtime.scheduler import ThreadScheduler
 from supervisors.runtime.turn import thread_turn
 from tests.supervisors.actors import Doer, SharedDoer, SharedEcho
 from tests.supervisors.interrupting import interrupted
+
+OURS = {scheduler_module.__file__, roster_module.__file__}
 
 
 def until(condition):
@@ -348,10 +351,22 @@ def test_a_keyboard_interrupt_leaves_no_worker_parked_for_ever():
         scheduler.submit(Task(lambda begun=begun, go_on=go_on: begun.set() or go_on.wait(10)))
         assert begun.wait(10)
         work = partial(scheduler.submit, Task(partial(ran.append, "first")))
-        reached = interrupted(position, work, {scheduler_module.__file__})
+        reached = interrupted(position, work, OURS)
         scheduler.submit(Task(partial(ran.append, "second")))
         until(lambda ran=ran: "second" in ran)
         go_on.set()
+        assert scheduler.stop(10.0) == []
+        position = position + 1 if reached else 0
+
+
+def test_a_keyboard_interrupt_counts_no_worker_that_was_never_started():
+    position = 1
+    while position:
+        scheduler, ran = ThreadScheduler(1, SystemClock()), []
+        work = partial(scheduler.submit, Task(partial(ran.append, "first")))
+        reached = interrupted(position, work, OURS)
+        scheduler.submit(Task(partial(ran.append, "second")))
+        until(lambda ran=ran: "second" in ran)
         assert scheduler.stop(10.0) == []
         position = position + 1 if reached else 0
 
@@ -360,7 +375,7 @@ def test_a_stop_that_was_interrupted_can_be_repeated():
     position = 1
     while position:
         scheduler = workers_at_rest(3)
-        reached = interrupted(position, partial(scheduler.stop, 10.0), {scheduler_module.__file__})
+        reached = interrupted(position, partial(scheduler.stop, 10.0), OURS)
         assert scheduler.stop(10.0) == []
         assert scheduler.statistics()["workers"] == 0
         position = position + 1 if reached else 0
