@@ -131,7 +131,7 @@ class Spinner:
             return False
         # No call stands between the `del` and the `try`: a signal handler could raise there (cell.py).
         try:
-            pushed = -1 if self._unwatched else _times_pushed()
+            pushed = -1 if self._unwatched > 0 else _times_pushed()
             over = monotonic() + LONGEST
             for _ in range(LOOKS):
                 crc32(zeros)

@@ -148,6 +148,16 @@ def test_who_is_pushed_off_its_core_now_and_then_goes_on_looking(core):
     assert all(found(spinner, core, pushes=each % period == 0) for each in range(10 * period))
 
 
+@several
+def test_who_looks_for_something_else_in_between_is_still_watched(core):
+    # A signal handler that asks somebody does that.
+    spinner = Spinner()
+    for _ in range(UNWATCHED + 1):
+        thing = Thing(there_at=2)
+        assert spinner.spin(lambda thing=thing: found(spinner, core) and thing.is_there())
+    assert not all(found(spinner, core, pushes=1) for _ in range(100))
+
+
 @pytest.mark.skipif(not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="this interpreter has no GIL")
 def test_a_pause_is_measured_without_waiting_for_the_interpreter():
     go, seen = threading.Lock(), []
