@@ -238,6 +238,10 @@ def no_actor_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
         pytest.fail(f"left behind: {', '.join(found[:SHOWN_MAX])}", pytrace=False)
 
 
+_OF_A_SYSTEM: Final = ("supervisors-worker-", "supervisors-watchdog", "supervisors-timers")
+"""How the names begin of threads that a system starts when it first needs them."""
+
+
 def _running_systems() -> list[Any]:
     """Return the systems that have not been stopped; who did not end while one was stopped has been told of there."""
     return [system for system in shown_systems() if not system.is_stopped]
@@ -246,6 +250,8 @@ def _running_systems() -> list[Any]:
 def _left(systems: Sequence[Any], threads: Container[threading.Thread]) -> list[str]:
     """Return the names of actors and threads that were not there before."""
     known = {id(system) for system in systems}
+    # A system of a wider fixture may start a thread of its own in any test.
+    lent = _OF_A_SYSTEM if any(not system.is_stopped for system in systems) else ()
     actors = [str(ref) for system in _running_systems() if id(system) not in known for ref in system.actors()]
-    left = [each for each in threading.enumerate() if each not in threads and each.name.startswith("supervisors-")]
-    return [*actors, *(thread.name for thread in left)]
+    names = [each.name for each in threading.enumerate() if each not in threads]
+    return [*actors, *(name for name in names if name.startswith("supervisors-") and not name.startswith(lent))]

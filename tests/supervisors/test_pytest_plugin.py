@@ -152,6 +152,33 @@ def test_next():
     result.stdout.fnmatch_lines(["*left behind: supervisors-of-mine*"])
 
 
+def test_a_system_of_a_wider_fixture_may_start_its_threads_in_any_test(run, monkeypatch):
+    monkeypatch.setattr("supervisors.pytest_plugin.GRACE", 0.0)
+    run("""
+import pytest
+from supervisors import Actor, ActorSystem
+
+@pytest.fixture(scope="module")
+def system():
+    with ActorSystem() as system:
+        yield system
+
+class Shared(Actor):
+    dispatch = "shared"
+
+    def on_receive(self, message):
+        return message
+
+def test_first(system):
+    pass
+
+def test_starts_a_worker(system):
+    ref = system.start(Shared)
+    assert ref.ask(1) == 1
+    ref.stop()
+""").assert_outcomes(passed=2)
+
+
 def test_a_simulated_test_runs_once_for_each_seed(run):
     run("""
 import pytest
