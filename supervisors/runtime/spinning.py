@@ -159,7 +159,7 @@ class Spinner:
             return
         self._pushed += 1
         if self._pushed >= PUSHED_MAX:
-            self._skip = SKIPS_MAX
+            self._skip = self._skips = SKIPS_MAX
 
     @staticmethod
     def forget() -> None:

@@ -132,6 +132,16 @@ def test_who_is_pushed_off_its_core_by_whom_it_waits_for_hardly_ever_looks(core)
 
 
 @several
+def test_who_was_pushed_off_its_core_and_then_looks_in_vain_waits_no_shorter(core):
+    spinner = Spinner()
+    while found(spinner, core, pushes=1):
+        pass
+    while not looked(spinner):
+        pass
+    assert [looked(spinner) for _ in range(SKIPS_MAX + 1)] == [False] * SKIPS_MAX + [True]
+
+
+@several
 def test_who_has_its_core_to_itself_again_looks_again(core):
     spinner = Spinner()
     while found(spinner, core, pushes=1):
