@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -162,9 +163,12 @@ def test_who_is_pushed_off_its_core_now_and_then_goes_on_looking(core):
 def test_who_looks_for_something_else_in_between_is_still_watched(core):
     # A signal handler that asks somebody does that.
     spinner = Spinner()
+
+    def look(thing):
+        return found(spinner, core) and thing.is_there()
+
     for _ in range(UNWATCHED + 1):
-        thing = Thing(there_at=2)
-        assert spinner.spin(lambda thing=thing: found(spinner, core) and thing.is_there())
+        assert spinner.spin(partial(look, Thing(there_at=2)))
     assert not all(found(spinner, core, pushes=1) for _ in range(100))
 
 
