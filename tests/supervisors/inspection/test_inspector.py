@@ -151,6 +151,8 @@ def test_details_count_links_and_watchers(system, inspector):
             self.monitor(self.child)
 
     parent = system.start(Parent)
+    for ref in system.actors():
+        ref.ask("hello")  # who answers has handled what came before: a monitor is a signal
     child = inspector.ps()[1]
     assert child.parent == parent.id
     found = inspector.info(child.id)
