@@ -259,8 +259,12 @@ class Cell(_Reached):
             del gate[0]
         except IndexError:
             return
-        enqueue(self)
-        scheduler.kick()
+        try:
+            enqueue(self)
+            scheduler.kick()
+        except BaseException:
+            scheduler.kick()  # a signal handler has raised before it was done, and nobody else would see to it
+            raise
 
     # -- for the runtime: the owner ----------------------------------------
 

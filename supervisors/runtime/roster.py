@@ -129,8 +129,8 @@ class Roster:
         """Call another worker, or decide whether one starts, and count it.
 
         Args:
-            counted: gets an element when one has been counted, also if a signal handler raises then:
-                whoever does not start it says so.
+            counted: gets an element when one has been counted, also if a signal handler raises then.
+                The thread takes it out when it begins; whoever cannot start it takes it out and says so.
 
         Returns:
             What to do, and the number of the worker: "grow", start a thread; "stopped", run
@@ -166,6 +166,12 @@ class Roster:
         with self._lock:
             self._live -= 1
             self._beginning -= 1
+            if self._queued() and not self.idle and self.is_short() and self._parked:
+                # Who put that in has counted on this thread.
+                if self._has_gil and self._running():
+                    self._put_on_standby()
+                else:
+                    self._call()
             return self._live > 0
 
     # -- for a worker -------------------------------------------------------------
@@ -195,15 +201,20 @@ class Roster:
             linger = LINGER if self._live - self._waiting > self._workers else None
             if standby is self._standby:
                 return Place.STANDBY, linger
-            if self._has_gil and self._running() > 1 and not standby.goes_on(self._taken):
-                if not is_empty and self._standby is None:
-                    self._standby = standby
-                    return Place.STANDBY, linger
-            elif not is_empty or not self.idle:
-                self.idle += 1
-                return Place.QUEUE, linger
-            self._parked.append(standby)
-            return Place.PARKED, linger
+            while True:
+                if self._has_gil and self._running() > 1 and not standby.goes_on(self._taken):
+                    if not is_empty and self._standby is None:
+                        self._standby = standby
+                        return Place.STANDBY, linger
+                elif not is_empty or not self.idle:
+                    self.idle += 1
+                    return Place.QUEUE, linger
+                self._parked.append(standby)
+                if self.idle or not self._queued() or not self.is_short():
+                    return Place.PARKED, linger
+                # Who has just put that in saw this worker running, and left it to it.
+                del self._parked[-1]
+                is_empty = False
 
     def took(self, standby: Standby) -> bool:
         """Note that a worker leaves the queue with something; tell whether others are wanted there."""
@@ -301,9 +312,10 @@ class Roster:
     def abandon(self, turn: Turn) -> bool:
         """Count a worker out whose turn has been fenced; False: it does not count any more."""
         with self._lock:
-            if not self._count_out(turn):
+            if turn not in self._members:
                 return False
             turn.abandoned = True
+            self._count_out(turn)
             self._abandoned += 1
             return True
 
@@ -373,9 +385,11 @@ class Roster:
 
     def _count_out(self, turn: Turn) -> bool:
         """Count a worker out, once: it ends, or has been abandoned; tell whether it still counted."""
-        replies = self._members.pop(turn, None)
+        replies = self._members.get(turn)
         if replies is None:
             return False
+        # No call stands between these: a signal handler could raise there (cell.py).
+        del self._members[turn]
         self._live -= 1
         self._waiting -= replies > 0
         return True

@@ -86,8 +86,12 @@ class ThreadScheduler:
 
     def submit(self, ref: Cell) -> None:
         """Take over a mailbox together with its ownership, and run it soon."""
-        self.enqueue(ref)
-        self.kick()
+        try:
+            self.enqueue(ref)
+            self.kick()
+        except BaseException:
+            self.kick()  # a signal handler has raised before it was done, and nobody else would see to it
+            raise
 
     def kick(self) -> None:
         """See that somebody runs what has been put into the queue."""
@@ -177,16 +181,16 @@ class ThreadScheduler:
 
     def _grow(self) -> None:
         counted: list[None] = []
-        thread: threading.Thread | None = None
         try:
             verdict, number = self._roster.admit(counted)
             if verdict == "grow":
-                thread = threading.Thread(target=self._work, name=f"{self._name}-worker-{number}", daemon=True)
-                self._start_thread(thread)
+                name = f"{self._name}-worker-{number}"
+                self._start_thread(threading.Thread(target=self._work, args=(counted,), name=name, daemon=True))
         except BaseException as error:
-            is_begun = not counted or (thread is not None and thread.ident is not None)
-            is_any = is_begun or self._roster.cannot_begin()
-            if not counted or not isinstance(error, RuntimeError):
+            if not _taken(counted):
+                raise  # none was counted, or it has begun
+            is_any = self._roster.cannot_begin()
+            if not isinstance(error, RuntimeError):
                 raise
             # The machine has no thread left. What is queued waits for the
             # workers there are; only without any is there nobody to wait for.
@@ -202,7 +206,10 @@ class ThreadScheduler:
     def _start_thread(self, thread: threading.Thread) -> None:
         thread.start()
 
-    def _work(self) -> None:
+    def _work(self, counted: list[None]) -> None:
+        """Be a worker, unless whoever has counted it has given up on it, and taken that back."""
+        if not _taken(counted):
+            return
         turn = thread_turn.turn
         turn.worker = self
         pace = turn.pace = Pace(self._queue.qsize, self._clock.monotonic)
@@ -312,6 +319,15 @@ class ThreadScheduler:
     def __repr__(self) -> str:
         facts = self.statistics()
         return f"<ThreadScheduler {facts['workers']} workers, {facts['queued']} mailboxes queued>"
+
+
+def _taken(counted: list[None]) -> bool:
+    """Take the element out, which one thread can; tell whether this one has."""
+    try:
+        del counted[0]
+    except IndexError:
+        return False
+    return True
 
 
 def checked_count(field: str, value: object, highest: int) -> int:

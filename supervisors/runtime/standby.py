@@ -36,7 +36,7 @@ FREE: Final = 0.001
 """Seconds by which who sleeps may be late though the interpreter is free; who computes keeps it for five times that."""
 
 SPELL: Final = 0.005
-"""Seconds that a worker helps for at first."""
+"""Seconds that a worker helps for; twice as long as before where the first look has said so."""
 
 SPELL_MAX: Final = 0.16
 """Seconds that a worker helps for at most, unless it is needed longer."""
@@ -105,11 +105,12 @@ class Standby:
         self._looks += 1
         if late < FREE:
             self._spell = min(2 * self._spell, SPELL_MAX) if self._looks == 1 else SPELL
-        elif taken != self._seen:
-            self._seen = taken
+        else:
             self._spell = SPELL
-            self._look = min(2 * self._look, LOOK_MAX)
-            return False
+            if taken != self._seen:
+                self._seen = taken
+                self._look = min(2 * self._look, LOOK_MAX)
+                return False
         self._helps_until = self._monotonic() + self._spell
         return True
 

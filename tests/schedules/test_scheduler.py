@@ -92,7 +92,7 @@ def pool(workers, roster_class=Roster, *, has_gil=False):
 
 
 def work(state):
-    ThreadScheduler._work(state.scheduler)
+    ThreadScheduler._work(state.scheduler, [None])
 
 
 def needing_another(roster_class=Roster, *, has_gil=False):

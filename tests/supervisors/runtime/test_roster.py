@@ -188,6 +188,27 @@ def test_who_comes_back_while_others_make_headway_rests(crew):
     assert crew.place(0) is Place.STANDBY
 
 
+def test_what_comes_while_a_worker_is_being_parked_is_not_left_lying():
+    # The other one is stuck. Whoever puts something in sees two workers run, of two.
+    crew = Crew(workers=2)
+    crew.queued = 1
+    crew.takes(crew.begins())
+    crew.begins()
+    looks = iter([0, 1])
+    crew.roster._queued = lambda: next(looks)
+    assert crew.place(1) is Place.STANDBY
+
+
+def test_what_came_while_a_thread_could_not_be_started_is_not_left_lying(crew):
+    crew.roster._live += 1  # a third one is about to be started
+    crew.roster._beginning += 1
+    crew.queued = 1
+    assert not crew.roster.is_short()
+    assert crew.roster.cannot_begin()
+    assert crew.is_open(1)
+    assert crew.place(1) is Place.STANDBY
+
+
 def test_when_all_stop_who_is_parked_is_called(crew):
     assert crew.roster.stop()
     assert crew.is_open(1)

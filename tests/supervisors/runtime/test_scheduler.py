@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from supervisors import ActorDeadError, ActorSystem, SystemClock, UsageError
+from supervisors.runtime import cell as cell_module
 from supervisors.runtime import roster as roster_module
 from supervisors.runtime import scheduler as scheduler_module
 from supervisors.runtime.fence import Fenced
@@ -195,11 +196,11 @@ def test_a_worker_that_begins_while_another_is_told_to_stop_ends_too(monkeypatch
     is_busy, go_on = threading.Event(), threading.Event()
     workers = []
 
-    def work(scheduler, proper=ThreadScheduler._work):
+    def work(scheduler, counted, proper=ThreadScheduler._work):
         workers.append(threading.current_thread())
         if len(workers) == 2:
             assert may_begin.wait(10.0)
-        proper(scheduler)
+        proper(scheduler, counted)
 
     def hold(_):
         is_busy.set()
@@ -239,10 +240,10 @@ def _begin_late(monkeypatch, workers):
     """Have the threads of workers wait for the event that is returned before they begin."""
     may_begin = threading.Event()
 
-    def work(scheduler, proper=ThreadScheduler._work):
+    def work(scheduler, counted, proper=ThreadScheduler._work):
         workers.append(threading.current_thread())
         assert may_begin.wait(10.0)
-        proper(scheduler)
+        proper(scheduler, counted)
 
     monkeypatch.setattr(ThreadScheduler, "_work", work)
     return may_begin
@@ -368,6 +369,79 @@ def test_a_keyboard_interrupt_counts_no_worker_that_was_never_started():
         scheduler.submit(Task(partial(ran.append, "second")))
         until(lambda ran=ran: "second" in ran)
         assert scheduler.stop(10.0) == []
+        position = position + 1 if reached else 0
+
+
+def test_a_keyboard_interrupt_while_a_thread_starts_leaves_it_counted_once(monkeypatch):
+    scheduler, ran = ThreadScheduler(1, SystemClock()), []
+    start = threading.Thread.start
+
+    def interrupted_start(thread):
+        start(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted_start)
+    with pytest.raises(KeyboardInterrupt):
+        scheduler.submit(Task(partial(ran.append, "first")))
+    monkeypatch.undo()
+    until(lambda: ran)
+    until(lambda: scheduler.statistics()["idle"] == 1)
+    assert scheduler.statistics()["workers"] == 1
+    assert not scheduler._roster._beginning
+    assert scheduler.stop(10.0) == []
+
+
+def test_a_thread_whose_starter_has_given_up_is_no_worker():
+    scheduler, ran = ThreadScheduler(1, SystemClock()), []
+    scheduler.enqueue(Task(partial(ran.append, "never")))
+    scheduler._work([])
+    assert (ran, scheduler.statistics()["workers"]) == ([], 0)
+
+
+def test_a_keyboard_interrupt_leaves_no_message_that_nobody_runs():
+    position = 1
+    while position:
+        with ActorSystem(workers=2) as system:
+            begun, go_on = threading.Event(), threading.Event()
+
+            def hold(_, begun=begun, go_on=go_on):
+                begun.set()
+                go_on.wait(10)
+
+            blocked, ref = system.start(SharedDoer), system.start(SharedDoer)
+            blocked.tell(hold)
+            assert begun.wait(10)
+            reached = interrupted(position, partial(ref.tell, "seen"), OURS | {cell_module.__file__})
+            answers = []
+            asker = threading.Thread(
+                target=lambda ref=ref, answers=answers: answers.append(ref.ask("seen", timeout=10))
+            )
+            asker.start()
+            asker.join()
+            assert answers
+            go_on.set()
+        position = position + 1 if reached else 0
+
+
+def test_an_abandonment_that_was_interrupted_can_be_repeated():
+    position = 1
+    while position:
+        scheduler, turns, ran = ThreadScheduler(1, SystemClock()), [], []
+        go_on = threading.Event()
+
+        def hold(turns=turns, go_on=go_on):
+            turns.append(thread_turn.turn)
+            go_on.wait(10)
+
+        scheduler.submit(Task(hold))
+        until(lambda turns=turns: turns)
+        reached = interrupted(position, partial(scheduler.abandon, turns[0]), OURS)
+        scheduler.abandon(turns[0])
+        scheduler.submit(Task(partial(ran.append, "another")))
+        until(lambda ran=ran: ran)
+        go_on.set()
+        assert scheduler.stop(10.0) == []
+        assert scheduler.statistics()["workers"] == 0
         position = position + 1 if reached else 0
 
 

@@ -89,6 +89,15 @@ def test_a_spell_is_short_again_when_help_has_hurt(hands, standby):
     assert spell(hands, standby, 12) == 1
 
 
+def test_a_spell_is_short_behind_who_makes_no_headway(hands, standby):
+    for taken in range(8):
+        standby.begin(taken)
+        standby.helps(0.0, taken + 1)
+    standby.begin(10)
+    standby.helps(LATE, 10)
+    assert spell(hands, standby, 11) == 1
+
+
 class Gate:
     """Notes for how long it is waited at; never opens."""
 
