@@ -9,10 +9,10 @@ goes to `encode_keyed()`, which says what is wrong with it, if anything is.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, islice, repeat
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, cast, final
 from zlib import crc32
 
 from sessionactors.audit.record import (
@@ -28,10 +28,43 @@ from sessionactors.audit.record import (
     pack_data,
 )
 
-__all__ = ["PIECE", "encode_batch"]
+__all__ = ["PIECE", "EventColumns", "encode_batch"]
 
 PIECE: Final = 512
 """Events that are encoded together: what that needs stays in a processor's cache."""
+
+
+@final
+class EventColumns:
+    """Events that follow each other, each of their fields as a column; whoever goes through them gets events.
+
+    Args:
+        columns: the six fields of `AuditEvent`, each for all events, as long as each other.
+
+    Raises:
+        ValueError: these are not six columns.
+
+    Thread: any; nothing changes it.
+    """
+
+    __slots__ = ("actors", "data", "kinds", "moments", "sessions", "walls")
+
+    def __init__(self, columns: Iterable[Sequence[Any]]) -> None:
+        walls, moments, sessions, kinds, actors, data = columns
+        self.walls: Sequence[float] = walls
+        self.moments: Sequence[float] = moments
+        self.sessions: Sequence[str | None] = sessions
+        self.kinds: Sequence[int] = kinds
+        self.actors: Sequence[str] = actors
+        self.data: Sequence[object] = data
+
+    def __iter__(self) -> Iterator[tuple[float, float, str | None, int, str, object]]:
+        """Yield the events in order, each as a tuple."""
+        return zip(self.walls, self.moments, self.sessions, self.kinds, self.actors, self.data, strict=True)
+
+    def __len__(self) -> int:
+        """Return how many events there are."""
+        return len(self.moments)
 
 
 def encode_batch(
@@ -44,7 +77,7 @@ def encode_batch(
 
     Args:
         first: the position of the first of them.
-        events: `AuditEvent`s, or tuples of the same shape.
+        events: `AuditEvent`s, or tuples of the same shape; sooner still as `EventColumns`.
         pack: makes bytes of data that are none yet.
         pseudonym: what a session is called in the log; None for its own name.
 
@@ -52,10 +85,15 @@ def encode_batch(
         InvalidArgumentError: a time is no finite number, or a kind is unknown.
         InvalidTypeError: an event is no such tuple, or a name is no text.
     """
+    if events.__class__ is EventColumns and pseudonym is None:
+        part = _in_columns(first, events)
+        if part is not None:
+            return part
     source = iter(events)
     whole = KeyedLeaves([], [], [], [])
     while rows := list(islice(source, PIECE)):
-        part = None if pseudonym is not None else _in_columns(first, rows)
+        columns = None if pseudonym is not None else _columns_of(rows)
+        part = None if columns is None else _in_columns(first, columns)
         if part is None:
             part = encode_keyed(first, rows, pack, pseudonym)
         first += len(rows)
@@ -66,13 +104,24 @@ def encode_batch(
     return whole
 
 
-def _in_columns(first: int, rows: list[Any]) -> KeyedLeaves | None:
-    """Return the leaves of ordinary events, or None if some are not."""
-    header = header_at(first)
-    if first + len(rows) > header.limit:
-        return None
+def _columns_of(rows: list[Any]) -> EventColumns | None:
+    """Return the columns of events, or None if some are none."""
     try:
-        walls, moments, sessions, kinds, actors, data = zip(*rows, strict=True)
+        return EventColumns(zip(*rows, strict=True))
+    except (TypeError, ValueError):
+        return None
+
+
+def _in_columns(first: int, columns: EventColumns) -> KeyedLeaves | None:
+    """Return the leaves of ordinary events, or None if some are not."""
+    size = len(columns)
+    header = header_at(first)
+    if not size or first + size > header.limit:
+        return None
+    walls, moments, kinds = columns.walls, columns.moments, columns.kinds
+    sessions, actors = cast("Sequence[str]", columns.sessions), columns.actors  # looked at below
+    data = cast("Sequence[PackedData]", columns.data)  # likewise
+    try:
         are_plain = _are(str, sessions) and _are(str, actors) and _are(PackedData, data)
         if not are_plain or not isfinite(sum(walls) + sum(moments)):
             return None
@@ -92,5 +141,5 @@ def _in_columns(first: int, rows: list[Any]) -> KeyedLeaves | None:
     return KeyedLeaves(leaves, list(map(crc32, names)), list(kinds), [])
 
 
-def _are(kind: type, values: tuple[object, ...]) -> bool:
+def _are(kind: type, values: Sequence[object]) -> bool:
     return set(map(type, values)) == {kind}

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast, final
 
-from sessionactors.audit.columns import PIECE
+from sessionactors.audit.columns import PIECE, EventColumns
 from sessionactors.audit.errors import AuditError, AuditLockedError
 from sessionactors.audit.intake import COMMIT, FULL, WAITING, Erase, Intake, Look, Waiting
 from sessionactors.audit.plain_values import FORBIDDEN_KEYS, forbidden_names
@@ -41,7 +40,6 @@ Packed: TypeAlias = "PackedData | PersonalData"
 
 _Event: TypeAlias = "tuple[float, float, str | None, int, str, object]"
 
-_WHAT: Final = itemgetter(2)  # of what waits
 _TRANSITION: Final = kind_of("state_transition")
 _KEPT: Final = -1  # what is held is not in the log, wherever that ends by now
 _COUNTED: Final = -2  # what is held is in the log, and counted
@@ -300,16 +298,17 @@ class AuditLedger:
     def _append(self, waiting: list[Waiting]) -> None:
         """Add events to what the next commit of the log makes durable, and count them."""
         self._began = self.log.size + self.log.pending
-        self.log.append_many(self._events(waiting) if _unnumbered(waiting) else self._numbered_events(waiting))
-        self._count(waiting)
+        numbered = _numbered(waiting)
+        self.log.append_many(self._events(waiting) if numbered is None else self._numbered_events(*numbered))
+        self._count(waiting, None if numbered is None else numbered.whats)
 
-    def _count(self, waiting: list[Waiting]) -> None:
-        """Count events that are in the log."""
-        others = _unnumbered(waiting)
-        if not others:
-            numbers = Counter(map(_WHAT, waiting))
-        else:
-            numbers = Counter([what for _, _, what, packed, _ in waiting if packed is None and what.__class__ is int])
+    def _count(self, waiting: list[Waiting], numbered: Sequence[int] | None = None) -> None:
+        """Count events that are in the log; `numbered` has their effects if all are some that have numbers."""
+        others: Iterable[Waiting] = ()
+        if numbered is None:
+            numbered = [what for _, _, what, packed, _ in waiting if packed is None and isinstance(what, int)]
+            others = [each for each in waiting if each[3] is not None or not isinstance(each[2], int)]
+        numbers = Counter(numbered)
         types, edges = self.by_type.copy(), self.by_edge.copy()
         for _, _, what, packed, _ in others:
             if packed is None:
@@ -317,20 +316,19 @@ class AuditLedger:
             else:
                 types[KINDS[cast("int", what)][0]] += 1
         for number, count in numbers.items():
-            _count(effect_of(cast("int", number)), count, types, edges)
+            _count(effect_of(number), count, types, edges)
         # All at once: nothing is called in between, so nobody is interrupted there.
         self.by_type, self.by_edge, self._began = types, edges, _COUNTED
 
-    def _numbered_events(self, waiting: list[Waiting]) -> list[_Event]:
+    def _numbered_events(
+        self, moments: Sequence[float], sessions: Sequence[str | None], whats: Sequence[int], actors: Sequence[str]
+    ) -> EventColumns:
         """Return what waits as events of the log, where all are effects that have numbers."""
         offset = self._clock.time() - self._clock.monotonic()
-        known: dict[object, tuple[int, Packed]] = {
-            each: self._pack_numbered(cast("int", each)) for each in set(map(_WHAT, waiting))
-        }
-        return [
-            (moment + offset, moment, session_id, (packed := known[what])[0], actor, packed[1])
-            for moment, session_id, what, _, actor in waiting
-        ]
+        known = {each: self._pack_numbered(each) for each in set(whats)}
+        walls = [moment + offset for moment in moments]
+        kinds, data = zip(*map(known.__getitem__, whats), strict=True)
+        return EventColumns((walls, moments, sessions, kinds, actors, data))
 
     def _events(self, waiting: list[Waiting]) -> Iterator[_Event]:
         """Yield what waits as events of the log, whatever it is."""
@@ -412,9 +410,21 @@ _Packed: TypeAlias = "tuple[Transition | Audit, int, Packed | dict[str, object]]
 """An effect, its kind, and its data as bytes, or as they are where each entry packs them for itself."""
 
 
-def _unnumbered(waiting: list[Waiting]) -> list[Waiting]:
-    """Return what is not just an effect that has a number; of nearly all batches that is nothing."""
-    return [each for each in waiting if each[3] is not None or each[2].__class__ is not int]
+class _Numbered(NamedTuple):
+    """Effects that have numbers, as they waited, column by column (see `Waiting`)."""
+
+    moments: Sequence[float]
+    sessions: Sequence[str | None]
+    whats: Sequence[int]
+    actors: Sequence[str]
+
+
+def _numbered(waiting: list[Waiting]) -> _Numbered | None:
+    """Return the columns of what waits, or None if some of it is not just an effect that has a number."""
+    moments, sessions, whats, packed, actors = zip(*waiting, strict=True)
+    if packed.count(None) < len(packed) or set(map(type, whats)) != {int}:
+        return None
+    return _Numbered(moments, sessions, whats, actors)
 
 
 def _count(effect: Transition | Audit, count: int, types: Counter[str], edges: Counter[str]) -> None:

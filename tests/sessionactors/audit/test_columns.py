@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionactors.audit.columns import PIECE, _in_columns, encode_batch
+from sessionactors.audit.columns import PIECE, EventColumns, _in_columns, encode_batch
 from sessionactors.audit.record import KINDS, PackedData, encode_keyed, kind_of, pack_data
 from supervisors.errors import SupervisorsError
 
@@ -27,6 +27,10 @@ def event(number=0, **changes):
     fields = {"wall": 1.7e9 + number, "moment": float(number), "session": f"s-{number}", "kind": KIND, "actor": "me"}
     fields |= {"data": DATA, **changes}
     return tuple(fields.values())
+
+
+def columns(events):
+    return EventColumns(zip(*events, strict=True))
 
 
 def outcome(encode, first, events):
@@ -61,6 +65,11 @@ def test_a_batch_is_what_its_events_are_one_by_one(first, events):
     assert encode_batch(first, events) == encode_keyed(first, events)
 
 
+@given(st.sampled_from([0, 126, 70_000]), st.lists(EVENTS | ODD, min_size=1, max_size=6))
+def test_columns_are_what_their_events_are_one_by_one(first, events):
+    assert outcome(encode_batch, first, columns(events)) == outcome(encode_keyed, first, events)
+
+
 @given(st.sampled_from([0, 126, 70_000]), st.lists(EVENTS | ODD | st.just(()) | st.just("abcdef"), max_size=6))
 def test_what_is_odd_is_encoded_or_refused_as_one_by_one(first, events):
     assert outcome(encode_batch, first, events) == outcome(encode_keyed, first, events)
@@ -74,7 +83,7 @@ def test_pieces_are_put_together(count):
 
 def test_ordinary_events_go_by_columns():
     rows = [event(number) for number in range(10)]
-    assert _in_columns(1_000, rows) == encode_keyed(1_000, rows)
+    assert _in_columns(1_000, columns(rows)) == encode_keyed(1_000, rows)
 
 
 @pytest.mark.parametrize(
@@ -95,17 +104,34 @@ def test_ordinary_events_go_by_columns():
     ids=repr,
 )
 def test_others_do_not(changes):
-    assert _in_columns(1_000, [event(1), event(2, **changes)]) is None
+    assert _in_columns(1_000, columns([event(1), event(2, **changes)])) is None
 
 
 @pytest.mark.parametrize("wider", [128, 256, 65_536, 2**32])
 def test_where_numbers_become_wider_they_do_not(wider):
     rows = [event(1), event(2)]
-    assert _in_columns(wider - 1, rows) is None
+    assert _in_columns(wider - 1, columns(rows)) is None
     assert encode_batch(wider - 1, rows) == encode_keyed(wider - 1, rows)
-    assert _in_columns(wider - 2, rows) == encode_keyed(wider - 2, rows)
+    assert _in_columns(wider - 2, columns(rows)) == encode_keyed(wider - 2, rows)
 
 
 def test_sessions_with_other_names_in_the_log_do_not():
     rows = [event(1)]
     assert encode_batch(0, rows, pseudonym=str.upper) == encode_keyed(0, rows, pseudonym=str.upper)
+
+
+def test_columns_are_events_again_to_whoever_goes_through_them():
+    rows = [event(1), event(2)]
+    assert len(columns(rows)) == 2
+    assert list(columns(rows)) == list(columns(rows)) == rows
+    assert encode_batch(0, columns(rows), pseudonym=str.upper) == encode_keyed(0, rows, pseudonym=str.upper)
+
+
+def test_columns_of_other_fields_are_refused():
+    with pytest.raises(ValueError, match="not enough values"):
+        EventColumns([[1.0], [2.0]])
+
+
+def test_columns_that_are_not_as_long_as_each_other_are_refused():
+    with pytest.raises(ValueError, match="shorter"):
+        encode_batch(0, EventColumns(([1.0], [1.0], ["a"], [], ["me"], [DATA])))
