@@ -29,6 +29,7 @@ come up between ``acquire()`` and the next line, and nobody would ever release
 the lock. The interpreter looks for signals when a function begins, after a call
 and when a loop goes round, and nowhere else. There is none of these between
 the ``del`` and the ``try`` that follows it, so ownership cannot leak. It is also half the price.
+Messages move in the same way: until somebody has begun with one, it is in the mailbox, or put back.
 
 Everything below the line "the owner's" is touched by the owner only. `_inner`
 holds what the owner has taken out of `_outer` and not handled yet. Signals are
@@ -193,7 +194,11 @@ class Cell(_Reached):
         self._outer.append(signal)
         # After the append: an owner that reads the flag will find the signal.
         self._urgent = True
-        self._wake(turn)
+        try:
+            self._wake(turn)
+        except BaseException:
+            self.look_again()  # a signal handler may have come between the two
+            raise
 
     def run_owned(self) -> None:
         """Run a mailbox whose ownership the scheduler has been given."""
@@ -281,20 +286,27 @@ class Cell(_Reached):
         if not count:
             return
         batch = outer[:count]
-        del outer[:count]
         inner = self._inner
         if inner is None or inner is CLOSED:
             inner = self._inner = deque()
-        for position, item in enumerate(batch):
-            if isinstance(item, Signal):
-                left = item.apply(self)
-                if left is not NOTHING:
-                    inner.append(left)
-                if self._doom is not None:
-                    inner.extend(batch[position + 1 :])
-                    return
-            else:
-                inner.append(item)
+        taken = 0
+        try:
+            # No call stands between putting something in there and counting it as taken from here:
+            # a signal handler that raises loses nothing (see above).
+            for position, item in enumerate(batch):
+                if isinstance(item, Signal):
+                    inner += batch[taken:position]
+                    taken = position
+                    left = item.apply(self)
+                    if left is not NOTHING:
+                        inner += (left,)
+                    taken = position + 1
+                    if self._doom is not None:
+                        break
+            inner += batch[taken:]
+            taken = count
+        finally:
+            del outer[:taken]
 
     def draw(self) -> Any:
         """Take the message that a ticket stands for, or `NOTHING`; only bounded mailboxes have tickets."""
@@ -341,8 +353,7 @@ class Cell(_Reached):
                 return
             owned = True
         turn.current = self
-        if nested:
-            turn.depth += 1
+        turn.depth += nested
         try:
             while True:
                 left = self._run_quantum(budget, until)
@@ -353,11 +364,9 @@ class Cell(_Reached):
                 inner = self._inner
                 if inner is not None and not inner and inner is not CLOSED and not self.suspended:
                     self._inner = None
-                owned = False
                 if left <= 0:
-                    enqueue(self)  # ownership goes along
-                    scheduler.kick()
-                    return
+                    return  # ownership goes on, below
+                owned = False
                 gate += TOKEN
                 # Step 2, the second look. A loop, not a call: under a flood the
                 # stack must not grow.
@@ -374,15 +383,20 @@ class Cell(_Reached):
             raise
         finally:
             turn.current = before
-            if nested:
-                turn.depth -= 1
+            turn.depth -= nested
             if owned:
-                # A signal handler has raised, or a handler what is no Exception.
-                # Somebody else goes on: on this thread it would happen again.
-                enqueue(self)
-                scheduler.kick()
+                # It is others' turn now. Or a signal handler has raised, or a handler what is no Exception:
+                # somebody else goes on, because on this thread it would happen again.
+                try:
+                    enqueue(self)
+                    scheduler.kick()
+                except BaseException:
+                    scheduler.kick()  # as in _hand_over()
+                    raise
 
-    def _run_quantum(self, budget: int, until: ScheduledFuture[Any] | None) -> int:
+    def _run_quantum(  # noqa: C901 - the way of every message that has waited is one function
+        self, budget: int, until: ScheduledFuture[Any] | None
+    ) -> int:
         """Handle at most so many messages; return what is left of the budget.
 
         Zero or less means that messages are left: ownership must go on.
@@ -391,38 +405,49 @@ class Cell(_Reached):
             self._first_turn(self._starting)
             if until is not None:
                 return 0 if self._outer or self._inner else 1
-        while True:
-            if self._actor is None:
-                self._bury()
-                return 1
-            outer = self._outer
-            if outer and (self._urgent or not self._inner or self.suspended):
-                if len(outer) == 1 and self._inner is None and not self._urgent and budget and self._doom is None:
-                    # One message and nothing else, as nearly always: no queue of our
-                    # own is needed. Only the owner takes out, so it stays the first.
-                    item = outer[0]
-                    if not isinstance(item, Signal):
-                        del outer[0]
-                        budget -= 1
-                        self._handle(item)
-                        if until is not None and until.is_done():
-                            return 0 if self._inner or self._outer else budget or 1
-                        if self._inner is None and not self._outer and self._doom is None:
-                            return budget or 1  # as nearly always; who has ended has an `_inner`
-                        continue
-                self.take()
-            if self._doom is not None:
-                self._end_doomed()
-                continue
-            inner = self._inner
-            if not inner or (self.suspended and not self._finds_system_message(inner)):
-                return budget or 1
-            if not budget:
-                return 0
-            budget -= 1
-            self._handle(inner.popleft())
-            if until is not None and until.is_done():
-                return 0 if self._inner or self._outer else budget or 1
+        item: Any = None
+        handled = -1  # how many have been when the item was taken out: no more now, and nobody has begun with it
+        try:
+            while True:
+                if self._actor is None:
+                    self._bury()
+                    return 1
+                outer = self._outer
+                if outer and (self._urgent or not self._inner or self.suspended):
+                    if len(outer) == 1 and self._inner is None and not self._urgent and budget and self._doom is None:
+                        # One message and nothing else, as nearly always: no queue of our
+                        # own is needed. Only the owner takes out, so it stays the first.
+                        item = outer[0]
+                        if not isinstance(item, Signal):
+                            handled = self.messages_handled
+                            del outer[0]
+                            budget -= 1
+                            self._handle(item)
+                            if until is not None and until.is_done():
+                                return 0 if self._inner or self._outer else budget or 1
+                            if self._inner is None and not self._outer and self._doom is None:
+                                return budget or 1  # as nearly always; who has ended has an `_inner`
+                            continue
+                    self.take()
+                if self._doom is not None:
+                    self._end_doomed()
+                    continue
+                inner = self._inner
+                if not inner or (self.suspended and not self._finds_system_message(inner)):
+                    return budget or 1
+                if not budget:
+                    return 0
+                budget -= 1
+                item = inner[0]
+                handled = self.messages_handled
+                del inner[0]
+                self._handle(item)
+                if until is not None and until.is_done():
+                    return 0 if self._inner or self._outer else budget or 1
+        except BaseException:
+            if self.messages_handled == handled and self._actor is not None:
+                self.put_first(item)
+            raise
 
     def _finds_system_message(self, inner: deque[Any]) -> bool:
         """Put the first message that also a suspended actor handles in front; False if there is none (SRV-27).

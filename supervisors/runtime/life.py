@@ -24,6 +24,7 @@ from supervisors.runtime.signals import (
     Down,
     DownSignal,
     Exited,
+    Interrupted,
     LinkExit,
     MonitorRef,
     Signal,
@@ -198,7 +199,11 @@ class LivingCell(Cell):
             except Fenced:
                 raise
             except BaseException as error:  # noqa: BLE001 - sorted out there
-                self._tell_raised(error)
+                try:
+                    self._tell_raised(error)
+                except BaseException as raised:
+                    self._was_interrupted(raised)
+                    raise
             finally:
                 self._reply_to = None
             return
@@ -209,14 +214,24 @@ class LivingCell(Cell):
             raise
         except BaseException as error:  # noqa: BLE001 - sorted out there
             # The reply is still to be found: a killer may come during the cleanup.
-            self._ask_raised(error, future)
-            self._reply_to = None
+            try:
+                self._ask_raised(error, future)
+            except BaseException as raised:
+                self._was_interrupted(raised, future)
+                raise
+            finally:
+                self._reply_to = None
+            return
+        if self._deferred is not None:
+            self._reply_to = self._deferred = None
             return
         self._reply_to = None
-        if self._deferred is not None:
-            self._deferred = None
-        elif not future.offer(reply):
-            self.system.dead_letter(self, reply)
+        try:
+            if not future.offer(reply):
+                self.system.dead_letter(self, reply)
+        except BaseException:
+            future.offer(reply)  # a signal handler has raised before it had the reply
+            raise
 
     def defer(self) -> Reply:
         """Leave the ask in hand unanswered for now (SRV-8).
@@ -292,6 +307,14 @@ class LivingCell(Cell):
             if _goes_on(error):
                 raise error
 
+    def _was_interrupted(self, error: BaseException, future: ScheduledFuture[Any] | None = None) -> None:
+        """End the actor if what its turn has raised may not have been judged: a signal handler has raised as well."""
+        if error.__class__ is Fenced or self._actor is None:
+            return
+        self._outer.append(Interrupted(error))
+        if future is not None:
+            future.offer(error=error)
+
     # -- ending ------------------------------------------------------------
 
     def _end_doomed(self) -> None:
@@ -329,24 +352,40 @@ class LivingCell(Cell):
             self._outer[:0] = rest  # asks get their answer below, in order
         if failure is not None:
             logger.error("Unhandled exception in %s:", actor, exc_info=failure)
-        if not silent:
+        try:
+            if not silent:
+                self._leave_traces(actor)
+            if crash:
+                self.system.crashed(self, reason)
+        finally:
             try:
-                actor.ended()
-            except Exception:
-                logger.exception("%s.ended() raised", self)
-        if crash:
-            self.system.crashed(self, reason)
+                self._tell_all(reason, last)
+            except BaseException:
+                self._tell_all(reason, last)  # a signal handler has raised in the middle; twice does no harm
+                raise
+        if failure is not None and _goes_on(failure):
+            raise failure
+
+    def _leave_traces(self, actor: Any) -> None:
+        try:
+            actor.ended()
+        except Exception:
+            logger.exception("%s.ended() raised", self)
+        except BaseException:
+            actor.ended()  # as with what follows it
+            raise
+
+    def _tell_all(self, reason: object, last: tuple[ScheduledFuture[Any], BaseException] | None) -> None:
+        """Have everybody know of the end; may be called again if it was interrupted."""
         self.system.ended(self, reason)
         if last is not None:
             last[0].offer(error=last[1])
-        pending, self._pending = self._pending, None
-        for reply in pending or ():
+        for reply in self._pending or ():
             assert isinstance(reply, Reply)
             reply.future.offer(error=ActorDeadError.of(self, reason))
+        self._pending = None
         self._announce(reason)
         self._bury()
-        if failure is not None and _goes_on(failure):
-            raise failure
 
     def _clean_up(self, reason: object, *, crash: bool, by_signal: bool) -> tuple[object, BaseException | None]:
         """Run the actor's cleanup; return the final reason, and what was raised if anything was."""
@@ -361,17 +400,17 @@ class LivingCell(Cell):
 
     def _announce(self, reason: object) -> None:
         """Fire monitors and links; their receivers find the actor dead."""
-        watchers, self.watchers = self.watchers, None
-        for watcher in watchers or ():
+        for watcher in self.watchers or ():
             if isinstance(watcher, MonitorRef):
                 if watcher.owner is not None:
                     watcher.owner.signal(DownSignal(watcher, reason))
             elif isinstance(watcher, ScheduledFuture):
                 watcher.offer(reason)
-        links, self.links = self.links, None
-        for linked in links or ():
+        self.watchers = None
+        for linked in self.links or ():
             assert isinstance(linked, Cell)
             linked.signal(LinkExit(self, reason))
+        self.links = None
         for monitor in self.monitors or ():
             assert isinstance(monitor, MonitorRef)
             if monitor.target is not None:
@@ -397,23 +436,26 @@ class LivingCell(Cell):
     def _answer_rest(self) -> None:
         outer = self._outer
         while outer:
-            count = len(outer)
-            batch = outer[:count]
-            del outer[:count]
-            for each in batch:
-                item = self.draw() if each is TICKET else each
-                if item is NOTHING:
-                    continue
-                if isinstance(item, Ask):
-                    if item.message.__class__ is StopMessage:
-                        item.reply_to.offer(None)  # it did stop
-                    else:
-                        item.reply_to.offer(error=ActorDeadError.not_found(self, self.exit_reason))
-                elif isinstance(item, Signal):
-                    item.bounce(self)
-                elif not isinstance(item, (Down, Exited)):
-                    # News of other ends concern nobody any more: no sender waits for an effect.
-                    self.system.dead_letter(self, item)
+            answered = 0
+            try:
+                for each in outer[: len(outer)]:
+                    self._answer(each)
+                    answered += 1
+            finally:
+                del outer[:answered]
+
+    def _answer(self, waiting: Any) -> None:
+        item = self.draw() if waiting is TICKET else waiting
+        if isinstance(item, Ask):
+            if item.message.__class__ is StopMessage:
+                item.reply_to.offer(None)  # it did stop
+            else:
+                item.reply_to.offer(error=ActorDeadError.not_found(self, self.exit_reason))
+        elif isinstance(item, Signal):
+            item.bounce(self)
+        elif item is not NOTHING and not isinstance(item, (Down, Exited)):
+            # News of other ends concern nobody any more: no sender waits for an effect.
+            self.system.dead_letter(self, item)
 
 
 def _goes_on(error: BaseException) -> bool:

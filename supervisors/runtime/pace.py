@@ -20,7 +20,7 @@ import _thread
 from typing import TYPE_CHECKING, Final, final
 
 from supervisors.runtime.spinning import roused
-from supervisors.runtime.turn import HAS_GIL, QUANTUM_MESSAGES
+from supervisors.runtime.turn import QUANTUM_MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,7 @@ class Pace:
     Args:
         others: how many mailboxes wait for a worker.
         monotonic: reads the clock, seconds.
+        has_gil: whether a thread that has been woken has to wait for the interpreter.
 
     Thread: one worker's own; it runs one mailbox at a time.
     """
@@ -61,7 +62,7 @@ class Pace:
         "_stepped_back",
     )
 
-    def __init__(self, others: Callable[[], int], monotonic: Callable[[], float]) -> None:
+    def __init__(self, others: Callable[[], int], monotonic: Callable[[], float], *, has_gil: bool) -> None:
         self._others = others
         self._monotonic = monotonic
         self._helping = 1
@@ -70,7 +71,7 @@ class Pace:
         self._last = 0.0
         self._stepped_back = monotonic()
         self._seen: object = None  # whom it has stepped back for last
-        self._has_gil = HAS_GIL
+        self._has_gil = has_gil
         self._never = _thread.allocate_lock()  # guards nothing: to be waited for in vain
         self._never.acquire()
 

@@ -77,7 +77,7 @@ class ActorRef(LivingCell, pykka.ActorRef[A]):
     @overload
     def ask(self, message: Any, *, block: bool, timeout: float | _Default | None = ...) -> Any: ...
 
-    def ask(  # noqa: C901, PLR0912 - the fast path is one function
+    def ask(  # noqa: C901, PLR0912, PLR0915 - the fast path is one function
         self, message: Any, *, block: bool = True, timeout: float | _Default | None = ASK_TIMEOUT
     ) -> Any:
         """Send a message and get the reply.
@@ -132,7 +132,11 @@ class ActorRef(LivingCell, pykka.ActorRef[A]):
                         self._end(NORMAL)
                         return None
                     except BaseException as error:
-                        self._ask_raised(error)
+                        try:
+                            self._ask_raised(error)
+                        except BaseException as raised:
+                            self._was_interrupted(raised)
+                            raise
                         raise
                     finally:
                         turn.current = caller
@@ -303,7 +307,11 @@ class ActorRef(LivingCell, pykka.ActorRef[A]):
         try:
             self._actor.receive_tell(message)
         except BaseException as error:  # noqa: BLE001 - sorted out there
-            self._tell_raised(error)
+            try:
+                self._tell_raised(error)
+            except BaseException as raised:
+                self._was_interrupted(raised)
+                raise
         finally:
             self._reply_to = None
 
@@ -320,8 +328,12 @@ class ActorRef(LivingCell, pykka.ActorRef[A]):
                 return
         elif turn.current.fenced:
             raise Fenced
-        self._outer.append(message)
-        self._wake(turn)
+        try:
+            self._outer.append(message)
+            self._wake(turn)
+        except BaseException:
+            self.look_again()  # as in tell()
+            raise
 
     def exit(self, reason: object = "shutdown") -> None:
         """Send an exit signal (`exit/2`); returns at once, also for the dead (SIG-8).

@@ -60,6 +60,7 @@ class Roster:
         has_gil: whether two threads that compute hold each other up.
 
     Attributes:
+        has_gil: see above.
         idle: workers at the queue, with nothing to do; without the lock a snapshot.
         is_stopping: no worker rests any more.
 
@@ -72,7 +73,6 @@ class Roster:
         "_beginning",
         "_clock",
         "_compensated",
-        "_has_gil",
         "_live",
         "_lock",
         "_members",
@@ -86,6 +86,7 @@ class Roster:
         "_waiting",
         "_workers",
         "_workers_max",
+        "has_gil",
         "idle",
         "is_stopping",
     )
@@ -97,7 +98,7 @@ class Roster:
         self._workers_max = workers_max
         self._queued = queued
         self._clock = clock
-        self._has_gil = has_gil
+        self.has_gil = has_gil
         self._lock = threading.Lock()  # guards all below; nothing that could wait is called while it is held
         self._live = 0  # worker threads that have neither ended nor been abandoned
         self._members: dict[Turn, int] = {}  # of these, the ones that have begun, with how many replies they wait for
@@ -120,7 +121,7 @@ class Roster:
     def is_short(self) -> bool:
         """Tell whether there is a worker too few for what waits, given that nobody is at the queue."""
         running = self._running()
-        if running and self._has_gil:
+        if running and self.has_gil:
             # Whoever runs gets to it. Somebody is to look whether that takes too long.
             return running < self._workers and self._standby is None and not self._beginning
         return running < self._workers
@@ -141,7 +142,7 @@ class Roster:
                 return "stopped", 0
             if not self.is_short():
                 return "enough", 0
-            if self._running() and self._has_gil:
+            if self._running() and self.has_gil:
                 if self._parked:
                     self._put_on_standby()
                     return "enough", 0
@@ -168,7 +169,7 @@ class Roster:
             self._beginning -= 1
             if self._queued() and not self.idle and self.is_short() and self._parked:
                 # Who put that in has counted on this thread.
-                if self._has_gil and self._running():
+                if self.has_gil and self._running():
                     self._put_on_standby()
                 else:
                     self._call()
@@ -202,7 +203,7 @@ class Roster:
             if standby is self._standby:
                 return Place.STANDBY, linger
             while True:
-                if self._has_gil and self._running() > 1 and not standby.goes_on(self._taken):
+                if self.has_gil and self._running() > 1 and not standby.goes_on(self._taken):
                     if not is_empty and self._standby is None:
                         self._standby = standby
                         return Place.STANDBY, linger

@@ -212,7 +212,7 @@ class ThreadScheduler:
             return
         turn = thread_turn.turn
         turn.worker = self
-        pace = turn.pace = Pace(self._queue.qsize, self._clock.monotonic)
+        pace = turn.pace = Pace(self._queue.qsize, self._clock.monotonic, has_gil=self._roster.has_gil)
         spinner = Spinner()
         standby = Standby(self._clock.monotonic)
         with self._lock:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final
 
-from supervisors.exits import KILL, KILLED, NOPROC, NORMAL
+from supervisors.exits import KILL, KILLED, NOPROC, NORMAL, Crashed
 from supervisors.runtime.small_set import with_item, without_item
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ __all__ = [
     "Envelope",
     "ExitSignal",
     "Exited",
+    "Interrupted",
     "LinkExit",
     "Linked",
     "MonitorRef",
@@ -216,6 +217,20 @@ class ExitSignal(Signal):
 
 
 @final
+class Interrupted(Signal):
+    """A turn was interrupted when it had raised, and before it was known what that does to the actor: it ends."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def apply(self, ref: Cell) -> object:
+        ref.doom(Crashed(self.error))
+        return NOTHING
+
+
+@final
 class LinkExit(Signal):
     """A linked actor has ended (LINK-4 to LINK-6); dropped after an unlink (LINK-10).
 
@@ -234,15 +249,17 @@ class LinkExit(Signal):
         links, source = ref.links, self.source
         if links is None or source not in links or (ref.system.unlinks and _unlinks(ref, source)):
             return NOTHING
+        left: object = NOTHING
+        if ref.traps_exits:
+            left = Exited(source, self.reason)
+        elif not _is(self.reason, NORMAL):
+            ref.doom(self.reason)
+        # Last: who is interrupted before that is applied again (Cell.take()).
         if links.__class__ is dict and len(links) > 1:
             del links[source]  # as with a supervisor of many
         else:
             ref.links = without_item(links, source)
-        if ref.traps_exits:
-            return Exited(self.source, self.reason)
-        if not _is(self.reason, NORMAL):
-            ref.doom(self.reason)
-        return NOTHING
+        return left
 
 
 @final
@@ -359,9 +376,10 @@ class DownSignal(Signal):
         monitors = ref.monitors
         if monitors is None or monitor not in monitors:
             return NOTHING
-        ref.monitors = without_item(monitors, monitor)
         monitor.over()
-        return Down(monitor, monitor.name if monitor.name is not None else monitor.target, self.reason)
+        down = Down(monitor, monitor.name if monitor.name is not None else monitor.target, self.reason)
+        ref.monitors = without_item(monitors, monitor)  # last, as above
+        return down
 
 
 @final

@@ -115,13 +115,19 @@ def drain(turn: Turn) -> None:
     ready = turn.ready
     budget = DRAIN_MAX if turn.current is None else 0
     turn.depth += 1
+    cell: Cell | None = None
     try:
         while ready and budget:
-            cell = ready.popleft()
+            cell = ready[0]
+            del ready[0]  # not a call: a signal handler that raises comes before it or finds whom to look after
             # Empty: whoever has taken the message that was the reason has the mailbox.
             if cell._outer or cell._inner is not None:  # noqa: SLF001 - the other half of Cell._wake()
                 budget -= 1
                 cell._run(turn)  # noqa: SLF001 - a turn runs cells, and nobody else does
+    except BaseException:
+        if cell is not None:
+            cell.look_again()
+        raise
     finally:
         turn.depth -= 1
         if ready:
@@ -132,4 +138,10 @@ def hand_over(turn: Turn) -> None:
     """Give everything that is ready on this thread to the scheduler."""
     ready = turn.ready
     while ready:
-        ready.popleft()._hand_over()  # noqa: SLF001 - the other half of Cell._wake()
+        cell = ready[0]
+        del ready[0]  # as in drain()
+        try:
+            cell._hand_over()  # noqa: SLF001 - the other half of Cell._wake()
+        except BaseException:
+            ready.appendleft(cell)
+            raise

@@ -36,7 +36,7 @@ class InterruptAt:
                 self.strike()
             name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
             self.after_check[frame] = name in ("CALL", "CALL_FUNCTION_EX", "CALL_KW", "JUMP_BACKWARD")
-        elif event == "return":
+        elif event in ("return", "exception"):  # a call that raises ends without a look for signals
             self.after_check.pop(frame, None)
         return self.step
 

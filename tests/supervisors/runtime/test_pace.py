@@ -30,8 +30,8 @@ class Hands:
         self.now = 0.0
         self.others = 0
 
-    def pace(self):
-        return Pace(lambda: self.others, lambda: self.now)
+    def pace(self, *, has_gil=True):
+        return Pace(lambda: self.others, lambda: self.now, has_gil=has_gil)
 
 
 def helpings(hands, pace, seconds_each):
@@ -134,14 +134,9 @@ def test_a_mailbox_behind_a_flooded_one_waits_for_a_slice_and_not_for_a_quantum(
     assert order.count("flood") == 10
 
 
-def has_gil(pace, value):
-    pace._has_gil = value
-    return pace
-
-
 def test_a_worker_steps_back_for_who_is_roused_at_most_twice(gate):
     hands = Hands()
-    pace = has_gil(hands.pace(), True)
+    pace = hands.pace()
     for _ in range(2):
         assert gate in roused
         hands.now += 2 * SLICE
@@ -151,7 +146,7 @@ def test_a_worker_steps_back_for_who_is_roused_at_most_twice(gate):
 
 def test_a_worker_steps_back_once_in_a_slice(gate):
     hands = Hands()
-    pace = has_gil(hands.pace(), True)
+    pace = hands.pace()
     for _ in range(10):
         pace.step_back()
     assert gate in roused
@@ -159,7 +154,7 @@ def test_a_worker_steps_back_once_in_a_slice(gate):
 
 def test_without_a_gil_nobody_steps_back(gate):
     hands = Hands()
-    pace = has_gil(hands.pace(), False)
+    pace = hands.pace(has_gil=False)
     for _ in range(3):
         hands.now += 2 * SLICE
         pace.step_back()
@@ -168,7 +163,7 @@ def test_without_a_gil_nobody_steps_back(gate):
 
 def test_with_nobody_roused_there_is_nothing_to_step_back_for():
     hands = Hands()
-    pace = has_gil(hands.pace(), True)
+    pace = hands.pace()
     hands.now += 2 * SLICE
     before = pace._stepped_back
     pace.step_back()
