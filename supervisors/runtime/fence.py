@@ -36,30 +36,22 @@ class Fence:
 
     Attributes:
         actor: the actor itself.
+        claim: whoever takes out what is in it ends the call that runs: its thread, or a killer.
         turn: the turn of the thread that made the last call.
     """
 
-    __slots__ = ("_claim", "actor", "crash_on_ask_error", "turn")
+    __slots__ = ("actor", "claim", "crash_on_ask_error", "turn")
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
         self.crash_on_ask_error: bool = actor.crash_on_ask_error
-        self._claim: list[None] = []
+        self.claim: list[None] = []
         self.turn: Turn | None = None
-
-    def take_over(self) -> bool:
-        """Take a running call away from its thread; False if none is running (any more)."""
-        claim = self._claim
-        try:
-            del claim[0]
-        except IndexError:
-            return False
-        return True
 
     def receive_ask(self, message: Any) -> Any:
         """Call the actor, as `Actor.receive_ask()`."""
         self.turn = thread_turn.turn
-        self._claim = claim = [None]
+        self.claim = claim = [None]
         try:
             return self.actor.receive_ask(message)
         finally:
@@ -68,7 +60,7 @@ class Fence:
     def receive_tell(self, message: Any) -> None:
         """Call the actor, as `Actor.receive_tell()`."""
         self.turn = thread_turn.turn
-        self._claim = claim = [None]
+        self.claim = claim = [None]
         try:
             self.actor.receive_tell(message)
         finally:
@@ -77,7 +69,7 @@ class Fence:
     def starting(self) -> None:
         """Call the actor, as `Actor.starting()`."""
         self.turn = thread_turn.turn
-        self._claim = claim = [None]
+        self.claim = claim = [None]
         try:
             self.actor.starting()
         finally:
@@ -86,7 +78,7 @@ class Fence:
     def ending(self, reason: object, *, crash: bool, by_signal: bool) -> object:
         """Call the actor, as `Actor.ending()`."""
         self.turn = thread_turn.turn
-        self._claim = claim = [None]
+        self.claim = claim = [None]
         try:
             return self.actor.ending(reason, crash=crash, by_signal=by_signal)
         finally:

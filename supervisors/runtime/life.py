@@ -216,11 +216,13 @@ class LivingCell(Cell):
             # The reply is still to be found: a killer may come during the cleanup.
             try:
                 self._ask_raised(error, future)
+            except Fenced:
+                raise  # the killer answers it
             except BaseException as raised:
                 self._was_interrupted(raised, future)
-                raise
-            finally:
                 self._reply_to = None
+                raise
+            self._reply_to = None
             return
         if self._deferred is not None:
             self._reply_to = self._deferred = None

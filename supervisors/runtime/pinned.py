@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from supervisors.runtime.cell import Cell
+    from supervisors.runtime.contract import Runner
 
 __all__ = ["PinnedThread"]
 
@@ -31,12 +32,12 @@ class PinnedThread:
     Args:
         ref: the actor.
         name: of the thread.
-        elsewhere: takes the mailbox over once the thread has ended.
+        elsewhere: runs the mailbox once the thread has ended.
     """
 
     __slots__ = ("_elsewhere", "_lock", "_name", "_queue", "_ref", "_state", "enqueue")
 
-    def __init__(self, ref: Cell, name: str, elsewhere: Callable[[Cell], None]) -> None:
+    def __init__(self, ref: Cell, name: str, elsewhere: Runner) -> None:
         self._ref = ref
         self._name = name
         self._elsewhere = elsewhere
@@ -80,9 +81,12 @@ class PinnedThread:
     def _hand_on(self) -> None:
         # Whoever puts something in looks at the state afterwards, and whoever
         # sets the state looks at the queue afterwards: nothing stays behind.
-        while True:
-            try:
-                ref = self._queue.get_nowait()
-            except queue.Empty:
-                return
-            self._elsewhere(ref)
+        enqueue = self._elsewhere.enqueue
+        try:
+            # Not a call of get_nowait() here: nothing may come between taking a mailbox and being rid of it (cell.py).
+            for ref in iter(self._queue.get_nowait, None):
+                enqueue(ref)
+        except queue.Empty:
+            pass
+        finally:
+            self._elsewhere.kick()

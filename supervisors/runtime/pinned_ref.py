@@ -28,7 +28,7 @@ class OnOwnThread(ActorRef[A]):
 
     def __init__(self, actor: Any, system: Any, number: int, dispatch: str) -> None:
         super().__init__(actor, system, number, dispatch)
-        self._thread = PinnedThread(self, f"supervisors-pinned-{number}", system.scheduler.submit)
+        self._thread = PinnedThread(self, f"supervisors-pinned-{number}", system.scheduler)
 
     @property
     def runner(self) -> Runner:
@@ -38,9 +38,9 @@ class OnOwnThread(ActorRef[A]):
     def dispatch(self) -> str:
         return PINNED
 
-    def _end_fenced(self, fence: Fence) -> None:
+    def _end_fenced(self, fence: Fence, asked: object) -> None:
         self._thread.close()
-        super()._end_fenced(fence)
+        super()._end_fenced(fence, asked)
 
 
 class PinnedRef(OnOwnThread[A]):

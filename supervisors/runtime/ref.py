@@ -355,21 +355,34 @@ class ActorRef(LivingCell, pykka.ActorRef[A]):
         """
         self.exit("kill")
         fence = self._actor
-        if isinstance(fence, Fence) and thread_turn.turn.current is not self and fence.take_over():
-            self._end_fenced(fence)
+        if isinstance(fence, Fence) and thread_turn.turn.current is not self:
+            self._take_over(fence)
 
-    def _end_fenced(self, fence: Fence) -> None:
-        # We own the mailbox in place of the thread that is still in the actor's code.
+    def _take_over(self, fence: Fence) -> None:
+        """End the actor in place of the thread that is in its code, if there is one."""
+        try:
+            del fence.claim[0]  # not a call: see cell.py
+        except IndexError:
+            return
+        # We own the mailbox, in place of that thread.
+        asked = self._reply_to
+        try:
+            self._end_fenced(fence, asked)
+        except BaseException:
+            self._end_fenced(fence, asked)  # a signal handler has raised in the middle; twice does no harm
+            raise
+        finally:
+            self._gate += TOKEN
+            self.look_again()
+
+    def _end_fenced(self, fence: Fence, asked: object) -> None:
         self.fenced = True
-        asked, self._reply_to = self._reply_to, None
-        self._deferred = None
+        self._reply_to = self._deferred = None
         self._end(KILLED, by_signal=True)
         if isinstance(asked, ScheduledFuture):
             asked.offer(error=ActorDeadError.of(self, KILLED))
         if fence.turn is not None:
             self.system.scheduler.abandon(fence.turn)
-        self._gate += TOKEN
-        self.look_again()
 
     def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
         """Ask the actor to stop after the messages it already has (Pykka's rule).

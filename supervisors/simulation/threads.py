@@ -221,8 +221,8 @@ class PartScheduler:
                 for ref in reversed(system.actors()):
                     ref.exit("kill")
                     fence = ref._actor  # noqa: SLF001 - as ActorRef.kill() does, also with the turn that runs here
-                    if isinstance(fence, Fence) and fence.take_over():
-                        ref._end_fenced(fence)  # noqa: SLF001
+                    if isinstance(fence, Fence):
+                        ref._take_over(fence)  # noqa: SLF001
         finally:
             turn.current = current
 

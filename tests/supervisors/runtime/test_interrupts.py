@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from functools import partial
 
 import pytest
 
 from supervisors import ActorDeadError, ActorSystem, Down, Exit
-from supervisors.runtime import cell, futures, life, ref, turn
+from supervisors.runtime import cell, fence, futures, life, pinned, pinned_ref, ref, roster, scheduler, turn
 from tests.supervisors.actors import Doer, SharedDoer
 from tests.supervisors.interrupting import interrupted
 
 FILES = {each.__file__ for each in (cell, futures, life, ref, turn)}
+KILLING = {each.__file__ for each in (fence, pinned, pinned_ref, roster, scheduler)}
 
 
 class Watcher(Doer):
@@ -120,6 +122,54 @@ def test_whoever_watches_an_actor_hears_of_its_end_once(act, verb):
         return partial(quietly, getattr(first, verb), note), check
 
     at_each_place(scenario, FILES - {cell.__file__})
+
+
+class PinnedDoer(Doer):
+    """The same on a thread of its own."""
+
+    dispatch = "pinned"
+
+
+class Held:
+    """Holds a turn until it is let go."""
+
+    def __init__(self):
+        self.is_busy, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, _):
+        self.is_busy.set()
+        self.go_on.wait(10)
+
+
+@pytest.mark.parametrize("kind", [SharedDoer, PinnedDoer])
+def test_an_actor_that_is_killed_in_a_turn_ends(kind):
+    turns = []
+
+    def scenario(system):
+        first, watcher, held = system.start(kind), system.start(Watcher), Held()
+        watcher.ask(lambda self: self.monitor(first))
+        turns.append(held)
+        asked = [first.ask(held, block=False)]
+        assert held.is_busy.wait(10)
+        asked.append(first.ask("seen", block=False))
+
+        def check():
+            first.kill()
+            for each in asked:
+                with pytest.raises(ActorDeadError):
+                    each.get(timeout=10)
+            first.join(timeout=10)
+            if watcher.is_alive():
+                assert watcher.ask(lambda self: self.ends, timeout=10) == 1
+            assert system.start(SharedDoer).ask("seen", timeout=10) == []
+            held.go_on.set()
+
+        return first.kill, check
+
+    try:
+        at_each_place(scenario, (FILES | KILLING) - {cell.__file__})
+    finally:
+        turns[-1].go_on.set()
 
 
 def test_whoever_asked_an_actor_that_has_ended_since_is_told():
