@@ -23,7 +23,7 @@ from supervisors.runtime.futures import ScheduledFuture, checked_timeout
 from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.pykka_adapter import StopMessage
 from supervisors.runtime.ref import ASK_TIMEOUT, ActorRef
-from supervisors.runtime.signals import NOTHING, Ask
+from supervisors.runtime.signals import Ask
 from supervisors.runtime.turn import thread_turn
 from supervisors.simulation.disturbances import is_stop
 from supervisors.simulation.faults import InjectedFaultError
@@ -85,9 +85,10 @@ class DisturbedRef(ActorRef[A]):
             _beyond(DisturbedRef, self)._handle(item)
             return
         if item is TICKET:
-            item = self.draw()
-            if item is NOTHING:
+            hand = self.hand()
+            if not hand:
                 return
+            item = hand.pop()
         elif self.mailbox_length and not is_stop(item) and hooks.puts_back(self):
             self._outer.append(item)
             return

@@ -30,11 +30,11 @@ from supervisors.runtime.pinned_ref import OnOwnThread
 from supervisors.runtime.pykka_adapter import StopMessage
 from supervisors.runtime.pykka_views import copy_outcome
 from supervisors.runtime.ref import ActorRef
-from supervisors.runtime.signals import NOTHING, Ask
+from supervisors.runtime.signals import Ask
 from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from supervisors.runtime.contract import Runtime
 
@@ -59,8 +59,8 @@ MAILBOX_BOUNDS: Final = (
 )
 """The attributes of an actor class that say how its mailbox is bounded."""
 
-_Waiting: TypeAlias = tuple[Any, int]
-"""A message or an ask, and its bytes."""
+_Waiting: TypeAlias = "tuple[ScheduledFuture[None] | None, Any, int]"
+"""What a sender that waits for room is told by, if one does; a message or an ask; its bytes."""
 
 
 class BoundedRef(ActorRef[A]):
@@ -70,6 +70,7 @@ class BoundedRef(ActorRef[A]):
         "_capacity",
         "_capacity_bytes",
         "_guard",
+        "_hand",
         "_patience",
         "_policy",
         "_senders",
@@ -87,11 +88,15 @@ class BoundedRef(ActorRef[A]):
         self._size_of: Callable[[Any], int] = kind.message_size
         self._policy: MailboxPolicy = kind.mailbox_policy
         self._patience: float = kind.mailbox_patience
-        self._guard = threading.Lock()  # guards all below; nothing is called while it is held
+        # Guards all below. The thread that holds it may get it again: a finalizer or a signal handler
+        # may send something here while it is held, finds everything in order after each line, and may be the one
+        # message too many that gets in.
+        self._guard = threading.RLock()
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._tickets_left = 0  # tickets in the mailbox proper that no message here has
-        self._senders: deque[tuple[ScheduledFuture[None], _Waiting]] = deque()
+        self._senders: deque[_Waiting] = deque()
+        self._hand: list[Any] = []  # the owner's: the message that was taken out of what waits, until it is begun with
 
     @property
     def mailbox_capacity(self) -> int | None:
@@ -168,8 +173,7 @@ class BoundedRef(ActorRef[A]):
 
     def _put(self, item: Any, *, may_block: bool = True) -> bool:
         """Put a message or ask into the mailbox by the policy; False if it did not get in."""
-        dropped: list[_Waiting] = []
-        room: ScheduledFuture[None] | None = None
+        dropped: list[Any] = []
         current = thread_turn.turn.current
         if current is not None and current.fenced:
             raise Fenced
@@ -179,34 +183,39 @@ class BoundedRef(ActorRef[A]):
             self._wake(thread_turn.turn)
             return True
         size = 0 if self._capacity_bytes is None else _checked_size(self._size_of(message))
-        entry = (item, size)
+        entry: _Waiting = (None, item, size)
         if self._capacity_bytes is not None and size > self._capacity_bytes:
             return False  # however long it waited, it would find no room
-        with self._guard:
-            has_ticket = False
-            if self._actor is None or (self._has_room(size) and not self._senders):
-                has_ticket = self._enter(entry)
-            elif self._policy == "drop_oldest":
-                while not self._has_room(size):
-                    dropped.append(self._leave())
-                    self._tickets_left += 1
-                has_ticket = self._enter(entry)
-            elif self._policy == "block" and may_block:
-                room = ScheduledFuture(self.system.scheduler, self)
-                self._senders.append((room, entry))
-            else:
-                return False
-        if room is not None:
-            return self._wait_for(room, entry)
-        for oldest, _ in dropped:
+        try:
+            with self._guard:
+                if self._actor is None or (self._has_room(size) and not self._senders):
+                    self._enter([entry])
+                elif self._policy == "drop_oldest":
+                    self._push_out(size, dropped)
+                    self._enter([entry])
+                elif self._policy == "block" and may_block:
+                    entry = (ScheduledFuture(self.system.scheduler, self), item, size)
+                    self._senders.append(entry)
+                else:
+                    return False
+            if entry[0] is not None:
+                return self._wait_for(entry)
+            self._tell_of(dropped)
+            self._wake(thread_turn.turn)
+        except BaseException:
+            self._tell_of(dropped)  # a signal handler has raised; what has got in is in, and what went is gone
+            self.look_again()
+            raise
+        return True
+
+    def _tell_of(self, dropped: list[Any]) -> None:
+        while dropped:
+            oldest = dropped[0]
             if oldest.__class__ is Ask:
                 oldest.reply_to.offer(error=self._full())
             else:
                 self.system.dead_letter(self, oldest)
-        if not has_ticket:
-            self._outer.append(TICKET)
-            self._wake(thread_turn.turn)
-        return True
+            del dropped[0]
 
     def _full(self) -> MailboxFullError:
         return MailboxFullError(self, self._capacity, self._capacity_bytes)
@@ -217,68 +226,89 @@ class BoundedRef(ActorRef[A]):
             return False
         return self._capacity_bytes is None or self._waiting_bytes + size <= self._capacity_bytes
 
-    def _enter(self, entry: _Waiting) -> bool:
-        """Put a message in; return whether a ticket for it is there already. The guard is held."""
-        self._waiting.append(entry)
-        self._waiting_bytes += entry[1]
-        if not self._tickets_left:
-            return False
-        self._tickets_left -= 1
-        return True
+    def _enter(self, source: list[_Waiting] | deque[_Waiting]) -> None:
+        """Move the first of these into the mailbox, with a ticket if there is none for it; the guard is held."""
+        # No call stands behind the ticket's: a signal handler that raises leaves a ticket too many at most, for
+        # which an owner looks in vain; one too few would leave a message lying.
+        if self._tickets_left:
+            self._tickets_left -= 1
+        else:
+            self._outer.append(TICKET)
+        entry = source[0]
+        del source[0]
+        self._waiting_bytes += entry[2]
+        self._waiting += (entry,)
 
-    def _leave(self) -> _Waiting:
-        """Take the oldest message out; the guard is held."""
-        entry = self._waiting.popleft()
-        self._waiting_bytes -= entry[1]
-        return entry
+    def _push_out(self, size: int, dropped: list[Any]) -> None:
+        """Take the oldest messages out until there is room; their tickets stay. The guard is held."""
+        waiting = self._waiting
+        while not self._has_room(size):
+            if waiting:  # else a finalizer has sent something here just now, and had everything handled
+                # No call: as in _enter().
+                _, item, bytes_of = waiting[0]
+                del waiting[0]
+                self._waiting_bytes -= bytes_of
+                self._tickets_left += 1
+                dropped += (item,)
 
-    def _wait_for(self, room: ScheduledFuture[None], entry: _Waiting) -> bool:
+    def _wait_for(self, entry: _Waiting) -> bool:
         # Whoever makes room puts the item in; the sender only waits for that.
+        room = entry[0]
+        assert room is not None
         got = False
+        entered: list[_Waiting] = []
         try:
             got = room.settle(self._patience)
         finally:
             if not got:
                 with self._guard:
                     try:
-                        self._senders.remove((room, entry))
+                        self._senders.remove(entry)
                     except ValueError:
                         got = True  # at the last moment
                     else:
-                        entered = self._let_in()  # a smaller one may have waited behind it
+                        self._let_in(entered)  # a smaller one may have waited behind it
                 if not got:
-                    self._tell_entered(entered)
+                    _tell(entered)
                     self._wake(thread_turn.turn)
         return got
 
-    def draw(self) -> Any:
-        """Take the oldest waiting message, or `NOTHING`; the owner has come to a ticket."""
-        with self._guard:
-            if not self._waiting:
-                self._tickets_left -= 1
-                return NOTHING
-            item, _ = self._leave()
-            entered = self._let_in() if self._senders else ()
-        if entered:
-            self._tell_entered(entered)
-        return item
+    def hand(self) -> list[Any]:
+        """Return a list with the oldest waiting message, if there is one; the owner has come to a ticket."""
+        hand = self._hand
+        if hand:
+            return hand  # whoever had it before was interrupted
+        entered: list[_Waiting] = []
+        try:
+            with self._guard:
+                waiting = self._waiting
+                if not waiting:
+                    if self._tickets_left:
+                        self._tickets_left -= 1
+                    return hand
+                # No call: as in _enter().
+                _, item, bytes_of = waiting[0]
+                del waiting[0]
+                self._waiting_bytes -= bytes_of
+                hand += (item,)
+                if self._senders:
+                    self._let_in(entered)
+        finally:
+            _tell(entered)
+        return hand
 
-    def _let_in(self) -> list[tuple[ScheduledFuture[None], bool]]:
-        """Put in what senders wait with, in order, as far as there is room; the guard is held.
+    def _let_in(self, entered: list[_Waiting]) -> None:
+        """Put in what senders wait with, in order, as far as there is room; note whom to tell. The guard is held."""
+        senders = self._senders
+        while senders and (self._actor is None or self._has_room(senders[0][2])):
+            entered += (senders[0],)  # first: who is told too soon gets in all the same, a little later
+            self._enter(senders)
 
-        Returns whom to tell, and whether a ticket for that message is there.
-        """
-        entered = []
-        while self._senders and (self._actor is None or self._has_room(self._senders[0][1][1])):
-            room, entry = self._senders.popleft()
-            entered.append((room, self._enter(entry)))
-        return entered
 
-    def _tell_entered(self, entered: Iterable[tuple[ScheduledFuture[None], bool]]) -> None:
-        for room, has_ticket in entered:
-            if not has_ticket:
-                self._outer.append(TICKET)
-            room.offer()
+def _tell(entered: list[_Waiting]) -> None:
+    for room, _, _ in entered:
+        assert room is not None
+        room.offer()
 
 
 class BoundedPinnedRef(OnOwnThread[A], BoundedRef[A]):

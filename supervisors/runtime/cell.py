@@ -291,8 +291,7 @@ class Cell(_Reached):
             inner = self._inner = deque()
         taken = 0
         try:
-            # No call stands between putting something in there and counting it as taken from here:
-            # a signal handler that raises loses nothing (see above).
+            # No call stands between putting something in there and counting it as taken from here (see above).
             for position, item in enumerate(batch):
                 if isinstance(item, Signal):
                     inner += batch[taken:position]
@@ -308,8 +307,8 @@ class Cell(_Reached):
         finally:
             del outer[:taken]
 
-    def draw(self) -> Any:
-        """Take the message that a ticket stands for, or `NOTHING`; only bounded mailboxes have tickets."""
+    def hand(self) -> list[Any]:
+        """Return a list with the message that a ticket stands for, if any; whoever begins with it takes it out."""
         raise InternalError("a ticket lies in a mailbox without a bound", actor=str(self))
 
     def put_first(self, message: Any) -> None:

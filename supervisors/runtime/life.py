@@ -183,14 +183,16 @@ class LivingCell(Cell):
 
     # -- handling ----------------------------------------------------------
 
-    def _handle(self, item: Any) -> None:
+    def _handle(self, item: Any) -> None:  # noqa: PLR0915 - the way of every message is one function
         """Handle one message or ask of a living actor."""
         actor = self._actor
         assert actor is not None
         if item is TICKET:
-            item = self.draw()
-            if item is NOTHING:
+            hand = self.hand()
+            if not hand:
                 return
+            item = hand[0]
+            del hand[0]  # not a call: see cell.py
         self.messages_handled += 1
         if item.__class__ is not Ask:
             self._reply_to = NOBODY
@@ -447,7 +449,8 @@ class LivingCell(Cell):
                 del outer[:answered]
 
     def _answer(self, waiting: Any) -> None:
-        item = self.draw() if waiting is TICKET else waiting
+        hand = self.hand() if waiting is TICKET else [waiting]
+        item = hand[0] if hand else NOTHING
         if isinstance(item, Ask):
             if item.message.__class__ is StopMessage:
                 item.reply_to.offer(None)  # it did stop
@@ -458,6 +461,7 @@ class LivingCell(Cell):
         elif item is not NOTHING and not isinstance(item, (Down, Exited)):
             # News of other ends concern nobody any more: no sender waits for an effect.
             self.system.dead_letter(self, item)
+        del hand[:]
 
 
 def _goes_on(error: BaseException) -> bool:

@@ -50,7 +50,7 @@ def _has_ask(target: Any, future: ScheduledFuture[Any]) -> bool:
     """Tell whether an ask waits in the mailbox, or is in hand and has not been deferred."""
     if target._reply_to is future:  # noqa: SLF001 - the ref and its cell are one object, looked at by the only thread
         return target._deferred is None  # noqa: SLF001 - likewise
-    bounded = (item for item, _ in getattr(target, "_waiting", ()))  # messages that have tickets (bounded.py)
+    bounded = (item for _, item, _ in getattr(target, "_waiting", ()))  # messages that have tickets (bounded.py)
     return any(
         item.__class__ is Ask and item.reply_to is future
         for items in (target._outer, target._inner or (), bounded)  # noqa: SLF001 - likewise

@@ -18,7 +18,7 @@ from supervisors.runtime.fence import refuse_fenced
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.ref import ActorRef
-from supervisors.runtime.signals import NOTHING, Ask
+from supervisors.runtime.signals import Ask
 from supervisors.simulation.disturbances import is_stop
 from supervisors.simulation.faults import InjectedFaultError
 from supervisors.simulation.transcript import label_of, message_in_words, reason_in_words
@@ -89,9 +89,10 @@ class SimulatedRef(ActorRef[A]):
         mailbox = cast("Mailbox", self._outer)
         scheduler = mailbox.scheduler
         if item is TICKET:
-            item = self.draw()
-            if item is NOTHING:
+            hand = self.hand()
+            if not hand:
                 return
+            item = hand.pop()
         scheduler.note(mailbox.label, "handles " + message_in_words(item))
         for watch in scheduler.handled:
             watch(self, item)

@@ -75,13 +75,14 @@ class Seen(list):
 class SeenDeque(deque):
     """A deque whose every use in a mailbox frontrun can see."""
 
-    def append(self, item):
-        write = super().append
-        write(item)
+    def __iadd__(self, items):
+        write = super().extend
+        write(items)
+        return self
 
-    def popleft(self):
-        write = super().popleft
-        return write()
+    def __delitem__(self, index):
+        write = super().__delitem__
+        write(index)
 
     def __len__(self):
         read = super().__len__

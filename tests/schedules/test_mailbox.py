@@ -152,8 +152,7 @@ class CountsThenPuts(BoundedRef):
         if not self._has_room(0):
             return False
         with self._guard:
-            self._enter((item, 0))
-        self._outer.append(cell.TICKET)
+            self._enter([(None, item, 0)])
         self._wake(thread_turn.turn)
         return True
 

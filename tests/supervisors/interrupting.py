@@ -14,11 +14,12 @@ __all__ = ["interrupted"]
 class InterruptAt:
     """Raises `KeyboardInterrupt` at the n-th place in some files where CPython may run a signal handler.
 
-    These are the begin of a function, the end of a call, and a jump back.
+    These are the begin of a function, the end of a call, and a jump back. `does` may do something else there.
     """
 
-    def __init__(self, position, files):
+    def __init__(self, position, files, does):
         self.left = position
+        self.does = does
         self.files = files
         self.after_check = {}
 
@@ -44,13 +45,17 @@ class InterruptAt:
         self.left -= 1
         if not self.left:
             sys.settrace(None)
-            raise KeyboardInterrupt
+            self.does()
 
 
-def interrupted(position, work, files):
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def interrupted(position, work, files, does=interrupt):
     """Do the work with an interrupt at a position in the files; tell whether it was reached."""
     before = sys.gettrace()
-    strike = InterruptAt(position, files)
+    strike = InterruptAt(position, files, does)
     sys.settrace(strike)
     try:
         work()

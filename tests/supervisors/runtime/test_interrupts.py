@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 
-from supervisors import ActorDeadError, ActorSystem, Down, Exit
-from supervisors.runtime import cell, fence, futures, life, pinned, pinned_ref, ref, roster, scheduler, turn
+from supervisors import ActorDeadError, ActorSystem, Down, Exit, MailboxFullError
+from supervisors.runtime import bounded, cell, fence, futures, life, pinned, pinned_ref, ref, roster, scheduler, turn
 from tests.supervisors.actors import Doer, SharedDoer
 from tests.supervisors.interrupting import interrupted
 
@@ -122,6 +122,77 @@ def test_whoever_watches_an_actor_hears_of_its_end_once(act, verb):
         return partial(quietly, getattr(first, verb), note), check
 
     at_each_place(scenario, FILES - {cell.__file__})
+
+
+class Bounded(Doer):
+    """Has room for three."""
+
+    mailbox_capacity = 3
+
+
+class BoundedBytes(Doer):
+    """Has room for three bytes."""
+
+    mailbox_capacity_bytes = 3
+
+    @staticmethod
+    def message_size(message):
+        return 1
+
+
+def with_policy(kind, policy):
+    return type(kind.__name__, (kind,), {"mailbox_policy": policy})
+
+
+@pytest.mark.usefixtures("quantum")
+@pytest.mark.parametrize("kind", [Bounded, BoundedBytes])
+@pytest.mark.parametrize("policy", ["reject", "drop_newest", "drop_oldest", "block"])
+def test_a_bounded_mailbox_goes_on(kind, policy):
+    def scenario(system):
+        first, other, asked = system.start(Doer), system.start(with_policy(kind, policy)), []
+
+        def act(_):
+            for number in range(4):
+                other.send(number)
+                asked.append(other.ask("seen", block=False))
+
+        def check():
+            for each in asked:
+                with suppress(ActorDeadError, KeyboardInterrupt, MailboxFullError):
+                    each.get(timeout=10)
+            if other.is_alive():
+                for number in range(4, 8):
+                    other.ask(lambda self, number=number: self.seen.append(number), timeout=10)
+                seen = other.ask("seen", timeout=10)
+                assert seen[-4:] == [4, 5, 6, 7]
+                assert sorted(set(seen)) == sorted(seen)
+                assert other.mailbox_length == 0
+
+        return partial(first.ask, act), check
+
+    at_each_place(scenario, FILES | {bounded.__file__})
+
+
+@pytest.mark.parametrize("kind", [Bounded, BoundedBytes])
+@pytest.mark.parametrize("policy", ["reject", "drop_newest", "drop_oldest", "block"])
+def test_a_signal_handler_may_send_to_a_bounded_mailbox(kind, policy):
+    position = 1
+    while position:
+        with ActorSystem(workers=1) as system:
+            ref = system.start(with_policy(kind, policy))
+            ref.suspend()
+
+            def fill(ref=ref):
+                for number in range(5):
+                    ref.send(number)
+
+            is_reached = interrupted(position, fill, {bounded.__file__}, partial(ref.send, "by the handler"))
+            ref.resume()
+            seen = ref.ask("seen", timeout=10)
+            assert 3 <= len(seen) <= 4  # the handler may have come between the look for room and the use of it
+            ref.tell("last")
+            assert ref.ask("seen", timeout=10) == [*seen, "last"]
+        position = position + 1 if is_reached else 0
 
 
 class PinnedDoer(Doer):
