@@ -13,7 +13,7 @@ from supervisors.errors import InvalidTypeError
 from supervisors.exits import NOPROC
 from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.runtime.ref import ActorRef
-from supervisors.runtime.signals import Exited, Linked, Unlinked
+from supervisors.runtime.signals import Exited, Linked, LinkExit, Unlinked
 from supervisors.runtime.small_set import with_item, without_item
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def link(own: ActorRef[Any], other: ActorRef[Any]) -> None:
     if not other.is_alive():
         if not own.traps_exits:
             raise ActorDeadError.of(other, NOPROC)
-        own.send(Exited(other, NOPROC))
+        own.links = with_item(own.links, other)
+        own.signal(LinkExit(other, NOPROC))  # not a message: it always gets in, and can be unlinked from
         return
     if own.links is not None and other in own.links:
         return

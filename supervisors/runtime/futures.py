@@ -387,4 +387,4 @@ def _walk(caller: Cell, target: Cell) -> None:
         chain.append(node)
         if node is caller:
             raise DeadlockError(chain)
-        node = node.waits_for
+        node = None if node.fenced else node.waits_for  # whoever was killed while it waited waits no more

@@ -7,6 +7,8 @@ decides what an exception in a handler does, and who hears of an end, in which o
 from __future__ import annotations
 
 import logging
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from supervisors.errors import Exit, IgnoreStart, Refusal, UsageError
@@ -244,7 +246,7 @@ class LivingCell(Cell):
             UsageError: nobody waits, or it has been deferred already.
         """
         future = self._reply_to
-        if future is NOBODY:
+        if future is NOBODY or not self.messages_handled:  # it is being started
             raise UsageError("nobody waits for a reply to this message")
         if self._deferred is not None:
             raise UsageError("the reply to this ask has been deferred already")
@@ -258,6 +260,7 @@ class LivingCell(Cell):
             pending = self._pending = {}
         assert isinstance(pending, dict)
         pending[reply] = None
+        future.when_done(partial(self.settle_reply, reply))  # also when the asker has given up
         return reply
 
     def settle_reply(self, reply: Reply) -> None:
@@ -384,7 +387,7 @@ class LivingCell(Cell):
         self.system.ended(self, reason)
         if last is not None:
             last[0].offer(error=last[1])
-        for reply in self._pending or ():
+        for reply in tuple(self._pending or ()):
             assert isinstance(reply, Reply)
             reply.future.offer(error=ActorDeadError.of(self, reason))
         self._pending = None
@@ -467,7 +470,10 @@ class LivingCell(Cell):
 def _goes_on(error: BaseException) -> bool:
     """Tell whether what has ended an actor concerns the thread that ran it, too: Ctrl-C does.
 
-    A worker has nobody to hand it on to, and ``sys.exit()`` in one actor is no
-    reason for others to end.
+    A worker has nobody to hand it on to, and ``sys.exit()`` in one actor, or the end of one
+    coroutine or generator, is no reason for others to end.
     """
-    return not isinstance(error, (Exception, SystemExit)) and thread_turn.turn.worker is None
+    if isinstance(error, (Exception, SystemExit, GeneratorExit)) or thread_turn.turn.worker is not None:
+        return False
+    asyncio = sys.modules.get("asyncio")  # nobody else raises it
+    return asyncio is None or not isinstance(error, asyncio.CancelledError)

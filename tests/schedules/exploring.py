@@ -50,7 +50,7 @@ class Seen(list):
         write = super().append
         write(item)
 
-    def __iadd__(self, items):  # type: ignore[misc]  # less general than list's
+    def __iadd__(self, items):  # type: ignore[misc]  # of one kind only  # type: ignore[misc]  # less general than list's
         write = super().extend
         write(items)
         return self
@@ -75,7 +75,7 @@ class Seen(list):
 class SeenDeque(deque):
     """A deque whose every use in a mailbox frontrun can see."""
 
-    def __iadd__(self, items):
+    def __iadd__(self, items):  # type: ignore[misc]  # of one kind only
         write = super().extend
         write(items)
         return self

@@ -51,6 +51,33 @@ def test_link_3_linking_to_the_dead_gives_a_message_when_trapping(system):
     assert one.ask("seen") == [Exited(two, "noproc")]
 
 
+def test_link_10_no_news_of_the_dead_arrives_after_an_unlink(system):
+    one, two = system.start(Doer, trap=True), system.start(Doer)
+    two.stop()
+
+    def attempt(self):
+        self.link(two)
+        self.unlink(two, flush=True)
+
+    one.ask(attempt)
+    assert one.ask("seen") == []
+
+
+def test_link_3_the_news_of_the_dead_gets_into_a_full_mailbox(system):
+    class Full(Doer):
+        mailbox_capacity = 1
+
+    one, two = system.start(Full, trap=True), system.start(Doer)
+    two.stop()
+
+    def attempt(self):
+        self.actor_ref.tell("the only one")
+        self.link(two)
+
+    one.ask(attempt)
+    assert one.ask("seen") == ["the only one", Exited(two, "noproc")]
+
+
 def test_link_4_each_linked_actor_gets_the_reason(system):
     one = system.start(Doer)
     others = [system.start(Doer, trap=True) for _ in range(3)]

@@ -5,9 +5,17 @@ import threading
 
 import pytest
 
-from supervisors import Actor, ActorDeadError, ActorSystem, Down, StartError
+from supervisors import Actor, ActorDeadError, ActorSystem, Down, StartError, SupervisorsError, SystemClock
 from supervisors.runtime.fence import Fenced
 from tests.supervisors.actors import Recorder, SharedDoer, SharedEcho
+
+
+def until(condition):
+    """Wait for what another thread is about to do; a test that fails hangs for 10 s."""
+    clock = SystemClock()
+    deadline = clock.monotonic() + 10
+    while not condition():
+        assert clock.monotonic() < deadline
 
 
 class PinnedDoer(SharedDoer):
@@ -234,3 +242,28 @@ def test_in_virtual_time_pinned_is_shared(system):
 
 def test_a_proxy_reaches_through_the_fence(real):
     assert real.start(PinnedDoer).proxy().trap.get(timeout=10) is False
+
+
+def test_whoever_was_killed_while_it_waited_waits_for_nobody(real):
+    owed, heard = [], []
+    owes = real.start(SharedDoer)
+
+    def wait(_):
+        owes.ask(lambda self: owed.append(self.defer_reply()), timeout=None)
+
+    waits = real.start(SharedDoer)
+    asked = waits.ask(wait, block=False)
+    until(lambda: owed)
+    waits.kill()
+    with pytest.raises(ActorDeadError):
+        asked.get(timeout=5)
+
+    def ask_back(_):
+        try:
+            waits.ask("seen", timeout=5)
+        except SupervisorsError as error:
+            heard.append(type(error))
+
+    owes.ask(ask_back, timeout=5)
+    assert heard == [ActorDeadError]
+    owed[0].set(None)

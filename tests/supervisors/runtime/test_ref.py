@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 
@@ -14,6 +15,7 @@ from supervisors import (
     DeadlockError,
     Exit,
     Refusal,
+    StartError,
     UsageError,
 )
 from tests.supervisors.actors import Doer, Echo, Recorder, SharedDoer, SharedEcho
@@ -225,6 +227,35 @@ def test_the_death_of_the_actor_answers_its_deferred_replies(doer):
     doer.stop()
     with pytest.raises(ActorDeadError):
         future.get(timeout=5)
+
+
+def test_a_start_has_no_reply_to_defer(real):
+    class Early(SharedDoer):
+        def on_start(self):
+            self.defer_reply()
+
+    for dispatch in ("inline", "shared"):
+        with pytest.raises(StartError) as caught:
+            real.start(type("Early", (Early,), {"dispatch": dispatch}))
+        assert isinstance(caught.value.reason.error, UsageError)
+
+
+def test_a_deferred_reply_whose_asker_has_given_up_is_forgotten(real):
+    ref, owed = real.start(Doer), []
+    with pytest.raises(AskTimeoutError):
+        ref.ask(lambda self: owed.append(self.defer_reply()), timeout=0.001)
+    assert not ref._pending
+    assert not owed[0].set("late")
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, GeneratorExit])
+def test_what_ends_one_coroutine_does_not_reach_whoever_only_told(real, error):
+    def end(_):
+        raise error
+
+    ref = real.start(Doer)
+    ref.tell(end)
+    assert isinstance(ref.join(timeout=5).error, error)
 
 
 def test_a_tell_has_no_reply_to_defer(system):
