@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sessionactors.errors import UnknownRequest
 from sessionactors.states import TERMINATED
+from sessionactors.subscribers import MEANT_FOR_OTHERS
 from supervisors.actor import Actor
 
 if TYPE_CHECKING:
@@ -86,6 +87,9 @@ class SessionCode(Actor):
     def snapshot(self) -> Any:
         """Return what is to be stored of the session's own state: plain data, as metadata is. None is nothing.
 
+        What this raises crashes the session; at its end it is logged and audited, and what was
+        stored before stays.
+
         Thread: the session's own turn, whenever it is stored.
         """
         return None
@@ -112,7 +116,7 @@ class SessionCode(Actor):
         arguments = (notify.detail,) if name in _TOLD_WHY else ()
         try:
             getattr(self, name)(*arguments)
-        except Exception:
+        except (Exception, *MEANT_FOR_OTHERS):
             if self.data.state != TERMINATED:
                 raise
             # It is ending already, and that has to be gone through with.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from sessionactors.effects import Audit
@@ -10,6 +11,7 @@ from sessionactors.session_code import SessionCode
 from sessionactors.snapshots import snapshot
 from sessionactors.states import TERMINATED
 from sessionactors.storage.codec import encode
+from sessionactors.subscribers import MEANT_FOR_OTHERS
 from supervisors.errors import Refusal, UsageError
 from supervisors.exits import NORMAL, SHUTDOWN, Shutdown
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from sessionactors.surroundings import Surroundings
 
 __all__ = ["PLAIN", "StoredSession"]
+
+logger = logging.getLogger("sessionactors.session")
 
 PLAIN: Final = "Session"
 """What the store calls a session that is of no derived class."""
@@ -135,16 +139,27 @@ class StoredSession(SessionCode):
         try:
             saved(self.described())
         except PersistFailed as failed:
-            around = self._around
-            event = Audit("error", "persist_failed", "error", {"reason": failed.reason})
-            around.audit.put((around.now(), self.data.session_id, event, None, "session"))
+            self._not_stored(failed.reason)
+
+    def _hand_last(self) -> None:
+        """Hand the last snapshot over. The session ends, and whatever its code raises, that is gone through with."""
+        saves = self._around.saves
+        assert saves is not None
+        try:
+            self._hand_to(saves.keep)
+        except (Exception, *MEANT_FOR_OTHERS) as error:
+            logger.exception("%s.snapshot() raised at the end; what was stored before stays", self)
+            self._not_stored(f"snapshot() raised {type(error).__name__}")
+
+    def _not_stored(self, reason: str) -> None:
+        around = self._around
+        event = Audit("error", "persist_failed", "error", {"reason": reason})
+        around.audit.put((around.now(), self.data.session_id, event, None, "session"))
 
     def _prepare_return(self, reason: object, *, crash: bool) -> None:
         """Before an end that is not the session's own: see that it can come back."""
         if not crash and (reason == SHUTDOWN or isinstance(reason, Shutdown)):
-            saves = self._around.saves
-            assert saves is not None
-            self._hand_to(saves.keep)
+            self._hand_last()
             self._comes_back = True
             self._is_stored = False  # nothing more is stored of it
         elif crash or reason != NORMAL:
@@ -153,11 +168,11 @@ class StoredSession(SessionCode):
 
     def _leave_store(self) -> None:
         """Have the stored copy deleted, unless the session comes back or the copy is to stay."""
-        saves = self._around.saves
-        assert saves is not None
         if self._comes_back:
             return
         if self.data.options.keep_persistent:
-            self._hand_to(saves.keep)
-        else:
-            saves.delete(self.data.session_id)
+            self._hand_last()
+            return
+        saves = self._around.saves
+        assert saves is not None
+        saves.delete(self.data.session_id)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["MEANT_FOR_OTHERS", "LimiterEvent", "Subscriptions", "check_subscriber", "is_subscribed"]
 
 MEANT_FOR_OTHERS: Final = (SystemExit, GeneratorExit, CancelledError)
-"""What else a subscriber may raise: it would end whoever tells it, which is not whom it is about."""
+"""What else a subscriber may raise: it would end whoever tells it, which is not whom it is about.
+
+Likewise the code of a session that ends: it would end whoever has asked for that."""
 
 _NOBODY: Final[Mapping[object, object]] = {}
 
