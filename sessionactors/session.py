@@ -424,14 +424,15 @@ class Session(FollowedSession):
             self._perform(undone, self._around.now())
         if self._is_accounted_for or self.data.state == TERMINATED:
             return
-        self._is_accounted_for = True
         if self._around.directory.get(self.data.session_id) is not self._actor_ref:
             # It never began, so nothing ends, and another one may have the id. What was to
             # come back from the store still is.
+            self._is_accounted_for = True
             self._comes_back = self._restored is not None
             return
         if self._is_stored:
             self._prepare_return(reason, crash=crash)
+        self._is_accounted_for = True  # not before: an interrupt in the line above leaves it to be done
         now = self._around.now()
         if crash:
             effects = decide(self.data, CRASH, now, crash_reason(reason))

@@ -103,6 +103,23 @@ def test_a_system_that_stops_audits_the_end_of_each_session_whatever_its_code_ra
         assert [again.get_session_data(each)["user_state"] for each in ("a", "b")] == ["as it was"] * 2
 
 
+INTERRUPTED = {
+    "terminate": lambda system: system.terminate("a"),
+    "shutdown": lambda system: system.directory.get("a").exit("shutdown"),
+}
+
+
+@pytest.mark.parametrize("how", INTERRUPTED)
+def test_an_end_that_is_interrupted_while_the_session_describes_itself_is_completed(path, how):
+    heard = []
+    with opened(path) as system:
+        kept(system, KeyboardInterrupt, None, heard=heard, keep_persistent=True)
+        with pytest.raises(KeyboardInterrupt):
+            INTERRUPTED[how](system)
+        assert ends(entries(system, "a")) == {"a": 1}
+        assert [each.event for each in heard] == ["session_terminated"]
+
+
 class LeavesLoudly(Session):
     raises = SystemExit
 
