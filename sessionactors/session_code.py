@@ -12,6 +12,8 @@ from sessionactors.errors import UnknownRequest
 from sessionactors.states import TERMINATED
 from sessionactors.subscribers import MEANT_FOR_OTHERS
 from supervisors.actor import Actor
+from supervisors.callbacks import UnaskedRefusalError
+from supervisors.errors import Refusal
 
 if TYPE_CHECKING:
     from sessionactors.effects import Notify
@@ -73,7 +75,7 @@ class SessionCode(Actor):
         raise UnknownRequest("request", request, "one to a class derived from Session that has handle_request()")
 
     def on_activated(self) -> None:
-        """Do something when the session has become active; what this raises crashes it."""
+        """Do something when the session has become active; what this raises crashes it, a `Refusal` too."""
 
     def on_resumed(self) -> None:
         """Do something when an idle or suspended session has become active again; likewise."""
@@ -116,8 +118,10 @@ class SessionCode(Actor):
         arguments = (notify.detail,) if name in _TOLD_WHY else ()
         try:
             getattr(self, name)(*arguments)
-        except (Exception, *MEANT_FOR_OTHERS):
+        except (Exception, *MEANT_FOR_OTHERS) as error:
             if self.data.state != TERMINATED:
+                if isinstance(error, Refusal):  # it would pass for that of the operation, which is done
+                    raise UnaskedRefusalError(error) from error
                 raise
             # It is ending already, and that has to be gone through with.
             logger.exception("%s.%s() raised", self, name)

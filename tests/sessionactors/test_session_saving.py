@@ -1,5 +1,7 @@
 """What becomes of the stored copy when a session ends, and of the end when the session's code raises."""
 
+from typing import Any
+
 import pytest
 
 from sessionactors import Session, SessionSystem
@@ -14,7 +16,7 @@ RAISED = [ValueError, NotFound, SystemExit, GeneratorExit]
 class Writer(Session):
     """Raises while it describes itself, if it is to."""
 
-    raises = ()  # what, one after the other; the last one for ever
+    raises: tuple[Any, ...] = ()  # what, one after the other; the last one for ever
 
     def snapshot(self):
         cls = type(self)
