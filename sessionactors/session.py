@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from sessionactors.decisions.moves import REAPED, crash_reason, end, end_reason
+from sessionactors.decisions.resources import resume_for
 from sessionactors.effects import (
     Audit,
     Effect,
@@ -149,7 +150,7 @@ class Session(FollowedSession):
         return self._around.coroutines
 
     def begin_request(self, size: int) -> None:
-        """Count a request as activity; an idle session is active again.
+        """Count a request as activity; an idle session is active again, if the quota admits it.
 
         Args:
             size: bytes of it.
@@ -160,11 +161,13 @@ class Session(FollowedSession):
         data, now = self.data, self._around.now()
         if data.state == TERMINATED:
             raise SessionTerminated(data.session_id)
-        if data.state == IDLE:
-            if self._around.audit.is_failing:
-                raise AuditUnavailable(RESUME)
-            self._perform(decide(data, RESUME, now), now)
-        effects = decide(data, UPDATE_RESOURCES, now, (1, 0, size, size))
+        used = (1, 0, size, size)
+        if data.state != IDLE:
+            effects = decide(data, UPDATE_RESOURCES, now, used)
+        elif self._around.audit.is_failing:
+            raise AuditUnavailable(RESUME)
+        else:
+            effects = resume_for(data, now, used)
         if effects:
             self._perform(effects, now)
 

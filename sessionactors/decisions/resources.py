@@ -10,13 +10,15 @@ from __future__ import annotations
 from typing import NoReturn
 
 from sessionactors.bounds import COUNT_MAX
+from sessionactors.decisions.activity import RESUMED
+from sessionactors.decisions.moves import move
 from sessionactors.effects import NOTHING, Audit, Effects, Refuse
 from sessionactors.errors import InvalidKind, InvalidQuota, InvalidValue, QuotaExceeded
 from sessionactors.operations import Deltas
 from sessionactors.session_data import SessionData
 from sessionactors.settings import Quota
 
-__all__ = ["set_quota", "update_resources"]
+__all__ = ["resume_for", "set_quota", "update_resources"]
 
 
 def update_resources(data: SessionData, now: float, deltas: Deltas | tuple[int, int, int, int]) -> Effects:
@@ -60,6 +62,15 @@ def update_resources(data: SessionData, now: float, deltas: Deltas | tuple[int, 
     if every and total_requests % every < requests:
         return _sample(data)
     return NOTHING
+
+
+def resume_for(data: SessionData, now: float, deltas: tuple[int, int, int, int]) -> Effects:
+    """Make an idle session active for a request, unless that is over the quota: a refusal is no activity."""
+    counted = update_resources(data, now, deltas)
+    if counted and counted[-1].__class__ is Refuse:
+        return counted
+    move(data, RESUMED.logged, now)  # type: ignore[arg-type]  # it is a transition
+    return (*RESUMED, *counted)
 
 
 def set_quota(data: SessionData, _now: float, quota: object) -> Effects:

@@ -188,6 +188,35 @@ def test_the_quota_comes_before_the_handler(virtual):
     assert virtual.request("a", "z") == ["activated", "x", "z"]
 
 
+def test_a_request_over_the_quota_leaves_an_idle_session_idle(virtual):
+    active(virtual, quota={"max_requests": 1})
+    virtual.request("a", "x")
+    virtual.deactivate("a")
+    virtual.actors.advance(5.0)
+    before = virtual.get_metrics("a"), virtual.get_history("a")
+    with pytest.raises(QuotaExceeded):
+        virtual.request("a", "y")
+    assert (virtual.get_metrics("a"), virtual.get_history("a")) == before
+    assert names(virtual, "a")[-1] == "quota_exceeded"
+
+
+def test_refused_requests_keep_no_session_from_being_suspended(virtual):
+    active(virtual, quota={"max_requests": 1}, idle_timeout=10.0)
+    virtual.request("a", "x")
+    for _ in range(5):
+        virtual.actors.advance(6.0)
+        with pytest.raises((QuotaExceeded, InvalidState)):
+            virtual.request("a", "y")
+    assert virtual.get_state("a") == "suspended"
+
+
+def test_a_request_that_resumes_a_session_is_told_of_before_what_it_used(virtual):
+    active(virtual, audit_requests_every=1)
+    virtual.deactivate("a")
+    assert virtual.request("a", "x") == ["activated", "resumed", "x"]
+    assert names(virtual, "a")[-2:] == ["resumed", "resources_updated"]
+
+
 def test_the_hooks_are_told_of_the_end_and_why(virtual):
     active(virtual)
     virtual.terminate("a", "enough")
