@@ -69,25 +69,30 @@ class TakeAlong(Errand):
 
     Args:
         target: what it is called.
+        leaves: the session is about to end here, so it has no request in hand: the answer to
+            that would tell of something that has not moved along.
     """
 
-    __slots__ = ("_target",)
+    __slots__ = ("_leaves", "_target")
 
-    def __init__(self, target: object) -> None:
+    def __init__(self, target: object, *, leaves: bool = False) -> None:
         self._target = target
+        self._leaves = leaves
 
     def run(self, session: Session) -> tuple[MigrationData, object]:
         """Return the data, and what `Leave` compares to see whether it is still true.
 
         Raises:
             MigrationNotAllowed: the session may not move.
-            MigrationFailed: it holds something that cannot travel.
+            MigrationFailed: it holds something that cannot travel, or leaves with a request in hand.
             InvalidTransition: it is neither active nor suspended.
             SessionTerminated: it has ended.
         """
         data, now = session.data, session.now()
         effects = decide(data, MIGRATE, now, self._target)
         session.apply(tuple(each for each in effects if each.__class__ is not Migrate))
+        if self._leaves and session.requests is not None and session.requests.is_busy:
+            session.apply(decide(data, MIGRATION_FAILED, now, "a request is in hand"))
         try:
             record = session.described()
         except PersistFailed as failed:
@@ -204,7 +209,7 @@ class ChangeOptions(Errand):
 
 
 def _mark(data: SessionData) -> object:
-    """Return what changes with everything that is worth taking along."""
+    """Return what changes with everything that is worth taking along; each request that is begun counts."""
     sums = (data.requests, data.bytes, data.connections, data.largest_message, data.auth_attempts)
     return data.transitions, data.last_activity, sums, data.locked, data.quota, data.options, dict(data.metadata)
 

@@ -292,7 +292,7 @@ class SessionCalls(UserCalls):
 
         Raises:
             MigrationNotAllowed: the session may not move.
-            MigrationFailed: the target did not take it; it goes on here.
+            MigrationFailed: the target did not take it, or a request is in hand; it goes on here.
             InvalidTransition: it is neither active nor suspended.
         """
         if not isinstance(target, SessionCalls):
@@ -300,7 +300,7 @@ class SessionCalls(UserCalls):
             return cast("MigrationData", moved)
         ref = self.directory.find(session_id)
         for _ in range(_MOVES_MAX):
-            moved, mark = self._query(session_id, TakeAlong(_NEARBY))
+            moved, mark = self._query(session_id, TakeAlong(_NEARBY, leaves=True))
             try:
                 target.take_in(moved, ref.actor_class)
             except SupervisorsError as error:

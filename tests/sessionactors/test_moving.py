@@ -21,6 +21,7 @@ from sessionactors.errors import (
     TooManySessions,
 )
 from sessionactors.moving import Load
+from sessionactors.requests import UserRequest
 from sessionactors.session import Session
 from sessionactors.storage.codec import SCHEMA
 from tests.sessionactors.session_world import TRUSTED, ends, entries, names, start_active, virtual
@@ -360,6 +361,55 @@ def test_one_that_is_used_all_the_time_stays(here, there, monkeypatch):
         here.migrate("a", there)
     assert here.get_state("a") == "active"
     assert there.state_of("a") == "terminated"
+
+
+class AsyncChat(Chat):
+    async def handle_request(self, request):
+        return super().handle_request(request)
+
+
+def test_one_with_a_request_in_hand_stays_and_can_move_when_that_is_answered(here, there):
+    here.start_session("a", {"migration_allowed": True}, session_class=AsyncChat)
+    here.authenticate("a", TRUSTED)
+    here.activate("a")
+    asked = here.directory.get("a").ask(UserRequest("hello", 0, None), block=False)
+    with pytest.raises(MigrationFailed, match="in hand"):
+        here.migrate("a", there)
+    assert names(here, "a")[-2:] == ["migration_started", "migration_failed"]
+    assert here.get_state("a") == "active"
+    assert there.state_of("a") is None
+    here.actors.settle()
+    assert asked.get() == ["hello"]
+    here.migrate("a", there)
+    assert there.get_session_data("a")["user_state"] == ["hello"]
+
+
+def test_a_request_that_comes_while_the_session_moves_is_not_lost(here, there, monkeypatch):
+    here.start_session("a", {"migration_allowed": True}, session_class=AsyncChat)
+    here.authenticate("a", TRUSTED)
+    here.activate("a")
+    take_in = type(there).take_in
+    asked = []
+
+    def slowly(self, moved, kind):
+        take_in(self, moved, kind)
+        asked.append(here.directory.get("a").ask(UserRequest("hello", 0, None), block=False))
+
+    monkeypatch.setattr(type(there), "take_in", slowly)
+    with pytest.raises(MigrationFailed, match="in hand"):
+        here.migrate("a", there)
+    here.actors.settle()
+    assert [each.get() for each in asked] == [["hello"]]
+    assert here.get_session_data("a")["user_state"] == ["hello"]
+    assert there.state_of("a") == "terminated"
+
+
+def test_one_with_a_request_in_hand_can_be_described(here):
+    here.start_session("a", {"migration_allowed": True}, session_class=AsyncChat)
+    here.authenticate("a", TRUSTED)
+    here.activate("a")
+    here.directory.get("a").ask(UserRequest("hello", 0, None), block=False)
+    assert here.migrate("a", "elsewhere").session_id == "a"
 
 
 # --- get_session_data(), update_config(), set_timeout() --------------------------------------------------------------
