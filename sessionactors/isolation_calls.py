@@ -193,6 +193,7 @@ class IsolationCalls(ServiceAccess):
             OperationFailed, ProcessDied, InvalidKind, InvalidValue: it did not come about, and
                 the session goes on as before.
             SessionTerminated: it has ended.
+            SessionRecovering: it has crashed, and comes back.
 
         Blocks: with `process`, while the process makes ready and the request in hand is done.
         """
@@ -208,6 +209,7 @@ class IsolationCalls(ServiceAccess):
             NotFound: there is no such account.
             OperationFailed, ProcessDied: the code has not come back; all is as before.
             SessionTerminated: the session has ended.
+            SessionRecovering: it has crashed, and comes back.
 
         Blocks: until the request in hand is done.
         """
@@ -263,7 +265,7 @@ class IsolationCalls(ServiceAccess):
         try:
             return ref.ask(move, timeout=_MOVE_TIMEOUT)
         except ActorDeadError as dead:
-            raise SessionTerminated(session_id) from dead
+            raise self.directory.gone(session_id) from dead
         except (AskTimeoutError, KeyboardInterrupt):
             if move.claim.take():
                 raise

@@ -92,6 +92,7 @@ class SessionCalls(UserCalls):
             NotAuthenticated: there are no credentials.
             AuthenticationFailed: they were rejected; `authenticate` again.
             SessionTerminated: the session has ended before the authenticator had an answer.
+            SessionRecovering: it has crashed before that, and comes back.
             AuditError: it was done, and is to be durable (`rights_are_durable`) and is not yet.
 
         Blocks: as long as the authenticator takes, at most until `auth_timeout` ends the session.
@@ -105,7 +106,7 @@ class SessionCalls(UserCalls):
         try:
             state: str = ref.ask((ACTIVATE, None), timeout=None)
         except ActorDeadError as dead:
-            raise SessionTerminated(session_id) from dead
+            raise self.directory.gone(session_id) from dead
         return state
 
     def deactivate(self, session_id: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessionactors import bounds
 from sessionactors.effects import Audit
-from sessionactors.errors import RateLimited, SessionTerminated
+from sessionactors.errors import RateLimited
 from sessionactors.manager import ManagerCalls
 from sessionactors.request_waits import handling
 from sessionactors.requests import UserRequest
@@ -62,6 +62,7 @@ class UserCalls(ManagerCalls):
             QuotaExceeded: the quota is used up.
             InvalidState: the session is in no state for requests.
             SessionTerminated: it has ended, or has ended meanwhile.
+            SessionRecovering: it has crashed, perhaps meanwhile, and comes back.
             NotFound: there is no such session.
             UnknownRequest: its class has no `handle_request()`.
             CapacityExceeded: too many requests wait for the one in hand.
@@ -78,7 +79,7 @@ class UserCalls(ManagerCalls):
         try:
             return ref.ask(asked, timeout=seconds)
         except ActorDeadError as dead:
-            raise SessionTerminated(session_id) from dead
+            raise self.directory.gone(session_id) from dead
         finally:
             if handler is not None:
                 self._around.waits.leave(handler)
@@ -97,7 +98,7 @@ class UserCalls(ManagerCalls):
         try:
             return await ref.ask_async(asked, timeout=seconds)
         except ActorDeadError as dead:
-            raise SessionTerminated(session_id) from dead
+            raise self.directory.gone(session_id) from dead
         finally:
             if handler is not None:
                 self._around.waits.leave(handler)

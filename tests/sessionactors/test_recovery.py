@@ -1,3 +1,4 @@
+import asyncio
 import shutil
 import sqlite3
 import threading
@@ -17,6 +18,7 @@ from sessionactors.errors import (
     UnknownRequest,
 )
 from sessionactors.recovery import DONE, RecoveryReport, RefusedSession
+from sessionactors.requests import UserRequest
 from sessionactors.session import Session
 from sessionactors.storage.codec import SCHEMA
 from sessionactors.storage.errors import StoreDiskError, StoreLockedError
@@ -49,6 +51,15 @@ class Fragile(Session):
         if message == ["crash"]:
             raise RuntimeError("told to")
         return super()._other(message)
+
+
+class Patient(Session):
+    """Its handler is a coroutine function."""
+
+    async def handle_request(self, request):
+        if request is not None:
+            await request()
+            raise RuntimeError("told to")
 
 
 class Broken(Session):
@@ -499,6 +510,59 @@ class TestAfterACrash:
         system.directory.get("a").exit(reason)
         system.actors.settle()
         assert system.get_state("a") == "idle"
+
+
+class TestWhoWaitsWhileItCrashes:
+    """Is told that the session comes back, and not that it has ended for good."""
+
+    def test_in_the_line_of_its_requests(self, path):
+        async def at_once():
+            pass
+
+        with opened(path, session_classes=[Patient]) as system:
+            self.start(system)
+            system.directory.get("a").ask(UserRequest(at_once, 0, None), block=False)
+            with pytest.raises(SessionRecovering):
+                system.request("a", None)
+            system.actors.settle()
+            assert system.get_state("a") == "idle"
+            assert system.request("a", None) is None
+
+    def test_in_the_line_of_its_requests_in_asyncio(self, path):
+        with SessionSystem(path=path, session=STORED, session_classes=[Patient]) as system:
+            self.start(system)
+            may_crash = threading.Event()
+
+            async def when_told():
+                await asyncio.to_thread(may_crash.wait)
+
+            async def ask():
+                asked = [asyncio.create_task(system.request_async("a", each)) for each in (when_told, None)]
+                await asyncio.sleep(0)  # now both are on their way
+                may_crash.set()
+                return await asyncio.gather(*asked, return_exceptions=True)
+
+            told = asyncio.run(ask())
+            assert [type(each) for each in told] == [RuntimeError, SessionRecovering]
+
+    def test_for_its_authenticator(self, path):
+        def crash(_context):
+            system.directory.get("a").exit("boom")
+            return True
+
+        with opened(path, authenticator=crash) as system:
+            system.start_session("a", {"auth_required": True})
+            system.authenticate("a", TRUSTED)
+            system.persist("a")
+            with pytest.raises(SessionRecovering):
+                system.activate("a")
+            system.actors.settle()
+            assert system.get_state("a") == "new"
+
+    def start(self, system):
+        system.start_session("a", session_class=Patient)
+        system.activate("a")
+        system.persist("a")
 
 
 class TestFailure:
