@@ -345,7 +345,11 @@ class SessionCalls(UserCalls):
         return state
 
     def state_of(self, session_id: str) -> str | None:
-        """Return the state, `terminated` after the end, None if there never was such a session."""
+        """Return the state, `terminated` after the end, None if there never was such a session.
+
+        Raises:
+            SessionRecovering: it has crashed and is being started again, so nobody knows its state yet.
+        """
         try:
             return self.get_state(session_id)
         except SessionTerminated:

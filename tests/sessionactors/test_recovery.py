@@ -346,6 +346,15 @@ class TestAfterACrash:
         assert system.get_info("a").resources_used.requests == 3
         assert type(system.directory.get("a")._actor) is Fragile
 
+    def test_until_then_nobody_knows_its_state(self, system):
+        system.actors.whereis("recovery").suspend()
+        self.crash(system)
+        with pytest.raises(SessionRecovering):
+            system.state_of("a")
+        system.actors.whereis("recovery").resume()
+        system.actors.settle()
+        assert system.state_of("a") == "idle"
+
     def test_it_is_audited(self, system):
         self.crash(system)
         system.actors.settle()
