@@ -89,6 +89,10 @@ class SessionCode(Actor):
     def snapshot(self) -> Any:
         """Return what is to be stored of the session's own state: plain data, as metadata is. None is nothing.
 
+        `restore()` gets it as it was, but for kinds that the store does not know apart: a tuple comes
+        back as a list, and a value of a derived class as one of the class that it is derived from.
+        What would not come back, such as a mapping with numbers for keys, is refused as `PersistFailed`.
+
         What this raises crashes the session; at its end it is logged and audited, and what was
         stored before stays.
 

@@ -100,6 +100,7 @@ _QUOTA: Final[Mapping[str, object]] = {"max_requests": 1000, "max_connections": 
 
 _CHECKSUM_SIZE: Final = 16
 _SHARED_MAX: Final = 256
+_PLACE_MAX: Final = 200  # characters that tell where in a snapshot something stands
 _KEPT_MAX: Final = MIB  # bytes; what a packer has room for from the start
 
 _T = TypeVar("_T", SessionOptions, Quota, Transition)
@@ -116,7 +117,7 @@ def encode(data: SessionData, now: float, wall: float, more: Mapping[str, object
 
     Raises:
         InvalidValue: it has more bytes than a record may have.
-        InvalidKind: something in it cannot be stored.
+        InvalidKind: something in it cannot be stored, or would not come back from there.
 
     Thread: any that may read the session.
     """
@@ -155,6 +156,8 @@ def encode(data: SessionData, now: float, wall: float, more: Mapping[str, object
     ))  # fmt: skip
     if len(packed) > SNAPSHOT_SIZE_MAX:
         raise InvalidValue("snapshot", len(packed), f"at most {SNAPSHOT_SIZE_MAX} bytes")
+    if more is not None or data.metadata:
+        _check_readable(packed)
     return Record(data.session_id, SCHEMA, _checksum(packed), packed)
 
 
@@ -216,6 +219,37 @@ def _packed(value: object) -> bytes:
         # Nor is the buffer of a huge one kept for as long as the thread lives, or that of a failure.
         own.pack = pack if 0 < len(packed) <= _KEPT_MAX else msgpack.Packer().pack
     return packed
+
+
+def _check_readable(packed: bytes) -> None:
+    """Refuse what can be packed and not be read again; only what users have put in can be such.
+
+    It is read, because that is what `decode()` will do, and faster than to look at each value.
+    """
+    try:
+        msgpack.unpackb(packed)
+    except (ValueError, TypeError, OverflowError) as error:
+        _refuse_keys(packed)
+        raise InvalidKind("snapshot", packed, f"data that can be read again ({error})") from error
+
+
+def _refuse_keys(packed: bytes) -> None:
+    """Raise where a key stands that is neither text nor bytes, if that is what is wrong."""
+    try:
+        values: list[object] = msgpack.unpackb(packed, strict_map_key=False, use_list=False)
+    except (ValueError, TypeError, OverflowError):
+        return
+    own = {**values[-1]} if isinstance(values[-1], dict) else {}
+    waiting: list[tuple[str, object]] = [("metadata", values[_FIELDS.index("metadata")]), *own.items()]
+    while waiting:
+        where, value = waiting.pop()
+        if isinstance(value, dict):
+            for key, item in value.items():
+                if not isinstance(key, (str, bytes)):
+                    raise InvalidKind(f"a key of {where[:_PLACE_MAX]}", key, "text or bytes")
+                waiting.append((f"{where[:_PLACE_MAX]}.{key!s:.40}", item))
+        elif isinstance(value, tuple):
+            waiting += ((f"{where[:_PLACE_MAX]}[{index}]", item) for index, item in enumerate(value))
 
 
 def deletion(session_id: str) -> Record:

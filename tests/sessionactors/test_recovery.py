@@ -10,6 +10,7 @@ from sessionactors.errors import (
     InvalidKind,
     InvalidValue,
     LoadFailed,
+    PersistFailed,
     SessionExists,
     SessionRecovering,
     SessionRefusal,
@@ -39,6 +40,22 @@ NAMED = RecoveryReport(recovered=1, seconds=0.0)
 
 class Chat(Session):
     """A class of the program's own."""
+
+
+class Tally(Session):
+    """Keeps the request before."""
+
+    votes: object = None
+
+    def handle_request(self, request):
+        before, self.votes = self.votes, request
+        return before
+
+    def snapshot(self):
+        return self.votes
+
+    def restore(self, state):
+        self.votes = state
 
 
 class Fragile(Session):
@@ -132,6 +149,21 @@ class TestAtTheStart:
             assert info.resources_used == (7, 0, 100)
             assert [each.to_state for each in system.get_history("a")] == ["auth", "active", "idle"]
             assert system.get_metrics("a").recovery_attempts == 1
+
+    def test_what_could_not_be_read_again_is_not_confirmed_and_what_was_before_is_there(self, path):
+        with opened(path, session_classes=[Tally]) as system:
+            system.start_session("a", session_class=Tally)
+            system.activate("a")
+            system.request("a", {"1": 2})
+            system.persist("a")
+            system.request("a", {1: 2})
+            with pytest.raises(PersistFailed, match="a key of user_state: a int is not allowed"):
+                system.persist("a")
+            left = killed(path)
+        with opened(left, session_classes=[Tally]) as system:
+            assert system.recovered == NAMED
+            system.resume("a")
+            assert system.request("a", {}) == {"1": 2}
 
     def test_what_was_not_confirmed_need_not_be_there(self, path):
         with opened(path) as system:

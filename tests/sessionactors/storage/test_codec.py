@@ -93,6 +93,52 @@ def test_what_cannot_be_packed_is_refused_and_the_next_is_written():
     assert decode(found(record("a")))
 
 
+def nested(depth):
+    value = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+UNREADABLE = msgpack.ExtType(5, b"x")._replace(code=-1)  # a point in time, of a length that none has
+
+
+@pytest.mark.parametrize("key", [1, None, (1, 2), 1.5, True, msgpack.Timestamp(1), msgpack.ExtType(5, b"x")])
+@pytest.mark.parametrize("wrap", [lambda state: state, lambda state: {"seen": [0, {b"by": state}]}])
+def test_a_key_that_would_not_come_back_is_refused_and_named(key, wrap):
+    more = {"class": "shop:Cart", "user_state": wrap({key: 2})}
+    with pytest.raises(InvalidKind, match=r"a key of user_state.* text or bytes"):
+        encode(session_in(IDLE), 110.0, 5.0, more)
+
+
+def test_a_key_of_metadata_that_was_changed_later_is_refused_as_well():
+    with pytest.raises(InvalidKind, match=r"a key of metadata\.seen"):
+        record("a", metadata={"seen": {42: "x"}})
+
+
+@pytest.mark.parametrize("state", [UNREADABLE, [UNREADABLE], {"at": UNREADABLE}, nested(5000), 2**64, -(2**63) - 1])
+def test_what_cannot_be_read_again_is_refused(state):
+    with pytest.raises(InvalidKind, match="snapshot"):
+        encode(session_in(IDLE), 110.0, 5.0, {"class": "shop:Cart", "user_state": state})
+
+
+KEYS = st.text(max_size=3) | st.binary(max_size=3) | st.integers() | st.none() | st.booleans() | st.floats()
+SCALARS = (
+    KEYS | st.builds(msgpack.ExtType, st.integers(0, 127), st.binary()) | st.builds(msgpack.Timestamp, st.integers())
+)
+STATES = st.recursive(SCALARS, lambda each: st.lists(each) | st.dictionaries(KEYS, each), max_leaves=8)
+
+
+@given(STATES)
+def test_whatever_is_accepted_comes_back(state):
+    more = {"class": "shop:Cart", "user_state": state}
+    try:
+        written = encode(session_in(IDLE), 110.0, 5.0, more)
+    except InvalidKind:
+        return
+    assert repr(decode(found(written))["user_state"]) == repr(state)  # NaN is not equal to itself
+
+
 class Lazy(dict):
     """A mapping of a user's that has another session packed while it is."""
 
