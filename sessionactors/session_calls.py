@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from sessionactors import bounds, identifiers
 from sessionactors.audit.errors import AuditError
-from sessionactors.errors import InvalidQuota, NotFound, SessionRefusal, SessionTerminated
+from sessionactors.errors import InvalidQuota, NoBackend, NotFound, NotPersistent, SessionRefusal, SessionTerminated
 from sessionactors.lifecycle import (
     ACTIVATE,
     AUTHENTICATE,
@@ -271,7 +271,8 @@ class SessionCalls(UserCalls):
     def load(self, session_id: str, data: bytes) -> str:
         """Make a new session the one that the `state_data` of a `migrate()` describe; return its state.
 
-        A session that was active is idle, one that was being authenticated is new.
+        A session that was active is idle, one that was being authenticated is new. Whoever ends
+        it where it comes from calls `persist()` before.
 
         Raises:
             LoadFailed: these are not such data, or of another session, class or a newer program.
@@ -286,8 +287,8 @@ class SessionCalls(UserCalls):
 
         Args:
             session_id: which session; it was started with `migration_allowed`.
-            target: another session system, which has the session when this returns, while
-                here it has ended with the reason `migrated`. Or the name of a place that
+            target: another session system, which has the session when this returns, a
+                persistent one durably, while here it has ended with the reason `migrated`. Or the name of a place that
                 the program knows: then the session goes on, until the program, which
                 carries the data there for `load()`, terminates it.
 
@@ -315,16 +316,22 @@ class SessionCalls(UserCalls):
         raise InternalError("a migration that has failed was not refused")
 
     def take_in(self, moved: MigrationData, session_class: type[Session]) -> None:
-        """Start the session that comes from elsewhere; when this raises, there is none.
+        """Start the session that comes from elsewhere, and store it if it is persistent.
+
+        It is durable when this returns, because where it comes from its stored copy is
+        deleted then. When this raises, there is none.
 
         Raises:
-            SessionRefusal: what `start_session()` and `load()` refuse.
+            SessionRefusal: what `start_session()`, `load()` and `persist()` refuse.
         """
         self.start_session(moved.session_id, session_class=session_class)
         try:
             self.load(moved.session_id, moved.state_data)
+            with suppress(NotPersistent, NoBackend):
+                self.persist(moved.session_id)
         except BaseException:
-            self.terminate(moved.session_id, "load_failed")
+            with suppress(SupervisorsError):  # the first error is the one that tells why
+                self.terminate(moved.session_id, "load_failed")
             raise
 
     @abstractmethod

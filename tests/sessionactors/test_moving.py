@@ -23,8 +23,11 @@ from sessionactors.errors import (
 from sessionactors.moving import Load
 from sessionactors.requests import UserRequest
 from sessionactors.session import Session
-from sessionactors.storage.codec import SCHEMA
+from sessionactors.storage.codec import SCHEMA, decode
+from sessionactors.storage.memory import MemoryStore
+from sessionactors.storage.sqlite import SqliteStore
 from tests.sessionactors.session_world import TRUSTED, ends, entries, names, start_active, virtual
+from tests.sessionactors.storage.faulty_disk import Disk
 
 
 class Chat(Session):
@@ -294,6 +297,29 @@ def test_a_stored_copy_moves_along(here, there):
     assert here.stored_session("a") is None
     there.persist("a")
     assert there.stored_session("a") is not None
+
+
+def test_a_stored_session_is_durable_there_when_it_has_moved(here):
+    there = MemoryStore()
+    movable(here, persistent=True)
+    with virtual(store=there) as target:
+        here.migrate("a", target)
+        assert decode(there.read("a"))["state"] == "idle"
+
+
+def test_where_it_cannot_be_stored_nothing_is_left_of_it_and_here_it_stays(here, tmp_path):
+    disk = Disk()
+    movable(here, persistent=True)
+    here.persist("a")
+    with virtual(store=SqliteStore(tmp_path / "there.db", connection_class=disk.connection_class)) as there:
+        disk.fail(1, "ENOSPC", times=1000)
+        with pytest.raises(MigrationFailed, match="the disk is full"):
+            here.migrate("a", there)
+        assert (here.get_state("a"), here.stored_session("a")["state"]) == ("active", "active")
+        assert there.state_of("a") == "terminated"
+        disk.heal()
+        here.migrate("a", there)
+        assert there.get_state("a") == "idle"
 
 
 def test_a_derived_class_moves_with_its_state(here, there):
