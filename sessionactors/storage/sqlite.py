@@ -18,7 +18,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 from sessionactors.sqlite_files import FAULTS, PROBLEMS, Fault, connect, create_private, fault_of, rolled_back
 from sessionactors.storage.codec import id_of
@@ -74,6 +74,9 @@ _ASIDE: Final = (
     " SELECT session_id, epoch, schema, checksum, snapshot, ?, ? FROM sessions WHERE key = ?"
 )
 
+_Place: TypeAlias = tuple[int, int] | None
+"""Device and number of a file; None where there is none."""
+
 _SPOILED: Final = "what is stored of it is spoiled; a start of the system moves that aside"
 
 _ERRORS: Final[dict[Fault, tuple[type[StoreError], str]]] = {
@@ -108,7 +111,18 @@ class SqliteStore:
     Thread: one at a time.
     """
 
-    __slots__ = ("_busy_timeout", "_class", "_connection", "_file", "_is_closed", "_path", "_process", "_synchronous")
+    __slots__ = (
+        "_busy_timeout",
+        "_class",
+        "_connection",
+        "_file",
+        "_is_closed",
+        "_log",
+        "_log_path",
+        "_path",
+        "_process",
+        "_synchronous",
+    )
 
     def __init__(
         self,
@@ -125,7 +139,9 @@ class SqliteStore:
         self._process = os.getpid()
         self._is_closed = False
         self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None  # which one was opened; None before the first
+        self._file: _Place = None  # which one was opened; None before the first
+        self._log: _Place = None  # the log beside it, likewise
+        self._log_path = ""
         self._connected()
 
     @property
@@ -225,21 +241,25 @@ class SqliteStore:
                     self._path, "mode=rw", busy_timeout=self._busy_timeout, connection_class=self._class
                 )
                 self._prepare(self._connection)
-            self._file = self._found()
+            # Where SQLite has its log: beside the file, and not beside a link to that.
+            self._log_path = f"{os.path.realpath(self._path)}-wal"
+            self._file, self._log = _place(self._path), _place(self._log_path)
         return self._connection
 
     def _check_place(self) -> None:
-        """Refuse to go on with a file that nobody would find again: it was removed, or another one put in its place."""
-        if self._found() != self._file:
+        """Refuse to go on with a file that nobody would find again: it was removed, or another one put in its place.
+
+        What was confirmed last is in the log beside it and nowhere else, so the same is true of that. To
+        close the connection, which has it open still, writes all of it into the file.
+        """
+        if _place(self._path) != self._file:
             self._disconnect()
             raise StoreMissingError("it was removed or replaced", "put it back", self._path)
-
-    def _found(self) -> tuple[int, int] | None:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
+        if _place(self._log_path) != self._log:
+            self._disconnect()
+            raise StoreMissingError(
+                "the log beside it ('-wal') was removed or replaced", "leave it there; another one is made", self._path
+            )
 
     def _check_kind(self) -> None:
         """Refuse what is there and no file: a device or a pipe reads like a disk that fails."""
@@ -315,6 +335,15 @@ class SqliteStore:
 
     def __repr__(self) -> str:
         return f"<SqliteStore {str(self._path)!r}>"
+
+
+def _place(path: str | Path) -> _Place:
+    """Tell which file is there, whatever it is called."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - a path that is text is not made a `Path` for every write
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _put(

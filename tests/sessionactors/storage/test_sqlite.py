@@ -1,4 +1,5 @@
 import os
+import shutil
 import sqlite3
 import stat
 from types import NoneType
@@ -197,6 +198,57 @@ class TestAFileThatIsTakenAway:
         store._disconnect()
         assert all_ids(store) == ["a"]
         store.close()
+
+
+class TestALogThatIsTakenAway:
+    """What was confirmed last is in it and nowhere else."""
+
+    @pytest.fixture(params=[False, True], ids=["file", "link"])
+    def store(self, path, request):
+        named = path
+        if request.param:
+            path.with_name("behind").mkdir()
+            path.symlink_to(path.with_name("behind") / "other.db")
+            SqliteStore(path.resolve()).close()
+            named = path.resolve()
+        store = SqliteStore(path)
+        store.write(store.claim(), [record("a", requests=1)])
+        yield store, named.with_name(f"{named.name}-wal"), named
+        store.close()
+
+    def change(self, log, how):
+        log.unlink()
+        if how == "replaced":
+            log.write_bytes(b"another")
+
+    @pytest.mark.parametrize("how", ["removed", "replaced"])
+    def test_is_told_and_nothing_is_confirmed(self, store, how):
+        store, log, _ = store
+        self.change(log, how)
+        with pytest.raises(StoreMissingError, match="the log beside it"):
+            store.write(1, [record("b")])
+        assert all_ids(store) == ["a"]
+
+    @pytest.mark.parametrize("how", ["removed", "replaced"])
+    def test_costs_nothing_that_was_confirmed(self, store, how, tmp_path):
+        store, log, file = store
+        self.change(log, how)
+        with pytest.raises(StoreMissingError):
+            store.count()
+        left = SqliteStore(shutil.copy(file, tmp_path / "left.db"))  # as a kill would leave it now
+        assert all_ids(left) == ["a"]
+        left.close()
+
+    def test_is_another_one_afterwards(self, store, tmp_path):
+        store, log, file = store
+        log.unlink()
+        with pytest.raises(StoreMissingError):
+            store.count()
+        assert store.write(1, [record("b")]) == {}
+        shutil.copy(log, tmp_path / "left.db-wal")
+        left = SqliteStore(shutil.copy(file, tmp_path / "left.db"))
+        assert all_ids(left) == ["a", "b"]
+        left.close()
 
 
 class TestDamage:
