@@ -190,7 +190,8 @@ class ManagerCalls(ServiceCalls):
         """Delete the stored copy of a session; a live one that is persistent is stored again with its next change.
 
         Raises:
-            OperationFailed: it could not be deleted now; that is tried again.
+            OperationFailed: it could not be deleted now, which is tried again; or the store refuses to,
+                because a newer program or another owner has written it.
         """
         known = identifiers.parse(session_id)
         self._saves.delete(known)
@@ -212,14 +213,17 @@ class ManagerCalls(ServiceCalls):
         """End several sessions; those that are stored are gone from the store when this returns.
 
         One that has not answered in time is among the refused (`OperationFailed`), and
-        ends when it comes to it.
+        ends when it comes to it. So is one that has ended and whose stored copy the store
+        refuses to delete.
 
         Raises:
             OperationFailed: all have ended, but stored copies are still there; deleting them is tried again.
         """
         result = self._each(several(session_ids), (TERMINATE, reason))
-        self._see_off(result.done)
-        return result
+        kept = self._kept(result.done)
+        if not kept:
+            return result
+        return BatchResult(tuple(each for each in result.done if each not in kept), {**result.refused, **kept})
 
     def persist_sessions(self, session_ids: Iterable[str], *, timeout: float = 30.0) -> BatchResult:
         """Store several sessions as they are now; those that are done are durable when this returns.
@@ -353,11 +357,31 @@ class ManagerCalls(ServiceCalls):
         """Wait until the stored copies of sessions that have ended are deleted.
 
         Raises:
+            OperationFailed: they could not be deleted by now, or may not be.
+        """
+        for failed in self._kept(session_ids).values():
+            raise failed
+
+    def _kept(self, session_ids: Iterable[str]) -> dict[str, OperationFailed]:
+        """Wait until the stored copies of sessions that have ended are deleted; return which may not be, and why.
+
+        Raises:
             OperationFailed: they could not be deleted by now; it is tried again.
         """
-        leaving = self._saves.leaving
-        if not any(each in leaving for each in session_ids):
-            return
+        saves = self._saves
+        if not saves.has_ends():
+            return {}
+        ended = list(session_ids)
+        if any(each in saves.leaving for each in ended):
+            self._commit_ends()
+        undeleted = saves.undeleted
+        return {
+            each: OperationFailed(f"it has ended, but its stored copy is still there ({undeleted[each]})")
+            for each in ended
+            if each in undeleted
+        }
+
+    def _commit_ends(self) -> None:
         try:
             failed = self._ask(STORE, COMMIT)
         except (NotFound, AskTimeoutError) as error:

@@ -127,10 +127,11 @@ class SessionCalls(UserCalls):
         A persistent one is gone from the store when this returns.
 
         Raises:
-            OperationFailed: it has ended, but its stored copy is still there; deleting it is tried again.
+            OperationFailed: it has ended, but its stored copy is still there; deleting it is tried
+                again, unless the store refuses that, and then it says why.
         """
         self._do(session_id, TERMINATE, reason)
-        if self._saves.leaving:
+        if self._saves.has_ends():
             self._see_off([identifiers.parse(session_id)])
 
     def persist(self, session_id: str) -> None:
@@ -308,7 +309,7 @@ class SessionCalls(UserCalls):
             except SupervisorsError as error:
                 self._do(session_id, MIGRATION_FAILED, str(error)[:_REASON_MAX])
             if self._query(session_id, Leave(mark)):
-                if self._saves.leaving:
+                if self._saves.has_ends():
                     self._see_off([moved.session_id])
                 return cast("MigrationData", moved)
             target.terminate(moved.session_id, "migration_failed")
@@ -414,7 +415,7 @@ class SessionCalls(UserCalls):
     def force_terminate(self, session_id: str, *, admin: str, reason: str = "") -> None:
         """End a session; audited as `security`."""
         self._on_record(self._do, session_id, FORCE_TERMINATE, Override(admin, reason))
-        if self._saves.leaving:
+        if self._saves.has_ends():
             self._see_off([identifiers.parse(session_id)])
 
     def lock(self, session_id: str, *, admin: str, reason: str = "") -> None:

@@ -103,12 +103,14 @@ class StoreIntake:
 
     Attributes:
         leaving: sessions whose end is not in the store yet, each with what is to write it.
+        undeleted: why the store has refused to delete what it has of a session, by its id;
+            until something of it is written.
         epoch: under which all that waits is going to be written; set once, by who owns the store.
 
     Thread: every method is safe anywhere.
     """
 
-    __slots__ = ("_find", "_is_poked", "_is_urgent", "_lock", "_queue", "epoch", "leaving", "queue_max")
+    __slots__ = ("_find", "_is_poked", "_is_urgent", "_lock", "_queue", "epoch", "leaving", "queue_max", "undeleted")
 
     def __init__(self, find: Callable[[], ActorRef[Any] | None], queue_max: int) -> None:
         self._find = find
@@ -117,6 +119,7 @@ class StoreIntake:
         self._is_poked = False
         self._is_urgent = False
         self.leaving: dict[str, Saving] = {}
+        self.undeleted: dict[str, str] = {}
         self.queue_max = queue_max
         self.epoch = 0
 
@@ -147,13 +150,27 @@ class StoreIntake:
             self._is_poked = self._is_urgent = False
         return taken
 
-    def settled(self, batch: Mapping[str, Saving]) -> None:
+    def has_ends(self) -> bool:
+        """Tell whether there may be something to say about a session that has ended."""
+        return bool(self.leaving or self.undeleted)
+
+    def settled(self, batch: Mapping[str, Saving], refused: Mapping[str, str]) -> None:
         """Note that a batch has been written, with the ends that are in it.
 
         A session may have ended while an older snapshot of it was being written: its end is still to come.
+
+        Args:
+            batch: what was to be written, by session id.
+            refused: why some of it was not, likewise.
         """
         with self._lock:
             for session_id, saving in batch.items():
+                why = refused.get(session_id)
+                if why is None:
+                    self.undeleted.pop(session_id, None)
+                elif saving.record.snapshot is None:
+                    self.undeleted[session_id] = why
+                # In this order: who reads one after the other without the lock misses nothing.
                 if self.leaving.get(session_id) is saving:
                     del self.leaving[session_id]
 

@@ -208,8 +208,8 @@ class StoreLedger:
 
     def _settle(self, batch: dict[str, Saving], refused: Mapping[str, str], tell: Tell) -> None:
         """Answer who waited for a batch that has been written."""
-        if self.intake.leaving:
-            self.intake.settled(batch)
+        if self.intake.has_ends():
+            self.intake.settled(batch, refused)
         for session_id, why in refused.items():
             _refuse(session_id, batch[session_id], why, tell)
         # Who is answered finds the event in the log.

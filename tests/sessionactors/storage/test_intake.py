@@ -69,7 +69,7 @@ def test_an_end_is_on_its_way_until_it_is_settled(intake):
     intake.delete("a")
     batch = intake.take()
     assert [*intake.leaving] == ["a"]
-    intake.settled(batch)
+    intake.settled(batch, {})
     assert [*intake.leaving] == []
 
 
@@ -77,9 +77,9 @@ def test_an_end_is_not_settled_by_a_snapshot_that_was_being_written_when_it_came
     intake.save(snapshot("a"))
     batch = intake.take()
     intake.delete("a")
-    intake.settled(batch)
+    intake.settled(batch, {})
     assert [*intake.leaving] == ["a"]
-    intake.settled(intake.take())
+    intake.settled(intake.take(), {})
     assert [*intake.leaving] == []
 
 
@@ -88,8 +88,25 @@ def test_an_end_is_not_settled_by_the_one_of_an_earlier_session(intake):
     batch = intake.take()
     intake.save(snapshot("a"))
     intake.delete("a")
-    intake.settled(batch)
+    intake.settled(batch, {})
     assert [*intake.leaving] == ["a"]
+
+
+def test_an_end_that_is_refused_is_known_with_its_reason_until_something_is_written(intake):
+    intake.delete("a")
+    intake.delete("b")
+    intake.settled(intake.take(), {"a": "why"})
+    assert ([*intake.leaving], intake.undeleted, intake.has_ends()) == ([], {"a": "why"}, True)
+    intake.save(snapshot("a"))
+    intake.settled(intake.take(), {})
+    assert (intake.undeleted, intake.has_ends()) == ({}, False)
+
+
+def test_a_snapshot_that_is_refused_is_no_end(intake):
+    intake.delete("b")
+    intake.save(snapshot("a"))
+    intake.settled(intake.take(), {"a": "why"})
+    assert intake.undeleted == {}
 
 
 def test_a_session_that_takes_the_id_of_an_end_is_not_leaving(intake):

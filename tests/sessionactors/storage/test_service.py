@@ -353,6 +353,37 @@ class TestTheEnd:
                 system.terminate("a")
             system.actors.whereis("store").resume()
 
+    def test_that_the_store_refuses_says_so_whoever_waits_for_it(self, system):
+        start_active(system, "a", "b", "c", "d")
+        system.persist_sessions([*"abcd"])
+        system._store.store.write(9, [record(each) for each in "abc"])
+        refused = "still there .an owner of epoch 9 has stored it"
+        with pytest.raises(OperationFailed, match=refused):
+            system.terminate("a")
+        with pytest.raises(OperationFailed, match=refused):
+            system.delete_session("b")
+        result = system.terminate_sessions(["c", "d"])
+        assert (result.done, [*result.refused]) == (("d",), ["c"])
+        with pytest.raises(OperationFailed, match=refused):
+            raise result.refused["c"]
+        assert [system.state_of(each) for each in "abcd"] == ["terminated"] * 4
+        assert names(system, "a")[-1] == "persist_failed"
+
+    def test_that_was_refused_before_anybody_waited_for_it_says_so(self, system):
+        start_active(system, "a")
+        system.persist("a")
+        system._store.store.write(9, [record("a")])
+        system.directory.find("a").send(("terminate", None))
+        system.actors.advance(1.0)
+        with pytest.raises(OperationFailed, match="an owner of epoch 9 has stored it"):
+            system._see_off(["a"])
+
+    def test_of_a_copy_of_a_newer_program_is_refused(self, system):
+        system._store.store.write(1, [record("a")._replace(schema=codec.SCHEMA + 1)])
+        with pytest.raises(OperationFailed, match="a newer program has stored it"):
+            system.delete_stored("a")
+        assert system._store.store.read("a") is not None
+
     def test_of_one_whose_id_is_used_again_deletes_nothing_of_the_next(self, system):
         start_active(system, "a")
         system.terminate("a")
