@@ -102,7 +102,8 @@ class StoreIntake:
         queue_max: sessions whose snapshots may wait.
 
     Attributes:
-        leaving: sessions whose end is not in the store yet, each with what is to write it.
+        leaving: sessions whose end is not in the store yet, each with what is to write it: the
+            deletion, or a snapshot of the session that has the id next.
         undeleted: why the store has refused to delete what it has of a session, by its id;
             until something of it is written.
         epoch: under which all that waits is going to be written; set once, by who owns the store.
@@ -168,7 +169,7 @@ class StoreIntake:
                 why = refused.get(session_id)
                 if why is None:
                     self.undeleted.pop(session_id, None)
-                elif saving.record.snapshot is None:
+                elif saving.record.snapshot is None or self.leaving.get(session_id) is saving:
                     self.undeleted[session_id] = why
                 # In this order: who reads one after the other without the lock misses nothing.
                 if self.leaving.get(session_id) is saving:
@@ -202,8 +203,8 @@ class StoreIntake:
             queue[session_id] = saving
             if is_leaving:
                 self.leaving[session_id] = saving
-            elif self.leaving:
-                self.leaving.pop(session_id, None)  # another session has its id by now
+            elif session_id in self.leaving:
+                self.leaving[session_id] = saving  # another session has its id, and its snapshot ends the old one
             # The actor clears the flags before it takes: what was put while one
             # stood is among what it takes.
             if is_urgent:

@@ -109,10 +109,19 @@ def test_a_snapshot_that_is_refused_is_no_end(intake):
     assert intake.undeleted == {}
 
 
-def test_a_session_that_takes_the_id_of_an_end_is_not_leaving(intake):
+def test_an_end_whose_id_is_taken_is_on_its_way_until_the_next_session_is_written(intake):
     intake.delete("a")
-    intake.save(snapshot("a"))
+    intake.save(snapshot("a", b"next"))
+    assert [*intake.leaving] == ["a"]
+    intake.settled(intake.take(), {})
     assert [*intake.leaving] == []
+
+
+def test_an_end_whose_id_is_taken_is_refused_with_the_snapshot_in_its_place(intake):
+    intake.delete("a")
+    intake.save(snapshot("a", b"next"))
+    intake.settled(intake.take(), {"a": "why"})
+    assert intake.undeleted == {"a": "why"}
 
 
 class TestAtTheBound:

@@ -393,6 +393,19 @@ class TestTheEnd:
         system.actors.advance(1.0)
         assert stored(system)["requests"] == 2
 
+    def test_of_one_whose_id_is_taken_at_once_leaves_nothing_of_it(self, system, monkeypatch):
+        start_active(system, "a", metadata={"is": "old"})
+        system.persist("a")
+        see_off = type(system)._see_off
+
+        def overtaken(self, session_ids):
+            self.start_session("a", {"metadata": {"is": "new"}})
+            see_off(self, session_ids)
+
+        monkeypatch.setattr(type(system), "_see_off", overtaken)
+        system.terminate("a")
+        assert stored(system)["metadata"] == {"is": "new"}
+
     def test_of_a_session_that_is_not_persistent_asks_nobody(self, system):
         start_active(system, "a", persistent=False)
         handled = system.actors.whereis("store").messages_handled
