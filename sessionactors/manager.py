@@ -7,6 +7,7 @@ to everything here it is not there any more, whether the reaper has been round o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from sessionactors.errors import (
     NotFound,
     OperationFailed,
     PersistFailed,
+    SessionRecovering,
     SessionRefusal,
     SessionTerminated,
     UpdateFailed,
+    WakeFailed,
 )
 from sessionactors.expiry import ReapPolicy
 from sessionactors.lifecycle import TERMINATE, TOUCH
@@ -34,7 +37,7 @@ from sessionactors.storage.codec import decode
 from sessionactors.storage.errors import StoreError
 from sessionactors.storage.service import COMMIT
 from sessionactors.surroundings import STORE, UPDATES
-from sessionactors.updates import PersistFor, ReplaceMetadata, SetTtl, TellMetadata
+from sessionactors.updates import DeleteStored, PersistFor, ReplaceMetadata, SetTtl, TellMetadata
 from supervisors.errors import SupervisorsError
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
@@ -48,6 +51,8 @@ if TYPE_CHECKING:
     from supervisors.runtime.ref import ActorRef
 
 __all__ = ["BatchResult", "ManagerCalls", "failed", "named", "several"]
+
+logger = logging.getLogger("sessionactors.session")
 
 _CONFLICTS_MAX: Final = 100
 _REASON_MAX: Final = 200  # characters
@@ -96,7 +101,9 @@ class ManagerCalls(ServiceCalls):
     def list_sessions(self, predicate: Callable[[SessionEntry], object] | None = None) -> list[SessionEntry]:
         """Return the records of all sessions, or of those for which a function is true, oldest first.
 
-        This touches nobody, and blocks nobody: others start and end meanwhile.
+        This touches nobody, and blocks nobody: others start and end meanwhile. Left out,
+        with a warning in the program's log, is who is spilled and cannot be read from the store now:
+        `live_sessions()` names it, and `get_state()` answers.
 
         Raises:
             Exception: whatever the function raises.
@@ -189,12 +196,21 @@ class ManagerCalls(ServiceCalls):
     def delete_stored(self, session_id: str) -> None:
         """Delete the stored copy of a session; a live one that is persistent is stored again with its next change.
 
+        One that is spilled has no other copy: it is read first, and is awake then.
+
         Raises:
+            WakeFailed: a spilled session cannot be read now; nothing is deleted.
             OperationFailed: it could not be deleted now, which is tried again; or the store refuses to,
-                because a newer program or another owner has written it.
+                because a newer program or another owner has written it; or the session is busy, and
+                does it when it comes to it.
         """
         known = identifiers.parse(session_id)
-        self._saves.delete(known)
+        try:
+            self.directory.find(known).ask(DeleteStored())
+        except (SessionRecovering, SessionTerminated, NotFound, ActorDeadError):
+            self._saves.delete(known)
+        except AskTimeoutError as late:
+            raise OperationFailed("the session is busy, and deletes its stored copy when it comes to it") from late
         self._see_off([known])
 
     # -- users ---------------------------------------------------------------------
@@ -303,13 +319,19 @@ class ManagerCalls(ServiceCalls):
         if predicate is not None and not callable(predicate):
             raise InvalidKind("predicate", predicate, "a function of a SessionEntry")
         entries: list[SessionEntry] = []
+        unread: list[tuple[str, WakeFailed]] = []
         for session_id, ref in sessions:
             try:
                 entry: SessionEntry = self._tell(ref, session_id, PEEK)
             except NotFound:
                 continue  # it has ended meanwhile
+            except WakeFailed as failed:
+                unread.append((session_id, failed))
+                continue
             if not _is_expired(entry) and (predicate is None or predicate(entry)):
                 entries.append(entry)
+        if unread:
+            logger.warning("not listed, because they cannot be read: %d, the first is %r: %s", len(unread), *unread[0])
         return entries
 
     def _updated(

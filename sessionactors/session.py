@@ -253,7 +253,7 @@ class Session(FollowedSession):
     def ending(self, reason: object, *, crash: bool, by_signal: bool) -> object:
         """Account for the end, whatever caused it."""
         self._account_for(reason, crash=crash)
-        return super().ending(reason, crash=crash, by_signal=by_signal)
+        return reason if self._is_outline else super().ending(reason, crash=crash, by_signal=by_signal)
 
     def ended(self) -> None:
         """Leave the directory; a session that was killed is accounted for here."""

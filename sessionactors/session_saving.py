@@ -156,6 +156,15 @@ class StoredSession(SessionCode):
         event = Audit("error", "persist_failed", "error", {"reason": reason})
         around.audit.put((around.now(), self.data.session_id, event, None, "session"))
 
+    def forget_stored(self) -> None:
+        """Have deleted what is stored of it by now; what it changes from now on is stored again.
+
+        Thread: the session's own turn.
+        """
+        saves = self._around.saves
+        assert saves is not None
+        saves.delete(self.data.session_id)
+
     def _prepare_return(self, reason: object, *, crash: bool) -> None:
         """Before an end that is not the session's own: see that it can come back."""
         if not crash and (reason == SHUTDOWN or isinstance(reason, Shutdown)):

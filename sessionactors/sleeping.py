@@ -103,14 +103,13 @@ class RestingSession(StoredSession):
     def _perform(self, effects: Iterable[Effect], now: float) -> None:
         """Do what a decision wants."""
 
-    @abstractmethod
-    def _account_for(self, reason: object, *, crash: bool) -> None:
-        """See that the end is in the log."""
+    def be_outline(self) -> None:
+        """Know that this is made from what is in memory of a spilled session: to end, and nothing else.
 
-    def ending_away(self, reason: object, *, crash: bool) -> None:
-        """Account for the end of a session that is spilled; its code has nothing to run on."""
+        Its code has nothing to run on, and what is stored of it is better than this.
+        """
+        self._is_outline = True
         self._hooks = NO_HOOKS
-        self._account_for(reason, crash=crash)
 
     def idle_time(self) -> float:
         """Return the seconds since the last activity."""

@@ -8,7 +8,8 @@ A question (`get_state`, `get_info`, what a sweep wants to know) is answered fro
 bytes and wakes nobody, or a monitor would keep a million sessions awake.
 
 One that is cold may be spilled on top (`sessionactors.spilling`): then a question, too, may
-have to wait for the store.
+have to wait for the store. When the store cannot give the bytes, all of that is refused but an end: who
+has to go goes by what is in memory, and runs nothing of its own.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from sys import getsizeof
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from sessionactors.errands import ACTOR_BYTES, Errand
-from sessionactors.errors import PersistFailed, WakeFailed
+from sessionactors.errors import PersistFailed, SessionRefusal, WakeFailed
+from sessionactors.lifecycle import FORCE_TERMINATE, TERMINATE, decide
 from sessionactors.packing import unpack
 from sessionactors.session_messages import QUERIES, Reaping
 from sessionactors.session_saving import StoredSession
 from sessionactors.spilling import RETRY_AFTER, Fetch, Left, Spill, Spilled, fetch, left_of, outline, packed_in, row
 from supervisors.errors import UsageError
 from supervisors.hibernation import Sleeper, handle_held, rebuilt
+from supervisors.runtime.pykka_adapter import StopMessage
 from supervisors.timers.service import Alarm
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
     from supervisors.timers.service import Timer
 
 __all__ = ["OBJECT_BYTES", "SleepingSession"]
+
+_ENDING: Final = frozenset({TERMINATE, FORCE_TERMINATE})
 
 OBJECT_BYTES: Final = 128
 """The object that goes, with its attributes; ref and tables stay. Measured."""
@@ -244,10 +249,8 @@ class SleepingSession(Alarm, Sleeper):
         """Wake the session for its cleanup; one that is spilled ends as it is, and runs nothing of its own."""
         form = self._form
         if isinstance(form, _Away) and form.packed is None:
-            session = cast("RestingSession", self.wake(killed=True))
-            self._form = session
-            session.ending_away(reason, crash=crash)
-            return reason
+            session = self._form = self.wake(killed=True)
+            return session.ending(reason, crash=crash, by_signal=by_signal)
         return super().ending(reason, crash=crash, by_signal=by_signal)
 
     # -- spilling ------------------------------------------------------------------
@@ -315,13 +318,10 @@ class SleepingSession(Alarm, Sleeper):
         """Ask the store for the bytes, unless that has been done or nobody needs them."""
         away = self._form
         if isinstance(away, _Away) and away.held and not away.is_asked:
-            try:
-                fetch(self.session_id, self._ref, self._around)
-                away.is_asked = True
-            except WakeFailed as failed:
-                self._not_now(away, failed)
+            away.is_asked = True
+            fetch(self.session_id, self._ref, self._around)
 
-    def fetched(self, answer: ScheduledFuture[Any]) -> None:
+    def fetched(self, answer: ScheduledFuture[Any] | None) -> None:
         """Handle what has waited for the bytes, or refuse it because they cannot be had now."""
         away = self._form
         if not isinstance(away, _Away) or away.packed is not None:
@@ -339,13 +339,34 @@ class SleepingSession(Alarm, Sleeper):
             away.packed = None  # they were all questions
 
     def _not_now(self, away: _Away, failed: WakeFailed) -> None:
-        held = away.held or ()
-        away.held = [each for each in held if each[1] is None] or None
-        for _, reply in held:
-            if reply is not None:
+        """Refuse what has waited for the bytes; what ends the session ends it all the same, without them."""
+        held, away.held = away.held or [], None
+        kept: list[tuple[Any, Reply | None]] = []
+        for place, (message, reply) in enumerate(held):
+            if self._ends(message):
+                self.wake(killed=True)
+                handle_held(self._ref, held[place:])
+                return
+            if reply is None:
+                kept.append((message, reply))
+            else:
                 reply.refuse(failed)
-        if away.held:
+        if kept:
+            away.held = kept
             self._around.timers.send_at(self._around.now() + RETRY_AFTER, self._ref, Fetch())
+
+    def _ends(self, message: Any) -> bool:
+        """Tell whether a message ends the session, by what is in memory of it."""
+        kind, now = message.__class__, self._around.now()
+        if kind is Reaping:
+            return message.spares(self.data, now) is None
+        if kind is tuple and len(message) == 2 and message[0].__class__ is str and message[0] in _ENDING:
+            try:
+                decide(self.data, message[0], now, message[1])  # a copy, and it says whether that may be
+            except SessionRefusal:
+                return False
+            return True
+        return kind is StopMessage
 
     def _ask_away(self, away: _Away, message: Any) -> Any:
         if message == "get_state":
@@ -395,7 +416,7 @@ class SleepingSession(Alarm, Sleeper):
             session = rebuilt(self._ref, cls, self.session_id, self._options, around, only=only)
         session.take_up(data, self, rest.subscribers, rest.connections)
         if packed is None:
-            session._is_outline = True  # noqa: SLF001 - the two are one thing in two forms
+            session.be_outline()
         if away is not None:
             around.hibernations.spilled(-1, 0 if packed is None else getsizeof(packed))
         if rest.spill is not None:

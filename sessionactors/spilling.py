@@ -104,28 +104,27 @@ def row(data: SessionData, own_state: object, actor_class: Any, packed: bytes, a
 
 
 def fetch(session_id: str, ref: ActorRef[Any], around: Surroundings) -> None:
-    """Ask the store for a row; it comes as a message.
-
-    Raises:
-        WakeFailed: there is nobody to ask.
-    """
+    """Ask the store for a row; it comes as a message, and so does that there is nobody to ask."""
     store = around.whereis(STORE)
     if store is None:
-        raise WakeFailed("the store actor is being restarted")
+        ref.send(Fetched(None))
+        return
     answer = store.ask(("read", session_id), block=False)
     answer.when_done(lambda: ref.send(Fetched(answer)))
 
 
-def packed_in(answer: ScheduledFuture[Any], epoch: object) -> bytes:
+def packed_in(answer: ScheduledFuture[Any] | None, epoch: object) -> bytes:
     """Return a sleeper's bytes from what the store has answered.
 
     Args:
-        answer: there by now.
+        answer: there by now; None if there was nobody to ask.
         epoch: under which the bytes were stored; under another one they mean nothing.
 
     Raises:
         WakeFailed: they are not there.
     """
+    if answer is None:
+        raise WakeFailed("the store actor is being restarted")
     try:
         found = answer.get(timeout=0)
     except Exception as error:
@@ -234,12 +233,12 @@ class Fetched(Errand):
     """Bring a session what the store has answered.
 
     Args:
-        answer: is there by now.
+        answer: is there by now; None if there was nobody to ask.
     """
 
     __slots__ = ("_answer",)
 
-    def __init__(self, answer: ScheduledFuture[Any]) -> None:
+    def __init__(self, answer: ScheduledFuture[Any] | None) -> None:
         self._answer = answer
 
     def run(self, session: Any) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sessionactors.storage.intake import Asker
 
-__all__ = ["PersistFor", "ReplaceMetadata", "SetTtl", "TellMetadata"]
+__all__ = ["DeleteStored", "PersistFor", "ReplaceMetadata", "SetTtl", "TellMetadata"]
 
 
 @final
@@ -36,6 +36,17 @@ class PersistFor(Errand):
         """Hand a snapshot over, as `persist` does."""
         decide(session.data, PERSIST, session.data.last_activity)  # it says whether that is allowed
         session.persist_for(self.asker, session.data.session_id)
+
+
+@final
+class DeleteStored(Errand):
+    """Have the stored copy of the session deleted, by the session itself: it may not leave memory for it meanwhile."""
+
+    __slots__ = ()
+
+    def run(self, session: Any) -> None:
+        """Delete it. One that was asleep is awake by now, and no spilling that has begun lets go of it any more."""
+        session.forget_stored()
 
 
 @final

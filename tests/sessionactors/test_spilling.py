@@ -9,16 +9,19 @@ import sys
 import pytest
 
 from sessionactors import SessionSystem
-from sessionactors.errors import PersistFailed, WakeFailed
+from sessionactors.errors import OperationFailed, PersistFailed, SessionRefusal, SessionTerminated, WakeFailed
 from sessionactors.session import Session
 from sessionactors.session_data import SessionData
 from sessionactors.settings import SessionOptions
-from sessionactors.spilling import packed_in, row
-from sessionactors.storage.contract import StoredRecord
+from sessionactors.spilling import Spill, packed_in, row
+from sessionactors.storage.codec import deletion
+from sessionactors.storage.contract import Record, StoredRecord
 from sessionactors.storage.sqlite import SqliteStore
+from sessionactors.updates import DeleteStored
 from supervisors.clock import VirtualClock
 from supervisors.entropy import Entropy
 from supervisors.runtime.futures import ScheduledFuture
+from supervisors.runtime.outcomes import ActorDeadError
 from tests.sessionactors.session_world import ends, entries, kill, names, start_active, virtual
 from tests.sessionactors.storage.faulty_disk import Disk
 from tests.sessionactors.test_sleeping import Remembers, is_asleep
@@ -45,6 +48,18 @@ def start_spilled(system, session_id="a", **options):
     start_active(system, session_id, persistent=True, **options)
     assert system.hibernate(session_id) is True
     assert system.spill(session_id) is True
+
+
+def lose(system, session_id="a"):
+    """Take a row away behind the back of its session."""
+    system._store.store.write(system._store.epoch, [deletion(session_id)])
+
+
+def spoil(system, session_id="a"):
+    """Let a row rot."""
+    store = system._store.store
+    found = store.read(session_id)
+    store.write(system._store.epoch, [Record(session_id, found.schema, found.checksum, found.snapshot + b"\0")])
 
 
 def is_spilled(system, session_id="a"):
@@ -205,7 +220,7 @@ def test_a_timer_that_cannot_spill_it_tries_again(system, disk):
 
 def test_a_row_that_has_gone_is_said_to_be_gone_and_the_session_can_be_killed(system):
     start_spilled(system)
-    system.delete_stored("a")
+    lose(system)
     with pytest.raises(WakeFailed, match="not in the store any more"):
         system.touch("a")
     kill(system, "a")
@@ -290,16 +305,146 @@ def test_after_kill_9_those_that_were_spilled_are_back_and_those_that_ended_are_
         assert system.state_of("b") is None
 
 
-def test_one_that_cannot_be_read_cannot_be_terminated_and_goes_when_the_disk_is_back(system, disk):
+def test_one_that_cannot_be_read_ends_at_once_and_its_row_goes_when_the_disk_is_back(system, disk):
+    start_spilled(system)
+    disk.fail(1, times=1000)
+    with pytest.raises(OperationFailed, match="its stored copy is still there"):
+        system.terminate("a")
+    assert system.state_of("a") == "terminated"
+    disk.heal()
+    system.actors.advance(5.0)
+    assert system.stored_session("a") is None
+    assert ends(entries(system)) == {"a": 1}
+
+
+ENDINGS = {
+    "terminate": lambda system: system.terminate("a", "because"),
+    "force_terminate": lambda system: system.force_terminate("a", admin="root"),
+    "delete_session": lambda system: system.delete_session("a"),
+    "terminate_user": lambda system: system.terminate_user("ada"),
+    "reap": lambda system: system.reap("all"),
+    "stop": lambda system: system.directory.get("a").stop(),
+    "too_many": lambda system: system.start_session("c", {"user_id": "ada"}),
+    "expired": lambda system: (system.actors.advance(3601.0), system.start_session("a", {"user_id": "ada"})),
+}
+
+
+@pytest.mark.parametrize("how", ENDINGS)
+@pytest.mark.parametrize("damage", [lose, spoil])
+def test_one_whose_row_is_lost_can_be_ended_and_runs_nothing_of_its_own(path, damage, how):
+    ran = []
+
+    class Last(Remembers):
+        def on_terminated(self, reason):
+            ran.append(reason)
+
+        def on_stop(self):
+            ran.append("on_stop")
+
+    users = {"max_sessions": 1, "action": "end_oldest"}
+    with virtual(path=path, users=users, session_classes=[Last]) as system:
+        heard = []
+        options = {"auth_required": False, "persistent": True, "user_id": "ada"}
+        system.start_session("a", options, session_class=Last)
+        system.activate("a")
+        system.subscribe("a", heard.append)
+        system.hibernate("a")
+        assert system.spill("a") is True
+        damage(system)
+        ENDINGS[how](system)
+        system.actors.settle()
+        assert ends(entries(system)) == {"a": 1}
+        assert [each.event for each in heard].count("session_terminated") == 1
+        assert system.users.counts().get("ada", 0) == (how in ("too_many", "expired"))
+        assert system.hibernation_statistics().asleep == 0
+        system.delete_session("a")
+        assert system.start_session("a", {"user_id": "bob"}) == "a"
+    assert ran == []
+
+
+def test_an_end_that_is_refused_leaves_the_session_spilled(system):
+    start_spilled(system)
+    lose(system)
+    with pytest.raises(SessionRefusal):
+        system.force_terminate("a", admin=" ")
+    assert is_spilled(system)
+    assert system.get_state("a") == "active"
+
+
+def test_what_waits_behind_an_end_is_told_of_it():
+    with SessionSystem(session={"auth_required": False, "persistent": True}) as system:
+        system.start_session("a")
+        system.hibernate("a")
+        assert system.spill("a") is True
+        ref = system.directory.get("a")
+        lose(system)
+        touched, ended, asked = [
+            ref.ask(each, block=False) for each in (("touch", None), ("terminate", None), "get_info")
+        ]
+        with pytest.raises(WakeFailed):
+            touched.get(timeout=10.0)
+        assert ended.get(timeout=10.0) == "terminated"
+        with pytest.raises((SessionTerminated, ActorDeadError)):
+            asked.get(timeout=10.0)
+
+
+@pytest.mark.parametrize("damage", [lose, spoil])
+def test_one_whose_row_is_lost_hides_nobody_else(system, damage, caplog):
+    start_spilled(system, user_id="ada")
+    start_active(system, "b", "c", user_id="ada")
+    damage(system)
+    assert [each.id for each in system.list_sessions()] == ["b", "c"]
+    assert system.count_sessions(lambda each: each.id != "a") == 2
+    assert [each.id for each in system.list_user("ada")] == ["b", "c"]
+    assert "not listed" in caplog.text
+    assert system.live_sessions() == ["a", "b", "c"]
+    assert is_spilled(system)
+
+
+def test_the_only_copy_is_read_before_it_is_deleted(system):
+    start_spilled(system, metadata={"k": "v"})
+    before = system.get_info("a").last_activity
+    system.actors.advance(1.0)
+    system.delete_stored("a")
+    assert not is_asleep(system)
+    assert system.stored_session("a") is None
+    assert system.get_info("a").metadata == {"k": "v"}
+    assert system.get_info("a").last_activity == before
+
+
+def test_the_only_copy_is_not_deleted_while_it_cannot_be_read(system, disk):
     start_spilled(system)
     disk.fail(1, times=1000)
     with pytest.raises(WakeFailed):
-        system.terminate("a")
-    assert is_spilled(system)
+        system.delete_stored("a")
     disk.heal()
-    system.terminate("a")
-    assert system.state_of("a") == "terminated"
-    assert system.stored_session("a") is None
+    system.touch("a")
+    assert system.get_state("a") == "active"
+
+
+def test_who_is_about_to_be_spilled_while_its_copy_is_deleted_stays_in_memory(system):
+    start_active(system, "a", persistent=True)
+    system.hibernate("a")
+    ref = system.directory.get("a")
+    spilling = ref.ask(Spill(), block=False)
+    ref.ask(DeleteStored(), block=False)
+    system.actors.settle()
+    assert spilling.get(timeout=0) is False
+    assert system.get_info("a").state == "active"
+
+
+def test_a_store_actor_that_is_away_is_said_to_be_and_keeps_nobody_from_ending(system):
+    start_spilled(system)
+    ref = system.directory.get("a")
+    registry = system.actors.registry
+    store = registry.whereis("store")
+    registry.unregister("store")
+    with pytest.raises(WakeFailed, match="being restarted"):
+        system.touch("a")
+    ended = ref.ask(("terminate", None), block=False)
+    system.actors.settle()
+    assert ended.get(timeout=0) == "terminated"
+    registry.register("store", store)
 
 
 def test_what_another_process_has_left_asleep_is_not_taken_for_ones_own(path):
