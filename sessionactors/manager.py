@@ -24,9 +24,9 @@ from sessionactors.errors import (
     SessionRefusal,
     SessionTerminated,
     UpdateFailed,
-    WakeFailed,
 )
 from sessionactors.expiry import ReapPolicy
+from sessionactors.glance import Glance
 from sessionactors.lifecycle import TERMINATE, TOUCH
 from sessionactors.metadata import check_metadata
 from sessionactors.receipts import Receipts
@@ -101,9 +101,10 @@ class ManagerCalls(ServiceCalls):
     def list_sessions(self, predicate: Callable[[SessionEntry], object] | None = None) -> list[SessionEntry]:
         """Return the records of all sessions, or of those for which a function is true, oldest first.
 
-        This touches nobody, and blocks nobody: others start and end meanwhile. Left out,
-        with a warning in the program's log, is who is spilled and cannot be read from the store now:
-        `live_sessions()` names it, and `get_state()` answers.
+        This touches nobody, and blocks nobody: others start and end meanwhile. Nor does it wait for
+        anybody: of one that is busy it tells what its record says meanwhile. Left out, with a warning in the
+        program's log, is who is spilled and cannot be read from the store now: `live_sessions()` names it,
+        and `get_state()` answers.
 
         Raises:
             Exception: whatever the function raises.
@@ -319,17 +320,12 @@ class ManagerCalls(ServiceCalls):
         if predicate is not None and not callable(predicate):
             raise InvalidKind("predicate", predicate, "a function of a SessionEntry")
         entries: list[SessionEntry] = []
-        unread: list[tuple[str, WakeFailed]] = []
+        glance = Glance(self.actors.clock.monotonic, self.actors.ask_timeout)
         for session_id, ref in sessions:
-            try:
-                entry: SessionEntry = self._tell(ref, session_id, PEEK)
-            except NotFound:
-                continue  # it has ended meanwhile
-            except WakeFailed as failed:
-                unread.append((session_id, failed))
-                continue
-            if not _is_expired(entry) and (predicate is None or predicate(entry)):
+            entry = glance.at(session_id, ref)
+            if entry is not None and not _is_expired(entry) and (predicate is None or predicate(entry)):
                 entries.append(entry)
+        unread = glance.unread
         if unread:
             logger.warning("not listed, because they cannot be read: %d, the first is %r: %s", len(unread), *unread[0])
         return entries

@@ -173,6 +173,16 @@ class SleepingSession(Alarm, Sleeper):
             return self._unpack(form)[0]
         return cast("RestingSession", self.awake).data
 
+    def glimpse(self) -> SessionData | None:
+        """Return a copy of the record; None for one that is spilled, or is just being woken.
+
+        Thread: any.
+        """
+        form = self._form
+        if isinstance(form, _Away):
+            form = form.packed
+        return self._unpack(form)[0] if isinstance(form, bytes) else None
+
     @property
     def actor_ref(self) -> ActorRef[Any]:
         """The session's ref."""

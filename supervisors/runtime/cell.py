@@ -181,6 +181,11 @@ class Cell(_Reached):
         inner = self._inner
         return len(self._outer) + (len(inner) if inner is not None else 0)
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody has the mailbox, and so may be in a turn; also when it is folded. A snapshot."""
+        return not self._gate
+
     def leave_inline(self) -> None:
         """Have the worker pool run the actor from its next turn on."""
         # Every turn reads this once, so a turn that runs now ends as it began.

@@ -105,6 +105,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "directory",
             "flusher",
             "errands",
+            "glance",
             "isolation",
             "isolation_calls",
             "isolation_ledger",
