@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ProcessActor", "ProcessEnded", "RemoteError", "RemoteRefusal"]
 
-PROGRAM: Final = Program("supervisors.process_child")
+PROGRAM: Final = Program("supervisors.process_child", own_session=True)
 
 STOP_SECONDS: Final = 5.0
 """Seconds that the process has for its actor's cleanup before it is killed."""
@@ -148,8 +148,8 @@ class ProcessActor(Actor):
         process = self._process
         if process is None:
             return
-        if process.poll() is None:
-            process.signal(signal.SIGKILL)
+        if process.poll() != 0:
+            process.signal(signal.SIGKILL)  # what it has started does not outlive it, unless it has ended as planned
         process.wait(None)
         process.close()
 

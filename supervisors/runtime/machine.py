@@ -8,6 +8,7 @@ another machine, with virtual time and faults, so that keepers run there as they
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,9 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, cast, final
 
+from supervisors.runtime.pipe_ends import PipeReader, PipeWriter
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+    from io import FileIO
 
     from supervisors.runtime.contract import Scheduler
 
@@ -66,7 +70,7 @@ class Process(Protocol):
 
     Attributes:
         pid: its number; that of nobody else until its end has been seen by `poll()` or `wait()`.
-        reader: what it writes; at its end there is nothing more.
+        reader: what it writes; at its end there is nothing more, whoever else has the pipe by then.
         writer: what it reads; raises `OSError` when nobody reads any more.
 
     Thread: any, for all but the pipes, which one uses at a time.
@@ -105,7 +109,7 @@ class Process(Protocol):
         ...
 
     def close(self) -> None:
-        """Close both pipes."""
+        """Close both pipes; any thread, also while another one waits at them for a process that has ended."""
         ...
 
 
@@ -273,13 +277,37 @@ class _OwnProcess:
             [sys.executable, "-c", f"from {program.module} import main; raise SystemExit(main())"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             start_new_session=program.own_session,
         )
         self.pid = popen.pid
-        self.reader = cast("BinaryIO", popen.stdout)
-        self.writer = cast("BinaryIO", popen.stdin)
         self._watched: Any = None
+        try:
+            ended = self._end_to_read()
+            try:
+                self.reader = cast("BinaryIO", PipeReader(cast("FileIO", popen.stdout), ended))
+                self.writer = cast("BinaryIO", PipeWriter(cast("FileIO", popen.stdin), ended))
+            finally:
+                os.close(ended)
+        except BaseException:
+            popen.kill()  # there is no descriptor left, and nobody would ever know of it
+            popen.wait()
+            raise
+
+    def _end_to_read(self) -> int:
+        """Return a descriptor that can be read once the process has ended."""
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):  # an old kernel, or one that is imitated
+                return os.pidfd_open(self.pid)
+        reader, writer = os.pipe()
+
+        def tell() -> None:
+            os.write(writer, b"x")  # closing it would not do: a child that is forked meanwhile has it too
+            os.close(writer)
+
+        self.when_ended(tell)
+        return reader
 
     def poll(self) -> int | None:
         return self._popen.poll()
@@ -336,11 +364,8 @@ class _OwnProcess:
         return self._watched
 
     def close(self) -> None:
-        for pipe in (self.writer, self.reader):
-            try:
-                pipe.close()
-            except (OSError, ValueError):
-                continue  # what was left to be written has no reader
+        self.writer.close()
+        self.reader.close()
 
 
 _MEMORY_COUNTS: Final = (Path("/proc/vmstat"), Path("/sys/fs/cgroup/memory.events"))

@@ -29,6 +29,8 @@ def serve(reader, writer, make_system):
             raise ValueError("broken")
         elif order == b"k":
             os.kill(os.getpid(), signal.SIGTERM)
+        elif order == b"f" and not os.fork():
+            signal.pause()
         elif order == b"l":
             writer.write(bytes(1 << 18))
         writer.flush()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -7,9 +8,10 @@ import subprocess
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
-from supervisors import Actor, ActorDeadError, Crashed, Down, IgnoreStart, MailboxFullError, StartError
+from supervisors import Actor, ActorDeadError, ActorSystem, Crashed, Down, IgnoreStart, MailboxFullError, StartError
 from supervisors.process_actor import ProcessEnded, RemoteError, RemoteRefusal
 from tests.supervisors.actors import SharedDoer
 from tests.supervisors.process_workers import Declining, FailingStart, Narrow, Point, Worker
@@ -113,6 +115,49 @@ def test_kill_kills_the_process_in_the_middle_of_a_turn(worker):
     assert worker.join(timeout=10) == "killed"
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.fixture
+def forked(worker):
+    """The worker, whose process has a child that holds its pipes."""
+    child = worker.ask("fork")
+    yield worker, child
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+
+
+def test_the_death_of_a_process_that_has_forked_ends_the_ask_in_hand(forked):
+    worker, _ = forked
+    pid = worker.ask("pid")
+    hanging = worker.ask("hang", block=False)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(ActorDeadError):
+        hanging.get(timeout=10)
+    assert worker.join(timeout=10) == ProcessEnded(None, "SIGKILL")
+
+
+def test_kill_ends_a_process_that_has_forked_and_what_it_has_started(forked):
+    worker, child = forked
+    hanging = worker.ask("hang", block=False)
+    worker.kill()
+    assert worker.join(timeout=10) == "killed"
+    with pytest.raises(ActorDeadError):
+        hanging.get(timeout=10)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
+            os.sched_yield()
+
+
+def test_a_system_stops_in_time_though_a_process_has_forked():
+    system = ActorSystem()
+    worker = system.start(Worker)
+    worker.ask("fork")
+    worker.tell("hang")
+    thread = threading.Thread(target=system.stop, args=(0.1,), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert worker.exit_reason == "killed"
 
 
 def test_stop_runs_the_cleanup_there(real, tmp_path):

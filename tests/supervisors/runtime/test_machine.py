@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
+from itertools import chain
 
 import pytest
 
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.machine import Program
-from tests.supervisors.worlds import in_both_worlds
+from tests.supervisors.worlds import in_both_worlds, in_own_world
 
 PROGRAM = Program("tests.supervisors.machine_programs")
 LEADER = Program("tests.supervisors.machine_programs", own_session=True)
@@ -132,6 +134,55 @@ def test_more_than_a_pipe_holds_arrives_whole(run):
         assert order(process, b"l", 1 << 18) == bytes(1 << 18)
 
     in_process(run, PROGRAM, body)
+
+
+def test_a_read_ends_with_the_process_though_its_child_has_the_pipe():
+    def body(process):
+        order(process, b"fe12345678")
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.reader.read(1) == b""
+
+    in_process(in_own_world, LEADER, body)
+
+
+def test_a_write_ends_with_the_process_though_its_child_has_the_pipe():
+    def body(process):
+        order(process, b"fe12345678")
+        os.kill(process.pid, signal.SIGKILL)
+        with pytest.raises(OSError, match="pipe"):
+            process.writer.write(bytes(1 << 20))
+
+    in_process(in_own_world, LEADER, body)
+
+
+def test_the_pipes_can_be_closed_while_somebody_waits_at_one():
+    def body(process):
+        order(process, b"fe12345678")
+        with process.reader:  # as somebody does who is in the middle of a read
+            process.close()
+            others = [os.pipe() for _ in range(4)]  # which take the numbers that are free
+            with pytest.raises(ValueError, match="closed"):
+                process.reader.read(1)
+            with pytest.raises(ValueError, match="closed"):
+                process.writer.write(b"x")
+        for number in chain.from_iterable(others):
+            os.close(number)  # all are there, so nobody else has closed them
+
+    in_process(in_own_world, LEADER, body)
+
+
+def test_where_the_kernel_has_no_descriptors_of_processes_a_read_ends_as_well(monkeypatch):
+    def refused(pid):
+        raise OSError(errno.ENOSYS, "no such call")
+
+    monkeypatch.setattr(os, "pidfd_open", refused, raising=False)
+
+    def body(process):
+        order(process, b"fe12345678")
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.reader.read(1) == b""
+
+    in_process(in_own_world, LEADER, body)
 
 
 @in_both_worlds
