@@ -10,22 +10,27 @@ The process is one of the system's `machine`: a simulation has simulated ones.
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from supervisors.actor import Actor
-from supervisors.errors import Exit, IgnoreStart, InvalidArgumentError, Refusal, SupervisorsError
+from supervisors.errors import Exit, IgnoreStart, InvalidArgumentError, InvalidTypeError, Refusal, SupervisorsError
 from supervisors.exits import KILLED, Crashed, describe
-from supervisors.runtime.frames import Frames
+from supervisors.runtime.frames import Frames, Packing, UnreadableError
 from supervisors.runtime.machine import Program
 from supervisors.runtime.outcomes import StartError
+from supervisors.runtime.process_ref import ref_to_process
+from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES
 
 if TYPE_CHECKING:
     from supervisors.runtime.machine import Process
 
 __all__ = ["ProcessActor", "ProcessEnded", "RemoteError", "RemoteRefusal"]
+
+logger = logging.getLogger("supervisors.process")
 
 PROGRAM: Final = Program("supervisors.process_child", own_session=True)
 
@@ -83,11 +88,13 @@ class ProcessActor(Actor):
     """
 
     dispatch = "pinned"
+    ref_class = staticmethod(ref_to_process)
 
     def __init__(self, actor_class: type[Actor], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         name = actor_class.__qualname__
         if "<locals>" in name or actor_class.__module__ == "__main__":
             raise InvalidArgumentError("actor_class", name[:40], "one that can be imported")
+        self.packing = Packing(actor_class.message_coders)
         super().__init__()
         self._made_of = (actor_class, args, kwargs)
         self._process: Process | None = None
@@ -107,7 +114,7 @@ class ProcessActor(Actor):
             # Killed before there was a process: ended() has set this, found none, and does not come again.
             self.ended()
             raise Exit(KILLED)
-        frames = self._frames = Frames(process.reader, process.writer, actor_class.message_coders)
+        frames = self._frames = Frames(process.reader, process.writer, self.packing)
         answer = self._exchange(list(sys.path), actor_class.__module__, actor_class.__qualname__)
         if answer[0] == "hello":
             answer = self._exchange(list(args), kwargs)
@@ -119,15 +126,21 @@ class ProcessActor(Actor):
         process.when_ended(self._tell_end)
 
     def receive_ask(self, message: Any) -> Any:
-        if type(message).__module__.startswith("pykka"):
+        if message.__class__ in PYKKA_MESSAGES:
             return super().receive_ask(message)
         return self._outcome(self._exchange("ask", message))
 
     def receive_tell(self, message: Any) -> None:
-        if type(message).__module__.startswith("pykka"):
+        if message.__class__ in PYKKA_MESSAGES:
             super().receive_tell(message)
-        else:
+            return
+        try:
             self._outcome(self._exchange("tell", message))
+        except (InvalidTypeError, UnreadableError):
+            # The sender has changed it since it was looked at, or it was none of a sender's; or the other side
+            # cannot make it out. Nobody waits for it.
+            logger.warning("%s: a message cannot travel", self, exc_info=True)
+            self.system.dead_letter(self.actor_ref, message)
 
     def ending(self, reason: object, *, crash: bool, by_signal: bool) -> object:
         del crash, by_signal
@@ -159,9 +172,9 @@ class ProcessActor(Actor):
         try:
             frames.write(*frame)
             answer = frames.read()
-        except (OSError, ValueError) as error:
-            if isinstance(error, SupervisorsError):
-                raise
+        except SupervisorsError:
+            raise  # about what is in it
+        except (OSError, ValueError):
             answer = None
         if answer is None:
             raise Exit(self._why())
@@ -175,6 +188,8 @@ class ProcessActor(Actor):
             raise RemoteRefusal(*told)
         if kind == "raised":
             raise RemoteError(*told)
+        if kind == "unreadable":
+            raise UnreadableError(told)
         if kind == "crashed":
             raise Exit(Crashed(RemoteError(*told)))
         raise Exit(told)

@@ -15,11 +15,12 @@ import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from supervisors.errors import Exit, IgnoreStart, Refusal
+from supervisors.errors import Exit, IgnoreStart, Refusal, UsageError
 from supervisors.exits import describe
-from supervisors.runtime.frames import Frames
+from supervisors.runtime.frames import Frames, Packing, UnreadableError, in_words, plain_text
 from supervisors.runtime.outcomes import ActorDeadError, StartError
 from supervisors.runtime.ref import ActorRef
+from supervisors.runtime.replies import Reply
 from supervisors.system import ActorSystem
 
 __all__ = ["main", "serve"]
@@ -42,10 +43,14 @@ def serve(reader: BinaryIO, writer: BinaryIO, make_system: Callable[..., ActorSy
     actor_class: Any = importlib.import_module(first[1])
     for name in first[2].split("."):
         actor_class = getattr(actor_class, name)
-    frames = Frames(reader, writer, actor_class.message_coders)
+    frames = Frames(reader, writer, Packing(actor_class.message_coders))
     with make_system(ask_timeout=None) as system:
         frames.write("hello")
-        arguments = frames.read()
+        try:
+            arguments = frames.read()
+        except UnreadableError as error:
+            frames.write("failed", *_told(error))
+            return 0
         if arguments is None:
             return 0
         try:
@@ -58,14 +63,28 @@ def serve(reader: BinaryIO, writer: BinaryIO, make_system: Callable[..., ActorSy
         except StartError as error:
             frames.write("failed", *_told(error.__cause__ or error))
             return 0
+        ref.__class__ = type(type(ref).__name__, (_Served, type(ref)), {"__slots__": ()})
         frames.write("up")
         _serve(frames, ref)
     return 0
 
 
+class _Served(ActorRef[Any]):
+    """The ref of the actor that is served here: who asks it waits, and nothing else comes meanwhile."""
+
+    __slots__ = ()
+
+    def defer(self) -> Reply:
+        raise UsageError("an actor in another process cannot defer a reply: no message reaches it before it is given")
+
+
 def _serve(frames: Frames, ref: ActorRef[Any]) -> None:
     while True:
-        frame = frames.read()
+        try:
+            frame = frames.read()
+        except UnreadableError as error:
+            frames.write("unreadable", plain_text(str(error)))
+            continue
         if frame is None or frame[0] == "stop":
             ref.exit(frame[1] if frame is not None else "shutdown")
             return
@@ -80,11 +99,11 @@ def _serve(frames: Frames, ref: ActorRef[Any]) -> None:
         except Refusal as error:
             answer = ("refused", _told(error))
         except ActorDeadError as error:
-            answer = ("ended", describe(error.reason))
+            answer = ("ended", plain_text(describe(error.reason)))
         except Exception as error:  # noqa: BLE001 - the parent gets it
             answer = ("raised", _told(error)) if ref.is_alive() else ("crashed", _told(error))
         if not ref.is_alive() and answer[0] == "reply":
-            answer = ("ended", describe(ref.exit_reason))
+            answer = ("ended", plain_text(describe(ref.exit_reason)))
         try:
             frames.write(*answer)
         except TypeError as error:
@@ -103,8 +122,9 @@ def _tell(ref: ActorRef[Any], message: Any) -> None:
 
 def _told(error: BaseException) -> list[str]:
     """Return an exception as text: its type, what it says, its code if it is a refusal, its traceback."""
+    kind, said = in_words(error).split(": ", 1)
     told = "".join(traceback.format_exception(error))
-    return [type(error).__name__, str(error), str(getattr(error, "code", "")), told]
+    return [kind, said, plain_text(str(getattr(error, "code", ""))), plain_text(told)]
 
 
 if __name__ == "__main__":

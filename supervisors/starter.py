@@ -264,6 +264,8 @@ class ActorStarter:
 
     def _ref_class(self, actor_class: type[Actor], kind: str) -> type[ActorRef[Any]]:
         own = self._own_ref_class(actor_class, kind)
+        if kind == PINNED and hasattr(actor_class, "ref_class"):
+            own = actor_class.ref_class(own)  # of a stand-in
         return own if self._wrap is None else self._wrap(own)
 
     def _own_ref_class(self, actor_class: type[Actor], kind: str) -> type[ActorRef[Any]]:

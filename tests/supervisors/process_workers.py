@@ -6,13 +6,15 @@ import os
 import resource
 import signal
 import time
+from enum import IntEnum, StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from supervisors import Actor, Exit, IgnoreStart, Refusal
 from supervisors.runtime.frames import Coder
 from supervisors.runtime.futures import ScheduledFuture
 
-__all__ = ["Declining", "FailingStart", "Point", "Worker"]
+__all__ = ["Careful", "Color", "Cursed", "Declining", "FailingStart", "Level", "Pair", "Point", "Worker"]
 
 
 class Point:
@@ -26,12 +28,47 @@ class Full(Refusal):
     code = "full"
 
 
+class Pair(NamedTuple):
+    """Something that msgpack takes for a list."""
+
+    left: int
+    right: int
+
+
+class Level(IntEnum):
+    """Something that msgpack takes for a number."""
+
+    LOW = 1
+
+
+class Color(StrEnum):
+    RED = "red"
+
+
+class Cursed:
+    """Something that can be packed, and not be unpacked."""
+
+
+def curse(value):
+    raise KeyError(value)
+
+
+class MuteError(Exception):
+    def __str__(self):
+        raise RuntimeError("it cannot be said")
+
+
 class Worker(Actor):
     """Does what it is asked to."""
 
     dispatch = "process"
     crash_on_ask_error = True
-    message_coders = (Coder(Point, "point", lambda point: [point.x, point.y], lambda pair: Point(*pair)),)
+    message_coders = (
+        Coder(Point, "point", lambda point: [point.x, point.y], lambda pair: Point(*pair)),
+        Coder(Pair, "pair", list, lambda pair: Pair(*pair)),
+        Coder(Level, "level", int, Level),
+        Coder(Cursed, "cursed", lambda value: 0, curse),
+    )
 
     def __init__(self, path=None, start=0):
         super().__init__()
@@ -117,6 +154,24 @@ class Worker(Actor):
 
     def unpackable(self):
         return object()
+
+    def cursed(self):
+        return Cursed()
+
+    def later(self):
+        self.reply = self.defer_reply()
+
+
+class Careful(Worker):
+    """Tells the asker, and goes on."""
+
+    crash_on_ask_error = False
+
+    def mute(self):
+        raise MuteError
+
+    def half(self):
+        raise ValueError("\ud800")
 
 
 class FailingStart(Worker):

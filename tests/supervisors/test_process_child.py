@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 
 import pytest
+from pykka.messages import ProxyGetAttr
 
 from supervisors import ActorDeadError, ChildSpec, Crashed, IgnoreStart, StartError, Supervisor
+from supervisors.errors import InvalidTypeError, UsageError
 from supervisors.process_actor import ProcessEnded, RemoteError, RemoteRefusal
+from supervisors.runtime.frames import UnreadableError
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.simulation import run_seed
-from tests.supervisors.process_workers import Declining, FailingStart, Point, Worker
+from tests.supervisors.process_workers import Careful, Cursed, Declining, FailingStart, Level, Pair, Point, Worker
 from tests.supervisors.worlds import in_both_worlds, in_simulation
 
 
@@ -30,6 +33,105 @@ def test_messages_travel_both_ways_in_order_as_what_msgpack_makes_of_them(run):
         with pytest.raises(RemoteError, match="message_coders"):
             worker.ask("unpackable")
         assert worker.ask(1) == 62
+
+    run(body)
+
+
+@in_both_worlds
+@pytest.mark.parametrize("message", [{(1, 2): 3}, object(), "\ud800", 2**70], ids=["key", "object", "half", "large"])
+def test_what_cannot_travel_is_refused_in_the_call_of_its_sender(run, message):
+    def body(system):
+        worker = system.start(Worker)
+        dead = []
+        system.on_dead_letter(lambda ref, letter: dead.append((ref, letter)))
+        for verb in (worker.ask, worker.tell, lambda each: worker.ask(each, block=False)):
+            with pytest.raises(InvalidTypeError):
+                verb(["echo", message])
+        worker.send(message)
+        assert dead == [(worker, message)]
+        assert worker.ask(1) == 1
+
+    run(body)
+
+
+@in_both_worlds
+@pytest.mark.parametrize("value", [Pair(1, 2), Level.LOW, [Pair(1, 2)], {Level.LOW: Pair(1, 2)}])
+def test_a_type_with_a_coder_may_be_derived_from_one_of_msgpack(run, value):
+    def body(system):
+        back = system.start(Worker).ask(["echo", value])
+        assert (back, type(back)) == (value, type(value))
+        assert repr(back) == repr(value)
+
+    run(body)
+
+
+@in_both_worlds
+def test_what_nobody_can_read_is_an_error_for_who_waits_and_else_a_dead_letter(run):
+    def body(system):
+        worker = system.start(Worker)
+        dead = []
+        system.on_dead_letter(lambda ref, letter: dead.append(letter))
+        with pytest.raises(UnreadableError, match="KeyError: 0"):
+            worker.ask(Cursed())
+        with pytest.raises(UnreadableError, match="KeyError: 0"):
+            worker.ask("cursed")
+        letter = Cursed()
+        worker.tell(letter)
+        assert worker.ask(1) == 1
+        assert dead == [letter]
+
+    run(body)
+
+
+@in_both_worlds
+def test_a_message_that_has_changed_since_it_was_sent_so_that_it_cannot_travel_is_a_dead_letter(run):
+    def body(system):
+        worker = system.start(Worker)
+        dead = []
+        system.on_dead_letter(lambda ref, letter: dead.append(letter))
+        message = ["echo", 1]
+        worker.suspend()
+        worker.tell(message)
+        message[1] = object()
+        worker.resume()
+        assert worker.ask(1) == 1
+        assert dead == [message]
+
+    run(body)
+
+
+@in_both_worlds
+@pytest.mark.parametrize(("verb", "said"), [("mute", "MuteError: <an error"), ("half", r"ValueError: \\ud800")])
+def test_an_error_that_cannot_be_told_is_told_as_far_as_it_can(run, verb, said):
+    def body(system):
+        worker = system.start(Careful)
+        with pytest.raises(RemoteError, match=said):
+            worker.ask(verb)
+        assert worker.ask(1) == 1
+
+    run(body)
+
+
+@in_both_worlds
+def test_a_proxy_is_refused(run):
+    def body(system):
+        worker = system.start(Worker)
+        with pytest.raises(UsageError, match="no proxy"):
+            worker.proxy()
+        with pytest.raises(UsageError, match="no proxy"):
+            worker.ask(ProxyGetAttr(attr_path=("total",)))
+        assert worker.ask(1) == 1
+
+    run(body)
+
+
+@in_both_worlds
+def test_a_reply_cannot_be_deferred_in_another_process(run):
+    def body(system):
+        worker = system.start(Careful)
+        with pytest.raises(RemoteError, match="cannot defer a reply"):
+            worker.ask("later")
+        assert worker.ask(1) == 1
 
     run(body)
 
