@@ -1,6 +1,6 @@
 """The other process of an actor with the dispatch `"process"`: ``python -m supervisors.process_child``.
 
-It reads frames from standard input and answers on what was standard output; what
+It reads frames from what was standard input and answers on what was standard output; what
 the actor prints goes to standard error. In a simulation it has two pipes instead. The
 actor lives in an `ActorSystem` of its own here, so that everything an actor can do works,
 among the actors of this process.
@@ -9,7 +9,6 @@ among the actors of this process.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from supervisors.errors import Exit, IgnoreStart, Refusal, UsageError
 from supervisors.exits import describe
 from supervisors.runtime.frames import Frames, Packing, UnreadableError, in_words, plain_text
 from supervisors.runtime.outcomes import ActorDeadError, StartError
+from supervisors.runtime.program import begin
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.replies import Reply
 from supervisors.system import ActorSystem
@@ -28,10 +28,7 @@ __all__ = ["main", "serve"]
 
 def main() -> int:
     """Serve one actor until the parent closes the pipe or the actor ends."""
-    reader = os.fdopen(os.dup(0), "rb")
-    writer = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return serve(reader, writer, ActorSystem)
+    return serve(*begin(), ActorSystem)
 
 
 def serve(reader: BinaryIO, writer: BinaryIO, make_system: Callable[..., ActorSystem]) -> int:

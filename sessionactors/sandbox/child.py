@@ -7,31 +7,23 @@ handler prints goes to standard error.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import importlib
 import os
-import signal
 import sys
 from typing import Any, BinaryIO, Final
 
 from supervisors.runtime.frames import Frames
+from supervisors.runtime.program import begin
 
 __all__ = ["OUT_OF_MEMORY", "main", "serve"]
 
 OUT_OF_MEMORY: Final = 86
 """Exit code of a process that could not get the memory it asked for."""
 
-_PR_SET_PDEATHSIG: Final = 1
-
 
 def main() -> int:
     """Serve one handler until the pipe is closed."""
-    _die_with_parent()
-    reader = os.fdopen(os.dup(0), "rb")
-    writer = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return serve(reader, writer, None)
+    return serve(*begin(), None)
 
 
 def serve(reader: BinaryIO, writer: BinaryIO, _make_system: object) -> int:
@@ -81,10 +73,3 @@ def _serve(frames: Frames) -> None:
 
 def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:1000]
-
-
-def _die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies; other systems than Linux rely on the pipe."""
-    if sys.platform.startswith("linux"):
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

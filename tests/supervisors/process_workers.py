@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 from enum import IntEnum, StrEnum
 from pathlib import Path
@@ -96,6 +98,11 @@ class Worker(Actor):
     def shout(self):
         print("this must not disturb the frames")  # noqa: T201 - that is the test
 
+    def typed(self):
+        """Return what there is to read, for this process and for one that it starts."""
+        head = subprocess.run(["head", "-c", "4"], stdout=subprocess.PIPE, check=True).stdout
+        return [sys.stdin.read(), head]
+
     def refuse(self):
         raise Full("no room")
 
@@ -133,6 +140,10 @@ class Worker(Actor):
     def hang(self):
         while True:
             signal.pause()
+
+    def hang_and_say_so(self):
+        print("hangs", file=sys.stderr, flush=True)  # noqa: T201 - the way past its own system
+        self.hang()
 
     def wait(self):
         """For an hour, in whatever time there is."""

@@ -5,7 +5,9 @@ import os
 import queue
 import signal
 import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -62,6 +64,16 @@ def test_a_reply_that_cannot_travel_is_an_error_and_the_actor_lives_on(worker):
 def test_what_it_prints_does_not_disturb(worker):
     assert worker.ask("shout") is None
     assert worker.ask(1) == 1
+
+
+def test_there_is_nothing_to_read_and_no_message_is_lost_by_that(worker):
+    assert worker.ask("typed") == ["", b""]
+    assert worker.ask(1) == 1
+
+
+def test_a_signal_to_the_group_of_its_parent_does_not_reach_it(worker):
+    pid = worker.ask("pid")
+    assert os.getpgid(pid) == os.getsid(pid) == pid != os.getpgid(0)  # as a Ctrl-C in the terminal is
 
 
 def test_a_refusal_keeps_its_code_and_the_actor_lives_on(worker):
@@ -143,9 +155,7 @@ def test_kill_ends_a_process_that_has_forked_and_what_it_has_started(forked):
     assert worker.join(timeout=10) == "killed"
     with pytest.raises(ActorDeadError):
         hanging.get(timeout=10)
-    with contextlib.suppress(psutil.NoSuchProcess):
-        while psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
-            os.sched_yield()
+    wait_until_gone(child)
 
 
 def test_a_system_stops_in_time_though_a_process_has_forked():
@@ -158,6 +168,48 @@ def test_a_system_stops_in_time_though_a_process_has_forked():
     thread.join(10)
     assert not thread.is_alive()
     assert worker.exit_reason == "killed"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel of Linux kills it")
+def test_a_busy_process_dies_with_its_parent():
+    program = (
+        "import os, sys\n"
+        "from supervisors import ActorSystem\n"
+        "from tests.supervisors.process_workers import Worker\n"
+        "worker = ActorSystem().start(Worker)\n"
+        "print(worker.ask('pid'), flush=True)\n"
+        "worker.tell('hang_and_say_so')\n"
+        "sys.stdin.read()\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    ) as parent:
+        pid = int(parent.stdout.readline())
+        assert parent.stderr.readline() == b"hangs\n"
+        assert not is_gone(pid)
+        parent.stdin.close()
+        parent.wait(20.0)
+    wait_until_gone(pid)
+
+
+def wait_until_gone(pid):
+    end = time.monotonic() + 20.0
+    while not is_gone(pid):
+        assert time.monotonic() < end, "it lives"
+        os.sched_yield()
+
+
+def is_gone(pid):
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_stop_runs_the_cleanup_there(real, tmp_path):
