@@ -290,7 +290,7 @@ class ActorStarter:
             if self._stopping:
                 raise SystemStoppedError
             self._number = number = self._number + 1
-        if number == 1 and self._watchdog is not None:
+        if self._watchdog is not None and not self._watchdog.is_started:
             self._watchdog.start()
         return number
 

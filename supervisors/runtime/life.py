@@ -140,6 +140,16 @@ class LivingCell(Cell):
         self._gate += TOKEN
         self.look_again()
 
+    def never_began(self, error: BaseException) -> None:
+        """End an actor because nobody can be had who runs it; the caller owns it. Its starter is told."""
+        started, self._starting = self._starting, None
+        reason = Crashed(error)
+        self.abandon(reason)
+        if started is not None:
+            refused = StartError(reason, self)
+            refused.__cause__ = error
+            started.offer(error=refused)
+
     def _first_turn(self, started: ScheduledFuture[Any]) -> None:
         self._starting = None
         self._reply_to = started  # so that a killer finds it

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from supervisors.runtime.cell import Cell
     from supervisors.runtime.contract import Runner
+    from supervisors.runtime.life import LivingCell
 
 __all__ = ["PinnedThread"]
 
@@ -37,27 +38,46 @@ class PinnedThread:
 
     __slots__ = ("_elsewhere", "_lock", "_name", "_queue", "_ref", "_state", "enqueue")
 
-    def __init__(self, ref: Cell, name: str, elsewhere: Runner) -> None:
+    def __init__(self, ref: LivingCell, name: str, elsewhere: Runner) -> None:
         self._ref = ref
         self._name = name
         self._elsewhere = elsewhere
         self._queue: queue.SimpleQueue[Cell] = queue.SimpleQueue()
         self.enqueue: Callable[[Cell], None] = self._queue.put
-        self._lock = threading.Lock()  # guards _state
+        self._lock = threading.Lock()  # guards _state; nothing is called while it is held
         self._state = "new"
 
     def kick(self) -> None:
         """See that somebody runs what has been put into the queue."""
         with self._lock:
-            if self._state == "new":
-                self._state = "running"
-                threading.Thread(target=self._work, name=self._name, daemon=True).start()
-                return
-            ended = self._state == "ended"
-        if ended:
+            state = self._state
+        if state == "new":
+            self._begin()
+        elif state == "ended":
             self._hand_on()
 
+    def _begin(self) -> None:
+        """Start the thread; without it the actor ends before its start."""
+        try:
+            threading.Thread(target=self._work, name=self._name, daemon=True).start()
+        except BaseException as error:
+            # It may be there all the same: a signal handler can raise at any time. Whoever sets the state decides.
+            with self._lock:
+                is_new = self._state == "new"
+                if is_new:
+                    self._state = "ended"
+            if is_new:
+                self._queue.get_nowait()
+                self._ref.never_began(error)
+            if not isinstance(error, RuntimeError):
+                raise
+            logger.exception("cannot start the thread of %s", self._ref)
+
     def _work(self) -> None:
+        with self._lock:
+            if self._state != "new":
+                return
+            self._state = "running"
         spinner = Spinner()
         while True:
             spinner.spin(self._queue.qsize)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, final
 
 from supervisors.runtime.ages import Ages
+from supervisors.runtime.sole_thread import SoleThread
 from supervisors.runtime.turn import all_turns
 
 if TYPE_CHECKING:
@@ -81,7 +82,6 @@ class Watchdog:
         "_event",
         "_followed",
         "_limits",
-        "_lock",
         "_next_log",
         "_owns",
         "_report",
@@ -103,9 +103,8 @@ class Watchdog:
         self._owns = owns
         self._limits = limits
         self._report = report
-        self._lock = threading.Lock()  # guards _thread
         self._event = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = SoleThread(self._watch, "supervisors-watchdog")
         # thread id -> (actor, its count of messages, first seen, limits passed: 0, 1 or VERY_SLOW)
         self._seen: dict[int, tuple[Cell, int, float, int]] = {}
         self._strikes: dict[Cell, int] = {}
@@ -116,21 +115,24 @@ class Watchdog:
         self._unlogged = 0
         self.slow_turns = 0
 
+    @property
+    def is_started(self) -> bool:
+        """Whether the thread that watches has been started."""
+        return self._thread.is_started
+
     def start(self) -> None:
-        """Start watching, unless it has been started or stopped before."""
-        with self._lock:
-            if self._thread is not None or self._event.is_set():
-                return
-            self._thread = threading.Thread(target=self._watch, name="supervisors-watchdog", daemon=True)
+        """Start watching, unless it has been started or stopped before.
+
+        Raises:
+            RuntimeError: there is no thread to be had; the next call tries again.
+        """
+        if not self._event.is_set():
             self._thread.start()
 
     def stop(self) -> None:
         """End the watching thread; it cannot be started again."""
         self._event.set()
-        with self._lock:
-            thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+        self._thread.join()
 
     def look(self) -> list[SlowTurn]:
         """Look once at all threads; return the turns found slow for the first time."""

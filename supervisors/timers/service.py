@@ -23,6 +23,7 @@ from supervisors.clock import VirtualClock
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.runtime.fence import Fenced
 from supervisors.runtime.ref import ActorRef
+from supervisors.runtime.sole_thread import SoleThread
 from supervisors.runtime.turn import hand_over, thread_turn
 from supervisors.timers.deadlines import Deadlines, Entry
 
@@ -154,6 +155,7 @@ class TimerService:
         "_clock",
         "_deadlines",
         "_lock",
+        "_needs_thread",
         "_settle",
         "_sleeps_until",
         "_stopped",
@@ -173,7 +175,8 @@ class TimerService:
         self._wake = threading.Condition(self._lock)
         self._deadlines = Deadlines[Alarm]()
         self._sleeps_until = -math.inf  # what the thread waits for; -inf while it is awake
-        self._thread: threading.Thread | None = None
+        self._thread = SoleThread(self._run, "supervisors-timers")
+        self._needs_thread = not isinstance(clock, VirtualClock)  # and has not got it yet
         self._stopped = False
         self.fired = 0
 
@@ -319,27 +322,28 @@ class TimerService:
         with self._lock:
             self._stopped = True
             self._deadlines = Deadlines[Alarm]()
-            thread = self._thread
             self._wake.notify_all()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+        self._thread.join()
 
     def arm(self, timer: R) -> R:
-        """Have a timer pending that is not pending, and never was; return it."""
+        """Have a timer pending that is not pending, and never was; return it.
+
+        Raises:
+            RuntimeError: it is the first one, and there is no thread to be had; it is not pending.
+        """
         current = thread_turn.turn.current
         if current is not None and current.fenced:
             raise Fenced
         if not isinstance(timer.to, ActorRef):
             checked_name("to", timer.to)
+        if self._needs_thread and not self._stopped:
+            self._thread.start()
+            self._needs_thread = False
         with self._lock:
             if self._stopped:
                 return timer
             self._deadlines.add(timer)
-            if self._thread is None:
-                if not isinstance(self._clock, VirtualClock):
-                    self._thread = threading.Thread(target=self._run, name="supervisors-timers", daemon=True)
-                    self._thread.start()
-            elif timer.deadline < self._sleeps_until:
+            if timer.deadline < self._sleeps_until:
                 self._wake.notify()
         return timer
 
