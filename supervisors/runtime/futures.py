@@ -26,7 +26,7 @@ from supervisors.runtime.spinning import roused
 from supervisors.runtime.turn import thread_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
     from pykka._types import OptExcInfo
 
@@ -38,6 +38,9 @@ __all__ = ["ScheduledFuture", "checked_timeout", "forget_waits", "refuse_cycle",
 logger = logging.getLogger("supervisors.futures")
 
 T = TypeVar("T")
+J = TypeVar("J")
+M = TypeVar("M")
+R = TypeVar("R")
 
 ENDLESS: Final = 1e300
 """Seconds from which on a wait is one without end."""
@@ -61,6 +64,9 @@ class ScheduledFuture(pykka.Future[T]):
     # Pykka's own constructor makes two more attributes; the first one has a
     # class-wide default here and the second is made when a hook is first used.
     _get_hook: Any = None
+
+    # What the hook will get its value from, for those who must not block until it is there.
+    _sources: tuple[ScheduledFuture[Any], ...] = ()
 
     def __init__(self, scheduler: Scheduler | None = None, target: Cell | None = None) -> None:
         self._lock = _thread.allocate_lock()  # guards _done, _value, _error, _callbacks, _get_hook
@@ -181,6 +187,25 @@ class ScheduledFuture(pykka.Future[T]):
         if callbacks is not None:
             _call_all(callbacks)
 
+    # What Pykka's four verbs make has a hook that blocks in `get()`. Awaited, it
+    # must not: a thread in there could not be called back.
+
+    def filter(self: ScheduledFuture[Iterable[J]], func: Callable[[J], bool]) -> ScheduledFuture[Iterable[J]]:
+        """Return a future of those items of this one's value that the function holds for."""
+        return _made_of((self,), super().filter(func))
+
+    def join(self, *futures: pykka.Future[Any]) -> ScheduledFuture[Iterable[Any]]:
+        """Return a future of the list of this one's value and the others'."""
+        return _made_of((self, *futures), super().join(*futures))
+
+    def map(self, func: Callable[[T], M]) -> ScheduledFuture[M]:
+        """Return a future of what the function makes of this one's value."""
+        return _made_of((self,), super().map(func))
+
+    def reduce(self: ScheduledFuture[Iterable[J]], func: Callable[[R, J], R], *args: R) -> ScheduledFuture[R]:
+        """Return a future of the items of this one's value, taken together by the function, two at a time."""
+        return _made_of((self,), super().reduce(func, *args))
+
     def gate(self) -> Gate:
         """Return a gate that the outcome opens, for a new future that nobody else has yet."""
         gate = Gate()
@@ -201,14 +226,32 @@ class ScheduledFuture(pykka.Future[T]):
         return self._done
 
     def __await__(self) -> Generator[Any, None, T]:
-        """Wait in asyncio without blocking the loop; completes thread-safely."""
-        if not self._done:
-            yield from self._until_done()
+        """Wait in asyncio without blocking the loop; completes thread-safely.
+
+        What is made of other futures waits for these in the same way. Only the function
+        that makes it, or a get hook, is called in a thread of the loop's executor.
+        """
+        yield from self._until_ready()
         if self._get_hook is not None and self._value is None:
-            # A get hook may block as long as it likes, so it cannot run on the loop.
+            # It may block as long as it likes, so it cannot run on the loop.
             value: T = yield from asyncio.get_running_loop().run_in_executor(None, self.get)
             return value
         return self.get()
+
+    def _until_ready(self) -> Generator[Any, None, None]:
+        while (missing := self._missing()) is not None:
+            yield from missing._until_done()  # noqa: SLF001 - another one of us
+
+    def _missing(self) -> ScheduledFuture[Any] | None:
+        """Return what has to be done before `get()` has no reply to wait for; None: nothing."""
+        if not self._done:
+            return self
+        for source in self._sources:
+            if not source._done:  # noqa: SLF001 - another one of us
+                return source
+            if source._error is not None:  # noqa: SLF001 - likewise
+                return None  # the others do not matter any more
+        return None
 
     def _until_done(self) -> Generator[Any, None, None]:
         # A handler that runs an event loop of its own waits with its whole turn.
@@ -252,19 +295,20 @@ class ScheduledFuture(pykka.Future[T]):
 
         Giving up forgets the reply, whether by the timeout or because the task is
         cancelled: one that comes later is a dead letter. So only whoever asked may
-        use this; others `await` the future.
+        use this; others `await` the future. Of one that is made of others, these are
+        not forgotten, and the time does not limit the function that makes it.
 
         Raises:
             AskTimeoutError: no reply in time.
         """
         timeout = checked_timeout(timeout)
-        if not self._done:
+        if self._missing() is not None:
             try:
                 async with asyncio.timeout(timeout):
                     await _Outcome(self)
             except TimeoutError:
                 late = AskTimeoutError(cast("float", timeout), self.target)
-                if self.offer(error=late):
+                if self.offer(error=late) or self._missing() is not None:
                     raise late from None
             except asyncio.CancelledError as cancelled:
                 self.offer(error=cancelled)
@@ -317,7 +361,19 @@ class _Outcome:
         self._future = future
 
     def __await__(self) -> Generator[Any, None, None]:
-        return self._future._until_done()  # noqa: SLF001 - another face of it
+        return self._future._until_ready()  # noqa: SLF001 - another face of it
+
+
+def _made_of(parts: tuple[pykka.Future[Any], ...], whole: pykka.Future[M]) -> ScheduledFuture[M]:
+    """Note what a future is made of, down to the replies; the hook alone waits for what is not ours."""
+    assert isinstance(whole, ScheduledFuture)
+    whole._sources = tuple(  # noqa: SLF001 - one of us
+        source
+        for part in parts
+        if isinstance(part, ScheduledFuture)
+        for source in part._sources or (part,)  # noqa: SLF001 - one of us
+    )
+    return whole
 
 
 def _call_all(callbacks: list[Callable[[], None]]) -> None:

@@ -195,6 +195,53 @@ def test_await_of_a_hook_that_blocks_does_not_block_the_loop():
     assert asyncio.run(main()) is True
 
 
+def made_of(future, other):
+    """Return one future of each kind that is made of another one."""
+    return [future.map(len), future.filter(bool), future.reduce(max), other.join(future), future.map(list).join(other)]
+
+
+def test_what_is_made_of_a_reply_that_never_comes_holds_no_thread_when_the_await_is_given_up():
+    future, other = ScheduledFuture(), ScheduledFuture()
+    other.set("there")
+
+    async def main():
+        before = threading.active_count()
+        try:
+            for made in made_of(future, other):
+                waiting = asyncio.ensure_future(_await(made))
+                await asyncio.sleep(0)
+                waiting.cancel()
+                await asyncio.wait([waiting])
+                assert threading.active_count() == before
+                with pytest.raises(AskTimeoutError):
+                    await made.get_async(timeout=0)
+            assert future._callbacks == []
+        finally:
+            future.set([3, 0, 4])  # else a thread that waits for it would hold up the loop's end
+
+    asyncio.run(main())
+
+
+def test_what_is_made_of_replies_can_be_awaited_before_they_are_there():
+    future, other = ScheduledFuture(), ScheduledFuture()
+    other.set("there")
+
+    async def main():
+        waiting = [asyncio.ensure_future(_await(made)) for made in made_of(future, other)]
+        await asyncio.sleep(0)
+        future.set([3, 0, 4])
+        return await asyncio.gather(*waiting)
+
+    assert asyncio.run(main()) == [3, [3, 4], 4, ["there", [3, 0, 4]], [[3, 0, 4], "there"]]
+
+
+def test_of_replies_that_are_awaited_together_one_that_fails_ends_the_wait():
+    failed, never = ScheduledFuture(), ScheduledFuture()
+    failed.offer(error=KeyError("failed"))
+    with pytest.raises(KeyError, match="failed"):
+        asyncio.run(failed.join(never).get_async(timeout=5))
+
+
 def test_await_of_stop_gives_pykkas_answer(real):
     ref = real.start(SharedEcho)
 
