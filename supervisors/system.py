@@ -40,6 +40,7 @@ from supervisors.runtime.turn import thread_turn
 from supervisors.runtime.watchdog import SlowTurn, Watchdog
 from supervisors.spawning import holder_of, starter_of
 from supervisors.starter import ActorStarter
+from supervisors.stopping import ActorStopper
 from supervisors.timers.service import TimerService, checked_delay, checked_reading
 from supervisors.via import Via
 
@@ -61,7 +62,7 @@ A = TypeVar("A", bound="Actor")
 
 
 @final
-class ActorSystem(ActorStarter):
+class ActorSystem(ActorStarter, ActorStopper):
     """Everything that a set of actors shares.
 
     Args:
@@ -131,7 +132,7 @@ class ActorSystem(ActorStarter):
         self.living = Living()
         self._name_waits: set[ScheduledFuture[ActorRef[Any]]] = set()
         self._orphans: dict[Cell, float] = {}  # see spawning.holder_of()
-        self._stopping = False
+        self._told: set[ActorRef[Any]] = set()
         self._stop_all_on_base_exception = stop_all_on_base_exception
         self._stepped: SteppedScheduler | None = None
         self.scheduler: ThreadScheduler | ManualScheduler | SteppedScheduler
@@ -362,64 +363,6 @@ class ActorSystem(ActorStarter):
         }
 
     # -- the end -----------------------------------------------------------
-
-    def stop(self, timeout: float | None = None) -> list[ActorRef[Any]]:
-        """Stop all actors, the last started first, then timers and workers.
-
-        Each gets the exit signal `"shutdown"`: first those without a parent, because
-        a supervisor ends its own children, in its own order, and would restart them
-        if somebody else did; then what is left. What still lives when the time is
-        up is killed. Always ends within the time, plus the turn it is called from.
-
-        Args:
-            timeout: seconds for all together; by default `shutdown_timeout`.
-
-        Returns:
-            The actors that had to be killed or abandoned; usually empty.
-
-        Raises:
-            UsageError: the turn of one of its actors calls this.
-        """
-        budget = self.shutdown_timeout if timeout is None else checked_delay("timeout", timeout)
-        if self.forked:
-            return []  # its threads and actors live in the parent
-        current = thread_turn.turn.current
-        if current is not None and current.system is self:
-            raise UsageError("an actor cannot wait for the end of its own system; stop it from outside")
-        with self._lock:
-            if self._stopping:
-                return []
-            self._stopping = True
-            waits = list(self._name_waits)
-        for future in waits:
-            future.offer(error=SystemStoppedError())  # nobody comes up any more who could take the name
-        deadline = self.clock.monotonic() + budget
-        roots = [ref for ref in reversed(self.living.all()) if ref.parent is None]
-        for ref in roots:
-            ref.exit(SHUTDOWN)
-        self._wait_for(roots, deadline)
-        rest = list(reversed(self.living.all()))
-        for ref in rest:
-            ref.exit(SHUTDOWN)
-        late = self._wait_for(rest, deadline)
-        for ref in late:
-            logger.warning("%s did not stop within %g seconds and is killed", ref, budget)
-            ref.kill()
-        self._wait_for(late, self.clock.monotonic() + min(1.0, budget))
-        self.timers.stop()
-        if self._watchdog is not None:
-            self._watchdog.stop()
-        if isinstance(self.scheduler, ThreadScheduler):
-            self.scheduler.stop(min(1.0, budget))
-        else:
-            self.scheduler.settle()
-        return late
-
-    def _wait_for(self, refs: list[ActorRef[Any]], deadline: float) -> list[ActorRef[Any]]:
-        """Wait for actors until the deadline (monotonic); return all that live then."""
-        for ref in refs:
-            ref.when_ended().settle(max(deadline - self.clock.monotonic(), 0.0))
-        return self.living.all()
 
     def __enter__(self) -> Self:
         return self

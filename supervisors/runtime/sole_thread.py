@@ -53,11 +53,15 @@ class SoleThread:
         thread.start()
         self._is_the_one(thread)
 
-    def join(self) -> None:
-        """Wait for the thread's end, if it has been started and is not this one."""
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the thread's end, if it has been started and is not this one.
+
+        Args:
+            timeout: seconds to wait; None waits without end.
+        """
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            thread.join(timeout)
 
     def _run(self) -> None:
         if self._is_the_one(threading.current_thread()):

@@ -129,10 +129,14 @@ class Watchdog:
         if not self._event.is_set():
             self._thread.start()
 
-    def stop(self) -> None:
-        """End the watching thread; it cannot be started again."""
+    def stop(self, timeout: float | None = None) -> None:
+        """End the watching thread; it cannot be started again.
+
+        Args:
+            timeout: seconds to wait for it, as it may be in a listener; None waits without end.
+        """
         self._event.set()
-        self._thread.join()
+        self._thread.join(timeout)
 
     def look(self) -> list[SlowTurn]:
         """Look once at all threads; return the turns found slow for the first time."""

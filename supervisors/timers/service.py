@@ -317,13 +317,18 @@ class TimerService:
         self._fire(first)
         return first.deadline - now
 
-    def stop(self) -> None:
-        """Forget all timers and end the thread; called once, at the system's end."""
+    def stop(self, timeout: float | None = None) -> None:
+        """Forget all timers and end the thread; at the system's end.
+
+        Args:
+            timeout: seconds to wait for the thread, which may be in code of a user's that gives
+                the size of a message; None waits without end.
+        """
         with self._lock:
             self._stopped = True
             self._deadlines = Deadlines[Alarm]()
             self._wake.notify_all()
-        self._thread.join()
+        self._thread.join(timeout)
 
     def arm(self, timer: R) -> R:
         """Have a timer pending that is not pending, and never was; return it.

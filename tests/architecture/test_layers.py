@@ -42,6 +42,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "signals",
             "spawning",
             "starter",
+            "stopping",
             "timers/",
             "via",
         ),
