@@ -42,13 +42,14 @@ from supervisors.errors import SupervisorsError
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
 from supervisors.tasks.handle import TaskDone
-from supervisors.tasks.task import async_nolink, shutdown, yield_
+from supervisors.tasks.task import shutdown, start_task, yield_
 
 if TYPE_CHECKING:
     from sessionactors.expiry import SessionEntry
     from sessionactors.storage.intake import StoreIntake
     from sessionactors.users import Users
     from supervisors.runtime.ref import ActorRef
+    from supervisors.tasks.handle import Task
 
 __all__ = ["BatchResult", "ManagerCalls", "failed", "named", "several"]
 
@@ -121,8 +122,8 @@ class ManagerCalls(ServiceCalls):
         """Change the metadata of a session by a function; this is activity.
 
         The function gets a copy. It changes that, or returns other metadata. It runs
-        apart from everything else, and again when somebody else has changed the
-        metadata meanwhile, so it does nothing but make metadata.
+        on a thread of its own, apart from everything else, and again when somebody else
+        has changed the metadata meanwhile, so it does nothing but make metadata.
 
         Args:
             session_id: which session.
@@ -338,7 +339,9 @@ class ManagerCalls(ServiceCalls):
         Raises:
             UpdateFailed: nothing came of it.
         """
-        task = async_nolink(self._service(UPDATES), _applied, function, deepcopy(dict(old)))
+        # On a thread of its own: the bound holds also while all workers are busy.
+        given = (function, deepcopy(dict(old)))
+        task: Task[object] = start_task(self._service(UPDATES), _applied, given, is_linked=False, dispatch="pinned")
         outcome = yield_(task, timeout)
         if outcome is None:
             shutdown(task, "brutal_kill")

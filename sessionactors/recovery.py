@@ -149,12 +149,15 @@ class Recovery(Actor):
 
     Messages: `("restart", id)` from a session that crashed; ask: `DONE`.
 
+    It has a thread of its own: it waits for the disk and runs what users have written
+    for a start, and a session comes back also while the handlers of others block all workers.
+
     Args:
         ledger: report and crashes, which an earlier recovery actor may have left.
         around: the system around it.
     """
 
-    dispatch = "shared"
+    dispatch = "pinned"
     crash_on_ask_error = True
 
     def __init__(self, ledger: RecoveryLedger, around: Surroundings) -> None:

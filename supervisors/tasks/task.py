@@ -307,12 +307,26 @@ def task_supervisor(supervisor: Addressee, system: ActorSystem | None) -> ActorR
 
 
 def start_task(
-    supervisor: ActorRef[Any], function: Callable[..., R], args: tuple[Any, ...], *, is_linked: bool
+    supervisor: ActorRef[Any],
+    function: Callable[..., R],
+    args: tuple[Any, ...],
+    *,
+    is_linked: bool,
+    dispatch: str = TaskActor.dispatch,
 ) -> Task[R]:
-    """Start a task for the calling actor or thread; what the two ways of `async` have in common."""
+    """Start a task for the calling actor or thread; what the two ways of `async` have in common.
+
+    Args:
+        supervisor: a dynamic supervisor.
+        function: called with `args`.
+        args: its arguments.
+        is_linked: whether an end of one side ends the other.
+        dispatch: `"pinned"` is a thread of its own: the function starts, and can be killed, also
+            while all workers are busy.
+    """
     own = cast("ActorRef[Any] | None", current_ref())
     done: ScheduledFuture[Any] = ScheduledFuture(supervisor.system.scheduler)
-    ref = _start(supervisor, function, args, done, is_told=own is not None)
+    ref = _start(supervisor, function, args, done, is_told=own is not None, dispatch=dispatch)
     done.target = ref
     task: Task[R] = Task(ref, own, done)
     if own is None:
@@ -339,21 +353,29 @@ def _start(
     is_told: bool,
     restart: RestartType = "temporary",
     shutdown: ShutdownBudget = SHUTDOWN_SECONDS,
+    dispatch: str = TaskActor.dispatch,
 ) -> ActorRef[Any]:
     if not callable(function):
         raise InvalidTypeError("function", function, "a function")
-    spec = ChildSpec("task", _start_actor, (function, args, done, is_told), restart=restart, shutdown=shutdown)
+    how = (function, args, done, is_told, dispatch)
+    spec = ChildSpec("task", _start_actor, how, restart=restart, shutdown=shutdown)
     return cast("ActorRef[Any]", calls.start_child(supervisor, spec).ref)
 
 
 def _start_actor(
-    function: Callable[..., Any], args: tuple[Any, ...], done: ScheduledFuture[Any] | None, is_told: bool
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    done: ScheduledFuture[Any] | None,
+    is_told: bool,
+    dispatch: str,
 ) -> ActorRef[TaskActor]:
     """Start a task, linked to the running supervisor, without waiting for a worker to take it."""
     current = current_ref()
     assert current is not None, "a start function runs in its supervisor's turn"
     system = cast("ActorSystem", current.system)
-    return system.spawn(TaskActor, (function, args, done), {"is_told": is_told}, link=True, report=False)
+    return system.spawn(
+        TaskActor, (function, args, done), {"is_told": is_told}, link=True, report=False, dispatch=dispatch
+    )
 
 
 def checked_wait(timeout: float | None) -> float | None:

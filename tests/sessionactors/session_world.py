@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
+from contextlib import contextmanager
 
-from sessionactors import SessionSystem
+from sessionactors import Session, SessionSystem
 from supervisors.clock import VirtualClock
 from supervisors.entropy import Entropy
 
@@ -71,3 +73,30 @@ def kill(system, name):
     ref = system.actors.whereis(name) or system.directory.get(name)
     ref.kill()
     return ref
+
+
+class Blocking(Session):
+    """Has a handler that enters, and leaves when it may."""
+
+    def handle_request(self, request):
+        entered, leave = request
+        entered.set()
+        leave.wait(60.0)
+
+
+@contextmanager
+def without_workers(**options):
+    """Give a system on threads whose only worker is in a handler that blocks."""
+    entered, leave = threading.Event(), threading.Event()
+    with SessionSystem(workers=1, **options) as system:
+        system.start_session("blocks", {"auth_required": False}, session_class=Blocking)
+        system.activate("blocks")
+        asker = threading.Thread(target=system.request, args=("blocks", (entered, leave)), kwargs={"timeout": 60.0})
+        asker.start()
+        assert entered.wait(10.0)
+        try:
+            yield system
+            assert asker.is_alive()
+        finally:
+            leave.set()
+            asker.join(10.0)

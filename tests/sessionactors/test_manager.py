@@ -17,7 +17,7 @@ from sessionactors.errors import (
     UpdateFailed,
 )
 from sessionactors.storage.errors import DamagedRecordError
-from tests.sessionactors.session_world import TRUSTED, names, start_active, virtual
+from tests.sessionactors.session_world import TRUSTED, names, start_active, virtual, without_workers
 from tests.sessionactors.storage.stored import record
 
 
@@ -272,6 +272,15 @@ class TestUpdate:
                 system.update_session("a", lambda _: leave.wait(30.0), timeout=0.05)
             assert system.get_info("a").metadata == {"n": 1}
             assert system.update_session("a", lambda _: {"n": 2}).metadata == {"n": 2}
+            leave.set()
+
+    def test_needs_no_worker(self):
+        leave = threading.Event()
+        with without_workers() as system:
+            system.start_session("a")
+            assert system.update_session("a", lambda _: {"n": 2}, timeout=10.0).metadata == {"n": 2}
+            with pytest.raises(UpdateFailed, match="longer than"):
+                system.update_session("a", lambda _: leave.wait(30.0), timeout=0.05)
             leave.set()
 
     def test_by_what_is_no_function_is_refused(self, system):

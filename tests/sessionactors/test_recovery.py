@@ -25,12 +25,12 @@ from sessionactors.storage.codec import SCHEMA
 from sessionactors.storage.errors import StoreDiskError, StoreLockedError
 from sessionactors.storage.service import StoreLedger
 from sessionactors.storage.sqlite import SqliteStore
-from sessionactors.surroundings import ROOT
+from sessionactors.surroundings import RECOVERY, ROOT
 from supervisors.clock import VirtualClock
 from supervisors.entropy import Entropy
 from supervisors.errors import UsageError
 from supervisors.supervision.calls import Call
-from tests.sessionactors.session_world import TRUSTED, entries, kill, names, start_active
+from tests.sessionactors.session_world import TRUSTED, entries, kill, names, start_active, without_workers
 from tests.sessionactors.storage.faulty_disk import Disk
 from tests.sessionactors.storage.stored import record
 
@@ -396,6 +396,15 @@ class TestAfterACrash:
             "session_loaded",
             "session_restarted",
         ]
+
+    def test_it_needs_no_worker(self, path):
+        with without_workers(path=path, session_classes=[Fragile]) as system:
+            system.start_session("a", STORED, session_class=Fragile)
+            system.activate("a")
+            system.persist("a")
+            self.crash(system)
+            system.actors.whereis(RECOVERY).ask(DONE, timeout=10.0)
+            assert system.get_state("a") == "idle"
 
     def test_a_killed_one_is_started_again_too(self, system):
         kill(system, "a")
