@@ -72,7 +72,8 @@ class ActorSystem(ActorStarter, ActorStopper):
         workers: threads that run shared actors, 1 to 256; by default the number
             of cores plus two, at least four. They are started when first needed.
         slow_inline_turn: seconds that a turn of an inline actor may take before
-            the log gets a warning with its stack; None: no turn is watched.
+            the log gets a warning with its stack, and another worker is started if it
+            keeps one from its work; None: no turn is watched.
         slow_shared_turn: the same for shared actors.
         stop_all_on_base_exception: Pykka's rule, off by default: an exception
             that is no `Exception`, such as `SystemExit`, in one actor's handler
@@ -160,7 +161,9 @@ class ActorSystem(ActorStarter, ActorStopper):
                 INLINE: max(checked_delay("slow_inline_turn", slow_inline_turn), 0.001),
                 SHARED: max(checked_delay("slow_shared_turn", slow_shared_turn), 0.001),
             }
-            self._watchdog = Watchdog(self.clock, lambda ref: ref.system is self, limits, self._slow)
+            self._watchdog = Watchdog(
+                self.clock, lambda ref: ref.system is self, limits, self._slow, self.scheduler.relieve
+            )
         self._slow_listeners: tuple[Callable[[SlowTurn], None], ...] = ()
         show_to_registry(self)
         poison_in_children(self)

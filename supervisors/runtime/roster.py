@@ -2,7 +2,8 @@
 
 **How many.** A number of workers is kept runnable. One that waits for a reply is compensated
 for by another one, up to a limit; when it wakes again, a surplus worker ends at its
-next idle moment.
+next idle moment. One whose turn takes too long is as good as one that waits, until it comes back from
+its mailbox: whether it sleeps or computes, nobody knows when that will be.
 
 **Who waits for work.** One worker at a time waits at the queue. The others that have nothing to
 do are parked, each at its gate; whoever finds nobody who runs mailboxes calls the one that was parked
@@ -101,7 +102,8 @@ class Roster:
         self.has_gil = has_gil
         self._lock = threading.Lock()  # guards all below; nothing that could wait is called while it is held
         self._live = 0  # worker threads that have neither ended nor been abandoned
-        self._members: dict[Turn, int] = {}  # of these, the ones that have begun, with how many replies they wait for
+        # Of these, the ones that have begun, each with how many replies it waits for, one more while it is late.
+        self._members: dict[Turn, int] = {}
         self._waiting = 0  # of these, the ones that wait for any
         self.idle = 0  # of these, the ones at the queue
         self._parked: list[Standby] = []  # of these, the ones that wait at their gates until they are called
@@ -183,14 +185,21 @@ class Roster:
             self._beginning -= 1
             self._members[turn] = 0
 
-    def place(self, standby: Standby) -> tuple[Place, float | None] | None:
+    def place(self, turn: Turn, standby: Standby) -> tuple[Place, float | None] | None:
         """Put a worker that runs no mailbox where it belongs.
+
+        Args:
+            turn: this thread's.
+            standby: this worker's.
 
         Returns:
             Where that is, and after how many seconds there it is retired if it is surplus by
             then; None: it ends, for all are told to stop and nothing is left.
         """
         with self._lock:
+            if turn.is_late:
+                self._is_back(turn)
+            turn.is_late = None
             is_empty = self._queued() == 0
             if self.is_stopping:
                 if is_empty:
@@ -217,9 +226,10 @@ class Roster:
                 del self._parked[-1]
                 is_empty = False
 
-    def took(self, standby: Standby) -> bool:
+    def took(self, turn: Turn, standby: Standby) -> bool:
         """Note that a worker leaves the queue with something; tell whether others are wanted there."""
         with self._lock:
+            turn.is_late = False
             self.idle -= 1
             self._taken += 1
             standby.took(self._taken)
@@ -297,10 +307,22 @@ class Roster:
     def has_waited(self, turn: Turn) -> None:
         """Note that a worker has one reply less to wait for."""
         with self._lock:
+            self._is_back(turn)
+
+    def is_late(self, turn: Turn) -> bool:
+        """Note that a worker's turn takes too long: until it is back it counts as one that waits.
+
+        Returns:
+            False: it is back already, or is none of these workers. Whoever looks on from outside cannot know.
+        """
+        with self._lock:
             replies = self._members.get(turn)
-            if replies is not None:  # else it has been abandoned meanwhile
-                self._members[turn] = replies - 1
-                self._waiting -= replies == 1
+            if replies is None or turn.is_late is not False or self.is_stopping:
+                return False
+            turn.is_late = True
+            self._members[turn] = replies + 1
+            self._waiting += not replies
+            return True
 
     def leave(self, turn: Turn) -> bool:
         """Note that a worker ends; tell whether others are left."""
@@ -376,6 +398,13 @@ class Roster:
         self._standby = last
         del self._parked[-1]
         opens()
+
+    def _is_back(self, turn: Turn) -> None:
+        """Count a worker as one that waits for one thing less."""
+        replies = self._members.get(turn)
+        if replies is not None:  # else it has been abandoned meanwhile
+            self._members[turn] = replies - 1
+            self._waiting -= replies == 1
 
     def _retires(self, turn: Turn) -> bool:
         """Count a worker out if it is surplus; tell whether it was."""

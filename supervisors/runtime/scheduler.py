@@ -104,6 +104,11 @@ class ThreadScheduler:
         if self._roster.abandon(turn) and self._queue.qsize():
             self.kick()
 
+    def relieve(self, turn: Turn) -> None:
+        """See that somebody works for a worker whose turn takes too long, until it comes back."""
+        if self._roster.is_late(turn) and self._queue.qsize():
+            self.kick()
+
     def before_await(self) -> Callable[[], None] | None:
         """See that somebody works while a loop waits that may run inside a turn.
 
@@ -171,8 +176,8 @@ class ThreadScheduler:
     def statistics(self) -> dict[str, int]:
         """Return counts by name; a snapshot.
 
-        `workers` live now, of which `waiting` wait for replies and `idle` for
-        work; `queued` mailboxes; `peak` workers at one time; ever `started`;
+        `workers` live now, of which `waiting` wait for replies, or are in a turn that
+        takes too long, and `idle` for work; `queued` mailboxes; `peak` workers at one time; ever `started`;
         `compensated`: of these, started because another one waits; `retired`:
         ended as surplus; `at_limit`: not started because `workers_max` was reached;
         `abandoned`: left alone with a turn that was killed.
@@ -201,7 +206,10 @@ class ThreadScheduler:
         if verdict == "stopped":
             self._run_here()
         elif verdict == "limit":
-            logger.warning("all %d workers wait for replies; no more are started", self.workers_max)
+            logger.warning(
+                "all %d workers wait for replies, or are in turns that take too long; no more are started",
+                self.workers_max,
+            )
 
     def _start_thread(self, thread: threading.Thread) -> None:
         thread.start()
@@ -246,7 +254,7 @@ class ThreadScheduler:
         """
         roster, qsize = self._roster, self._queue.qsize
         while True:
-            found = roster.place(standby)
+            found = roster.place(turn, standby)
             if found is None:
                 return _End.OVER
             place, linger = found
@@ -262,7 +270,7 @@ class ThreadScheduler:
                 if not roster.waited_in_vain(turn):
                     return _End.OVER
                 continue
-            more = roster.took(standby)
+            more = roster.took(turn, standby)
             if ref is _STOP:
                 return _End.TOLD
             if more and qsize():

@@ -59,7 +59,18 @@ _turns: weakref.WeakSet[Turn] = weakref.WeakSet()
 class Turn:
     """What one thread is doing for actors right now."""
 
-    __slots__ = ("__weakref__", "abandoned", "current", "depth", "pace", "ready", "spinner", "thread_id", "worker")
+    __slots__ = (
+        "__weakref__",
+        "abandoned",
+        "current",
+        "depth",
+        "is_late",
+        "pace",
+        "ready",
+        "spinner",
+        "thread_id",
+        "worker",
+    )
 
     def __init__(self) -> None:
         self.current: Cell | None = None
@@ -69,6 +80,8 @@ class Turn:
         self.pace: Pace | None = None  # of a worker: when it leaves an actor for others
         self.spinner = Spinner()  # decides whether the thread looks before it sleeps for a reply
         self.abandoned = False  # set by a killer: the thread ends when it can
+        # Of a worker, and its roster's: whether the mailbox that it runs takes too long; None: it runs none.
+        self.is_late: bool | None = None
         self.thread_id = threading.get_ident()
         with _turns_lock:
             _turns.add(self)

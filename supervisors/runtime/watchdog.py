@@ -2,8 +2,9 @@
 
 A thread looks a few times in a limit at what every thread is running. Who is seen
 with the same actor and the same message for longer than the limit is slow: the
-log gets a warning with the live stack. Turns themselves do nothing for it, not
-even read a clock. A turn that waits for a reply is not slow; it waits.
+log gets a warning with the live stack, and a worker that is in such a turn gets a
+substitute until it is back. Turns themselves do nothing for it, not even read a
+clock. A turn that waits for a reply is not slow; it waits.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class Watchdog:
         owns: tells whether an actor belongs to the system.
         limits: seconds by dispatch, such as ``{"inline": 0.1, "shared": 5.0}``.
         report: gets each slow turn once; it runs on the watching thread.
+        relieve: likewise gets what its thread is doing.
 
     Thread: `start()` and `stop()` are safe anywhere.
     """
@@ -84,6 +86,7 @@ class Watchdog:
         "_limits",
         "_next_log",
         "_owns",
+        "_relieve",
         "_report",
         "_seen",
         "_strikes",
@@ -98,11 +101,13 @@ class Watchdog:
         owns: Callable[[Cell], bool],
         limits: dict[str, float],
         report: Callable[[SlowTurn], None],
+        relieve: Callable[[Turn], None],
     ) -> None:
         self._clock = clock
         self._owns = owns
         self._limits = limits
         self._report = report
+        self._relieve = relieve
         self._event = threading.Event()
         self._thread = SoleThread(self._watch, "supervisors-watchdog")
         # thread id -> (actor, its count of messages, first seen, limits passed: 0, 1 or VERY_SLOW)
@@ -159,6 +164,7 @@ class Watchdog:
             limits = (now - since) / self._limits[ref.dispatch]
             if not passed and limits >= 1:
                 passed = 1
+                self._relieve(turn)
                 slow = self._describe(turn, ref, now - since)
                 if slow is not None:
                     found.append(slow)

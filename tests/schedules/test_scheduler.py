@@ -192,3 +192,52 @@ def test_a_killed_worker_is_counted_out_once():
 
 def test_a_killed_worker_that_is_counted_out_twice_would_be_found():
     assert explore(killed(CountsOutAgain), [work, abandon], counted_out_once) is None
+
+
+class MarksWhoRests(Roster):  # type: ignore[misc]  # as above
+    """Planted: whoever was seen in a turn that takes too long is believed to be in it still."""
+
+    __slots__ = ()
+
+    def is_late(self, turn):
+        with self._lock:
+            replies = self._members.get(turn)
+            if replies is not None:
+                turn.is_late = True
+                self._members[turn] = replies + 1
+                self._waiting += not replies
+        return replies is not None
+
+
+def watched(roster_class=Roster):
+    """Return a setup: as above, and the worker finds a mailbox that is said to take too long."""
+
+    def setup():
+        state = beside_one_at_the_queue(roster_class)()
+        state.scheduler.enqueue(Task(has_run))
+        return state
+
+    return setup
+
+
+def has_run():
+    """Do nothing that takes long."""
+
+
+def relieve(state):
+    state.scheduler.relieve(state.turns[0])
+    state.counts = state.scheduler.statistics()
+    state.scheduler.stop(0.0)
+
+
+def counted_once(state):
+    counts, facts = state.counts, state.scheduler.statistics()
+    return counts["waiting"] + counts["idle"] <= counts["workers"] and (facts["workers"], facts["waiting"]) == (1, 0)
+
+
+def test_a_worker_that_comes_back_while_it_is_found_late_does_not_count_as_waiting():
+    assert explore(watched(), [work, relieve], counted_once, affordable=1)
+
+
+def test_a_worker_that_counts_as_waiting_while_it_rests_would_be_found():
+    assert explore(watched(MarksWhoRests), [work, relieve], counted_once) is None

@@ -63,13 +63,13 @@ class Crew:
         return len(self.turns) - 1
 
     def place(self, number):
-        found = self.roster.place(self.standbys[number])
+        found = self.roster.place(self.turns[number], self.standbys[number])
         return found and found[0]
 
     def takes(self, number):
         """Have a worker take a mailbox; return whether it looks for another one to take what is left."""
         assert self.place(number) is Place.QUEUE
-        return self.roster.took(self.standbys[number])
+        return self.roster.took(self.turns[number], self.standbys[number])
 
     def helps(self, number, taken=0):
         """Have a worker on standby look until it helps, while others take so many mailboxes between its looks."""
@@ -142,7 +142,7 @@ def test_without_a_gil_who_is_parked_is_called_at_once():
         crew.begins()
     assert [crew.place(0), crew.place(1)] == [Place.QUEUE, Place.PARKED]
     crew.queued = 2
-    assert crew.roster.took(crew.standbys[0])
+    assert crew.roster.took(crew.turns[0], crew.standbys[0])
     crew.roster.admit([])
     assert crew.is_open(1)
     assert crew.place(1) is Place.QUEUE
@@ -241,6 +241,42 @@ def test_compensation_has_a_limit_that_is_counted_and_said_once():
         assert crew.roster.begins_to_wait(crew.turns[crew.begins()])
     assert [crew.roster.admit([])[0] for _ in range(3)] == ["limit", "enough", "enough"]
     assert crew.roster.statistics()["at_limit"] == 3
+
+
+def test_who_takes_too_long_counts_as_waiting_until_it_is_back():
+    crew = Crew(workers=1)
+    crew.takes(crew.begins())
+    assert crew.roster.is_late(crew.turns[0])
+    assert crew.roster.admit([])[0] == "grow"
+    crew.began()
+    assert not crew.roster.is_late(crew.turns[0])
+    assert crew.roster.statistics()["waiting"] == 1
+    crew.place(0)
+    assert crew.roster.statistics()["waiting"] == 0
+
+
+def test_who_takes_too_long_and_waits_for_a_reply_as_well_counts_once():
+    crew = Crew(workers=1)
+    crew.takes(crew.begins())
+    assert crew.roster.is_late(crew.turns[0])
+    assert crew.roster.begins_to_wait(crew.turns[0]) is False
+    assert crew.roster.statistics()["waiting"] == 1
+    crew.roster.has_waited(crew.turns[0])
+    assert crew.roster.statistics()["waiting"] == 1
+    crew.place(0)
+    assert crew.roster.statistics()["waiting"] == 0
+
+
+def test_who_runs_no_mailbox_or_was_abandoned_is_not_late():
+    crew = Crew()
+    crew.begins()
+    assert not crew.roster.is_late(crew.turns[0])
+    crew.takes(0)
+    assert crew.roster.is_late(crew.turns[0])
+    crew.roster.abandon(crew.turns[0])
+    assert not crew.roster.is_late(crew.turns[0])
+    assert not crew.roster.is_late(Turn())
+    assert crew.roster.statistics()["waiting"] == 0
 
 
 def surplus():

@@ -60,6 +60,20 @@ def test_a_turn_that_waits_for_a_reply_is_not_slow(watched):
     assert watched.statistics()["slow_turns"] == 1
 
 
+def test_what_waits_behind_workers_that_take_too_long_gets_others_until_they_are_back(watched):
+    leave = threading.Event()
+    held = [watched.start(SharedDoer).ask(lambda _: leave.wait(30), block=False) for _ in range(4)]
+    try:
+        assert watched.start(SharedDoer).ask(lambda _: "here", timeout=20) == "here"
+        assert watched.scheduler.statistics()["waiting"] >= 3
+    finally:
+        leave.set()
+    for each in held:
+        assert each.get(timeout=30)
+    while watched.scheduler.statistics()["waiting"]:
+        pass  # the last one answers before it is back
+
+
 def test_an_inline_actor_that_is_very_slow_again_and_again_goes_to_the_pool(watched, caplog):
     ref = watched.start(Doer)
     for strikes in range(1, 4):
@@ -137,7 +151,7 @@ def test_a_dump_of_an_idle_system_says_so(system):
 @pytest.fixture
 def looker(real):
     """Return a watchdog that looks when it is told to, on a clock of its own."""
-    return Watchdog(VirtualClock(), lambda ref: ref.system is real, {"inline": 1000.0, "shared": 1000.0}, print)
+    return Watchdog(VirtualClock(), lambda ref: ref.system is real, {"inline": 1000.0, "shared": 1000.0}, print, print)
 
 
 def test_what_waits_behind_a_turn_has_an_age_from_the_first_look_on(real, looker):
