@@ -39,6 +39,7 @@ from sessionactors.sleeping import FallAsleep
 from sessionactors.spilling import Spill
 from sessionactors.states import TERMINATED
 from sessionactors.user_calls import UserCalls
+from sessionactors.verification import AuthenticatorStatistics
 from supervisors.errors import InternalError, SupervisorsError
 from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
 
@@ -108,6 +109,10 @@ class SessionCalls(UserCalls):
         except ActorDeadError as dead:
             raise self.directory.gone(session_id) from dead
         return state
+
+    def authenticator_statistics(self) -> AuthenticatorStatistics:
+        """Return how many credentials are being judged, and how many calls of the authenticator hang."""
+        return AuthenticatorStatistics() if self._verifier is None else self._verifier.statistics()
 
     def deactivate(self, session_id: str) -> str:
         """Make an active session idle. Returns `idle`."""

@@ -463,4 +463,4 @@ def _cpu_reader(clock: Clock) -> Callable[[], float]:
 
 def _verifier(authenticator: Authenticator, actors: ActorSystem) -> Verifier | TurnVerifier:
     is_virtual = isinstance(actors.clock, VirtualClock)
-    return TurnVerifier(authenticator) if is_virtual else Verifier(authenticator)
+    return TurnVerifier(authenticator) if is_virtual else Verifier(authenticator, actors.clock.monotonic)
