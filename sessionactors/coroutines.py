@@ -26,7 +26,7 @@ from supervisors.runtime.pykka_adapter import StopMessage
 if TYPE_CHECKING:
     from supervisors.runtime.ref import ActorRef
 
-__all__ = ["Coroutines", "LoopCoroutines", "Tell", "TurnCoroutines"]
+__all__ = ["Coroutines", "LoopCoroutines", "OutOfTimeError", "Tell", "TurnCoroutines"]
 
 logger = logging.getLogger("sessionactors.coroutines")
 
@@ -38,6 +38,10 @@ _PATIENCE: Final = 1.0  # seconds that `stop()` waits for cancelled coroutines
 _CANCELLED: Final = "the coroutine was cancelled, by itself or by what it awaited"
 
 _Coroutine: TypeAlias = Coroutine[Any, Any, object]
+
+
+class OutOfTimeError(TimeoutError):
+    """The time that a coroutine had was over. A `TimeoutError` of its own is another matter."""
 
 
 @final
@@ -69,7 +73,7 @@ class LoopCoroutines:
         Args:
             owner: whose handler it is.
             coroutine: not started yet.
-            timeout: seconds; then it is cancelled, and told as `TimeoutError`. None: no limit.
+            timeout: seconds; then it is cancelled, and told as `OutOfTimeError`. None: no limit.
             tell: called once at its end, unless the function below cancels it or the loop is stopped
                 before. One that is cancelled by whatever it awaits has failed.
 
@@ -198,9 +202,12 @@ class _Running(Actor):
 async def _told(owner: ActorRef[Any], coroutine: _Coroutine, limit: float | None, tell: Tell) -> None:
     """Await a coroutine and tell its outcome, but for its being cancelled from outside."""
     begin_handling(owner)
+    allowed = asyncio.timeout(limit)
     try:
-        async with asyncio.timeout(limit):
+        async with allowed:
             value = await coroutine
+    except TimeoutError as error:
+        tell(None, OutOfTimeError() if allowed.expired() else error)
     except Exception as error:  # noqa: BLE001 - it is told
         tell(None, error)
     except asyncio.CancelledError:

@@ -17,6 +17,7 @@ import inspect
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, final
 
+from sessionactors.coroutines import OutOfTimeError
 from sessionactors.errands import Errand
 from sessionactors.errors import CapacityExceeded, UnknownRequest
 from sessionactors.session_code import SessionCode
@@ -155,7 +156,7 @@ class RequestLine:
             owed.set(value)
         elif isinstance(error, Refusal):
             owed.refuse(error)
-        elif isinstance(error, TimeoutError) and self._timeout is not None:
+        elif isinstance(error, OutOfTimeError) and self._timeout is not None:
             owed.refuse(AskTimeoutError(self._timeout, session.actor_ref))
         else:
             owed.refuse(error)

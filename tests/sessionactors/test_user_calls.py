@@ -99,6 +99,16 @@ def names(system, session_id):
     return [entry.data.get("event") for entry in system._ledger.log.events(session=session_id)]
 
 
+def has_crashed(system, session_id):
+    """Wait for the end of a session; return whether it was a crash."""
+    if isinstance(system.actors.clock, VirtualClock):
+        system.actors.settle()
+    ref = system.directory.get(session_id)
+    if ref is not None:
+        ref.join(timeout=10)
+    return system.state_of(session_id) == "terminated" and "session_crashed" in names(system, session_id)
+
+
 @pytest.mark.parametrize("session_class", [Chat, AsyncChat])
 def test_a_session_answers_requests_in_order(either, session_class):
     active(either, session_class=session_class)
@@ -158,13 +168,8 @@ def test_a_crash_of_the_handler_ends_this_session_and_no_other(either, session_c
     active(either, "b", session_class=session_class)
     with pytest.raises(ZeroDivisionError):
         either.request("a", ZeroDivisionError("oops"))
-    either.actors.settle() if isinstance(either.actors.clock, VirtualClock) else None
     assert either.request("b", "x") == ["activated", "x"]
-    ref = either.directory.get("a")
-    if ref is not None:
-        ref.join(timeout=10)
-    assert either.state_of("a") == "terminated"
-    assert "session_crashed" in names(either, "a")
+    assert has_crashed(either, "a")
 
 
 def test_the_rate_limit_comes_first(virtual):
@@ -299,6 +304,16 @@ def test_a_coroutine_that_takes_too_long_is_cancelled(real):
         real.request("a", never, timeout=0.01)
     assert cancelled.wait(10)
     assert real.request("a", "x", timeout=10) == ["activated", "x"]
+
+
+@pytest.mark.parametrize("timeout", [5.0, None])
+@pytest.mark.parametrize("session_class", [Chat, AsyncChat])
+def test_a_handler_for_which_something_else_took_too_long_has_crashed_its_session(either, session_class, timeout):
+    active(either, session_class=session_class)
+    with pytest.raises(TimeoutError, match="the database") as caught:
+        either.request("a", TimeoutError("the database timed out"), timeout=timeout)
+    assert not isinstance(caught.value, AskTimeoutError)
+    assert has_crashed(either, "a")
 
 
 def test_a_session_is_suspended_while_its_coroutine_waits(real):
