@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, final
 
 from sessionactors.errors import CollectionFailed
 from sessionactors.footprint import data_size, size_of
@@ -42,9 +42,15 @@ _YOUNG: Final = 1
 
 
 class Errand(ABC):
-    """Something to be done in a session's turn."""
+    """Something to be done in a session's turn.
+
+    Attributes:
+        is_use: somebody wants to use or to see the session, and is to find none that is expired.
+    """
 
     __slots__ = ()
+
+    is_use: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, session: Any) -> object:

@@ -37,6 +37,7 @@ __all__ = [
     "Selection",
     "SessionEntry",
     "entry_of",
+    "is_expired",
     "is_idle_longer",
     "is_older",
 ]
@@ -93,6 +94,11 @@ class Selection:
 def is_idle_longer(last_activity: float, limit: float | None, now: float) -> bool:
     """Tell whether the last activity lies further back than a limit; None is never."""
     return limit is not None and now - last_activity > limit
+
+
+def is_expired(data: SessionData, now: float) -> bool:
+    """Tell whether a session has not been used for longer than its own `ttl`."""
+    return is_idle_longer(data.last_activity, data.options.ttl, now)
 
 
 def is_older(created_at: float, limit: float | None, now: float) -> bool:

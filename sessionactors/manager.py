@@ -2,7 +2,7 @@
 
 A *record* (`sessionactors.expiry.SessionEntry`) is what may be known about a session
 without touching it. A session without activity for longer than its `ttl` is expired:
-to everything here it is not there any more, whether the reaper has been round or not.
+to everybody it is not there any more, whether the reaper has been round or not (`sessionactors.reaping`).
 """
 
 from __future__ import annotations

@@ -74,6 +74,7 @@ class TakeAlong(Errand):
     """
 
     __slots__ = ("_leaves", "_target")
+    is_use = True
 
     def __init__(self, target: object, *, leaves: bool = False) -> None:
         self._target = target
@@ -138,6 +139,7 @@ class Load(Errand):
     """
 
     __slots__ = ("_stored",)
+    is_use = True
 
     def __init__(self, state_data: object) -> None:
         if not isinstance(state_data, bytes):
@@ -173,6 +175,7 @@ class TellData(Errand):
     """Answer with everything about the session, as plain data."""
 
     __slots__ = ()
+    is_use = True
 
     def run(self, session: Session) -> dict[str, object]:
         """Return a new dict."""
@@ -190,6 +193,7 @@ class ChangeOptions(Errand):
     """
 
     __slots__ = ("_changes",)
+    is_use = True
 
     def __init__(self, changes: object) -> None:
         if not isinstance(changes, Mapping):

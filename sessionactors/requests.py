@@ -47,6 +47,7 @@ class UserRequest(Errand):
     """
 
     __slots__ = ("payload", "size", "timeout")
+    is_use = True
 
     def __init__(self, payload: object, size: int, timeout: float | None) -> None:
         self.payload = payload

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sessionactors.decisions.moves import REAPED, crash_reason, end, end_reason
+from sessionactors.decisions.moves import crash_reason, end_reason
 from sessionactors.decisions.resources import resume_for
 from sessionactors.effects import (
     Audit,
@@ -56,7 +56,6 @@ from sessionactors.lifecycle import (
     start,
 )
 from sessionactors.operations import GRANTING
-from sessionactors.reap_entry import reaped
 from sessionactors.session_code import NO_HOOKS
 from sessionactors.session_data import SessionData
 from sessionactors.session_followers import FollowedSession
@@ -70,7 +69,7 @@ from sessionactors.surroundings import ISOLATION, RECOVERY, RESTART
 from sessionactors.users import ANONYMOUS, TOO_MANY_SESSIONS
 from supervisors.errors import Refusal
 from supervisors.runtime.outcomes import StartError
-from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, StopMessage, StopNow
+from supervisors.runtime.pykka_adapter import PYKKA_MESSAGES, StopMessage
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.signals import Down
 
@@ -219,6 +218,9 @@ class Session(FollowedSession):
             if self._around.audit.is_failing and operation in GRANTING:
                 raise AuditUnavailable(operation)
             now = self._around.now()
+            ttl = data.options.ttl
+            if ttl is not None and now - data.last_activity > ttl:
+                self._refuse_expired(now, operation)
             effects = decide(data, operation, now, argument)
             if effects.__class__ is Step and self._subscribers is None and not self._hooks:
                 # What sessions do most is one entry of the log, and nobody else wants to know of it.
@@ -233,9 +235,7 @@ class Session(FollowedSession):
         if message.__class__ is str:
             query = QUERIES.get(message)
             if query is not None:
-                if data.state == TERMINATED:  # a question that was on its way when the session ended
-                    raise SessionTerminated(data.session_id)
-                return query(data, self._around.now())
+                return self._answer(message, query)
         return self._other(message)
 
     def receive_tell(self, message: Any) -> None:
@@ -443,27 +443,14 @@ class Session(FollowedSession):
             effects = decide(self.data, TERMINATE, now, end_reason(reason))
         self._perform(effects, now)
 
-    def _reap(self, reaping: Reaping) -> float:
-        """End in this turn if the session has to go; else return when it could have to, monotonic seconds."""
-        data = self.data
-        if data.state == TERMINATED:
-            raise SessionTerminated(data.session_id)
-        now = self._around.now()
-        moment = reaping.spares(data, now)
-        if moment is not None:
-            return moment
-        kind, facts = reaped(reaping.policy.name, now - data.last_activity)
-        self._around.audit.put((now, data.session_id, kind, facts, "session"))
-        self._is_accounted_for = True
-        self._perform(end(data, now, REAPED), now)
-        raise StopNow
-
     def _other(self, message: Any) -> Any:
         if message.__class__ is Reaping:
             return self._reap(message)
         if message.__class__ in PYKKA_MESSAGES:
             return super().receive_ask(message)
         if isinstance(message, Errand):
+            if message.is_use:
+                self._refuse_use()
             return message.run(self)
         if message.__class__ is LimiterEvent:
             if self._subscribers is not None:
@@ -471,6 +458,7 @@ class Session(FollowedSession):
                 self._notify(Notify(message.event, told or None))
             return self.data.state
         if message.__class__ is list and len(message) == 2:
+            self._refuse_use()
             self._follow(*message)
             return self.data.state
         raise UnknownRequest("message", message, "(operation, argument), or the name of a query")

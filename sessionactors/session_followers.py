@@ -14,8 +14,8 @@ from sessionactors import bounds
 from sessionactors.errands import Errand
 from sessionactors.errors import ConnectionExists, InvalidKind, SessionTerminated, UnknownRequest
 from sessionactors.lifecycle import UPDATE_RESOURCES, decide
+from sessionactors.reaping import ReapedSession
 from sessionactors.session_messages import SUBSCRIBE, UNSUBSCRIBE, SessionEvent, operation_name
-from sessionactors.sleeping import RestingSession
 from sessionactors.states import TERMINATED
 from sessionactors.subscribers import MEANT_FOR_OTHERS, check_subscriber, is_subscribed
 from supervisors.runtime.ref import ActorRef
@@ -31,7 +31,7 @@ __all__ = ["AddConnection", "FollowedSession", "RemoveConnection", "TellConnecti
 logger = logging.getLogger("sessionactors.session")
 
 
-class FollowedSession(RestingSession):
+class FollowedSession(ReapedSession):
     """The half of a session that knows who follows it."""
 
     # -- subscribers -----------------------------------------------------------
@@ -140,6 +140,7 @@ class AddConnection(Errand):
     """
 
     __slots__ = ("_connection_id", "_ref")
+    is_use = True
 
     def __init__(self, connection_id: object, ref: object) -> None:
         self._connection_id = bounds.text("connection_id", connection_id)
@@ -161,6 +162,7 @@ class RemoveConnection(Errand):
     """
 
     __slots__ = ("_connection_id",)
+    is_use = True
 
     def __init__(self, connection_id: object) -> None:
         self._connection_id = bounds.text("connection_id", connection_id)
@@ -176,6 +178,7 @@ class TellConnections(Errand):
     """Answer with the connections."""
 
     __slots__ = ()
+    is_use = True
 
     def run(self, session: FollowedSession) -> Mapping[str, ActorRef[Any] | None]:
         """Return them."""

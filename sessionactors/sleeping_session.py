@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from sessionactors.errands import ACTOR_BYTES, Errand
 from sessionactors.errors import PersistFailed, SessionRefusal, WakeFailed
+from sessionactors.expiry import is_expired
 from sessionactors.lifecycle import FORCE_TERMINATE, TERMINATE, decide
 from sessionactors.packing import unpack
-from sessionactors.session_messages import QUERIES, Reaping
+from sessionactors.session_messages import PEEK, QUERIES, Reaping
 from sessionactors.session_saving import StoredSession
 from sessionactors.spilling import RETRY_AFTER, Fetch, Left, Spill, Spilled, fetch, left_of, outline, packed_in, row
 from supervisors.errors import UsageError
@@ -216,6 +217,11 @@ class SleepingSession(Alarm, Sleeper):
         """Whether the store has most of it."""
         return isinstance(self._form, _Away)
 
+    @property
+    def has_expired(self) -> bool:
+        """Whether its ttl is over; then who wants to see it wakes it, to end as itself."""
+        return is_expired(self.data, self._around.now())
+
     def idle_time(self) -> float:
         """Return the seconds since the last activity."""
         return self._around.now() - self.data.last_activity
@@ -229,7 +235,7 @@ class SleepingSession(Alarm, Sleeper):
         if self.awake is None:
             if message.__class__ is str:
                 query = QUERIES.get(message)
-                if query is not None:
+                if query is not None and (message == PEEK or not self.has_expired):
                     self._around.folding.add(self)
                     return query(self.data, self._around.now())
             elif message.__class__ is Reaping:
@@ -237,7 +243,7 @@ class SleepingSession(Alarm, Sleeper):
                 if moment is not None:
                     self._around.folding.add(self)
                     return moment  # only who has to go wakes, to end as itself
-            elif isinstance(message, Errand):
+            elif isinstance(message, Errand) and not (message.is_use and self.has_expired):
                 seen = message.look(self)
                 if seen is not NotImplemented:
                     self._around.folding.add(self)
@@ -379,13 +385,13 @@ class SleepingSession(Alarm, Sleeper):
         return kind is StopMessage
 
     def _ask_away(self, away: _Away, message: Any) -> Any:
-        if message == "get_state":
+        if message == "get_state" and not self.has_expired:
             return away.left.state
         if message.__class__ is Reaping:
             moment = message.spares(self.data, self._around.now())
             if moment is not None:
                 return moment
-        elif isinstance(message, Errand):
+        elif isinstance(message, Errand) and not (message.is_use and self.has_expired):
             seen = message.look(self)
             if seen is not NotImplemented:
                 return seen

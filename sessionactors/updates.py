@@ -28,6 +28,7 @@ class PersistFor(Errand):
     """
 
     __slots__ = ("asker",)
+    is_use = True
 
     def __init__(self, asker: Asker) -> None:
         self.asker = asker
@@ -54,6 +55,7 @@ class TellMetadata(Errand):
     """Answer with the session's metadata, which nobody changes in place."""
 
     __slots__ = ()
+    is_use = True
 
     def run(self, session: Any) -> Mapping[str, object]:
         """Return the mapping itself: its identity is its version."""
@@ -72,6 +74,7 @@ class ReplaceMetadata(Errand):
     """
 
     __slots__ = ("_new", "_old")
+    is_use = True
 
     def __init__(self, old: Mapping[str, object], new: Mapping[str, object]) -> None:
         self._old = old
@@ -97,6 +100,7 @@ class SetTtl(Errand):
     """
 
     __slots__ = ("_ttl",)
+    is_use = True
 
     def __init__(self, ttl: float | None) -> None:
         self._ttl = ttl

@@ -125,6 +125,7 @@ LAYERS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
             "reaper",
             "reaper_ledger",
             "receipts",
+            "reaping",
             "recovery",
             "request_waits",
             "requests",
