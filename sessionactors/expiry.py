@@ -26,6 +26,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from sessionactors import bounds
 from sessionactors.errors import InvalidKind, InvalidValue
+from sessionactors.metadata import copy_of
 from sessionactors.session_data import SessionData
 from sessionactors.settings import REAP_POLICIES
 from sessionactors.states import State
@@ -56,7 +57,7 @@ class SessionEntry(NamedTuple):
         idle: seconds since the last activity.
         ttl: its own limit for `idle`, seconds; None is never.
         is_alive: whether its actor lives; None when none is recorded.
-        metadata: what is remembered about it.
+        metadata: what is remembered about it; a copy.
     """
 
     id: str
@@ -118,7 +119,7 @@ def entry_of(data: SessionData, now: float, is_alive: bool | None = None) -> Ses
         idle=now - data.last_activity,
         ttl=data.options.ttl,
         is_alive=is_alive,
-        metadata=data.metadata,
+        metadata=copy_of(data.metadata),
     )
 
 

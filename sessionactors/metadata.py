@@ -14,7 +14,7 @@ from typing import Final, NoReturn, final
 
 from sessionactors.errors import InvalidKind, InvalidValue
 
-__all__ = ["DEPTH_MAX", "NO_METADATA", "SIZE_MAX_BYTES", "check_metadata", "merge_metadata"]
+__all__ = ["DEPTH_MAX", "NO_METADATA", "SIZE_MAX_BYTES", "check_metadata", "copy_of", "merge_metadata"]
 
 SIZE_MAX_BYTES: Final = 65_536
 """Upper bound of the encoded size, the specification's limit for one record."""
@@ -70,6 +70,21 @@ def check_metadata(field: str, value: object) -> Mapping[str, object]:
     copied, _ = _copy(field, value, 1)
     assert isinstance(copied, dict)
     return copied
+
+
+def copy_of(metadata: Mapping[str, object]) -> Mapping[str, object]:
+    """Return checked metadata for somebody who may do anything with them: sessions share what they have.
+
+    A copy is made when somebody looks, and not a frozen mapping kept, because of its weight, and because what is in
+    it would have to be frozen as well.
+    """
+    return {key: _copy_plain(value) for key, value in metadata.items()} if metadata else NO_METADATA
+
+
+def _copy_plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _copy_plain(each) for key, each in value.items()}
+    return [_copy_plain(each) for each in value] if isinstance(value, list) else value
 
 
 def merge_metadata(old: Mapping[str, object], new: Mapping[str, object]) -> Mapping[str, object]:

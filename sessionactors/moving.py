@@ -22,6 +22,7 @@ from sessionactors.errors import (
     SessionTerminated,
 )
 from sessionactors.lifecycle import LOAD, MIGRATE, MIGRATION_FAILED, TERMINATE, UPDATE_CONFIG, decide
+from sessionactors.metadata import copy_of
 from sessionactors.session_saving import PLAIN
 from sessionactors.snapshots import restore
 from sessionactors.states import NEW, TERMINATED
@@ -177,11 +178,11 @@ class TellData(Errand):
     __slots__ = ()
     is_use = True
 
-    def run(self, session: Session) -> dict[str, object]:
-        """Return a new dict."""
+    def run(self, session: Session) -> Mapping[str, object]:
+        """Return a copy; what is stored of options is shared by many."""
         if session.data.state == TERMINATED:
             raise SessionTerminated(session.data.session_id)
-        return session.plain()
+        return copy_of(session.plain())
 
 
 @final

@@ -18,6 +18,7 @@ from math import inf
 from typing import Final, NamedTuple, final
 
 from sessionactors.effects import Transition, Verify
+from sessionactors.metadata import copy_of
 from sessionactors.settings import Quota, SessionOptions
 from sessionactors.states import ACTIVE, AUTH, IDLE, NEW, SUSPENDED, TERMINATED, State
 
@@ -260,7 +261,7 @@ def info(data: SessionData) -> SessionInfo:
         quota=data.quota,
         resources_used=resources_used(data),
         user_id=data.user_id,
-        metadata=dict(data.metadata),
+        metadata=dict(copy_of(data.metadata)),
         suspend_reason=data.suspend_reason,
     )
 

@@ -8,6 +8,7 @@ from sessionactors.errors import (
     InvalidKind,
     InvalidSessionId,
     InvalidValue,
+    NotAuthenticated,
     NotFound,
     NotPersistent,
     OperationFailed,
@@ -16,6 +17,7 @@ from sessionactors.errors import (
     TooManySessions,
     UpdateFailed,
 )
+from sessionactors.settings import SessionOptions
 from sessionactors.storage.errors import DamagedRecordError
 from tests.sessionactors.session_world import TRUSTED, names, start_active, virtual, without_workers
 from tests.sessionactors.storage.stored import record
@@ -73,6 +75,30 @@ class TestRecords:
             {"tier": 1},
         )
         assert (entry.age, entry.idle, entry.is_alive) == (5.0, 5.0, True)
+
+    @pytest.mark.parametrize(
+        "look",
+        [
+            lambda system: system.get_session("a").metadata,
+            lambda system: system.list_sessions()[0].metadata,
+            lambda system: system.get_info("a").metadata,
+            lambda system: system.get_session_data("a")["metadata"],
+        ],
+    )
+    def test_have_metadata_of_their_own(self, system, look):
+        system.start_sessions(["a", "b"], {"metadata": {"k": [1]}, "user_id": "ada"})
+        seen = look(system)
+        seen["pre_authenticated"] = True
+        seen["k"].append(2)
+        assert [each.metadata for each in system.list_sessions()] == [{"k": [1]}, {"k": [1]}]
+        with pytest.raises(NotAuthenticated):
+            system.activate("b")
+
+    def test_as_they_would_be_stored_share_no_options(self, system):
+        options = SessionOptions(idle_timeout=7.0)
+        system.start_sessions(["a", "b"], options)
+        system.get_session_data("a")["options"]["idle_timeout"] = 1.0
+        assert system.get_session_data("b")["options"]["idle_timeout"] == 7.0
 
     def test_are_listed_in_the_order_of_the_starts(self, system):
         assert system.list_sessions() == []

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessionactors.errors import InvalidKind, InvalidValue
-from sessionactors.metadata import DEPTH_MAX, NO_METADATA, SIZE_MAX_BYTES, check_metadata, merge_metadata
+from sessionactors.metadata import DEPTH_MAX, NO_METADATA, SIZE_MAX_BYTES, check_metadata, copy_of, merge_metadata
 
 leaves = st.one_of(
     st.none(),
@@ -95,6 +95,16 @@ def test_a_deep_value_within_the_limit_passes():
 
 def test_new_keys_win():
     assert merge_metadata({"a": 1, "b": 2}, {"b": 3}) == {"a": 1, "b": 3}
+
+
+def test_a_copy_is_its_receivers_own_down_to_the_last_list():
+    checked = check_metadata("metadata", {"k": 1, "list": [1, {"deep": [2]}]})
+    copy = copy_of(checked)
+    assert copy == checked
+    copy["k"] = 2
+    copy["list"][1]["deep"].append(3)
+    assert checked == {"k": 1, "list": [1, {"deep": [2]}]}
+    assert copy_of(NO_METADATA) is NO_METADATA
 
 
 def test_merging_with_nothing_copies_nothing():
