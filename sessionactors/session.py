@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sessionactors.decisions.moves import crash_reason, end_reason
+from sessionactors.decisions.moves import REAPED, crash_reason, end_reason
 from sessionactors.decisions.resources import resume_for
 from sessionactors.effects import (
     Audit,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
@@ -180,18 +181,18 @@ class SessionSystem(SessionCalls, LogCalls):
             clock=clock, entropy=entropy, workers=workers, shutdown_timeout=shutdown_timeout, name="sessionactors"
         )
         self._saves = StoreIntake(lambda: self.actors.whereis(STORE), store_settings.queue_max)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._stop_actors)
+            opened = undo.enter_context(closing(open_store(path, store_settings) if store is None else store))
             self._store = StoreLedger(
-                open_store(path, store_settings) if store is None else store,
+                opened,
                 self._saves,
                 store_settings,
                 # Its owner is whoever owns the store beside it.
                 None if path is None else LimitsFile(f"{path}.limits", synchronous=store_settings.durability != "os"),
             )
             log = open_log(audit_dir, audit_settings) if audit_log is None else audit_log
-        except BaseException:
-            self._stop_actors()
-            raise
+            undo.pop_all()
         now = self.actors.clock.monotonic()
         self.limiter_settings = limiter_settings
         self.isolation_settings = isolation_settings

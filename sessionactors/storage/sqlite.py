@@ -44,6 +44,7 @@ _FORMAT: Final = 1
 _AUTOCHECKPOINT_PAGES: Final = 4000
 _WAL_SIZE_MAX: Final = 64 * 1024 * 1024
 _CACHE_KIB: Final = 32 * 1024
+_EPOCH_MAX: Final = 2**62  # nobody starts so often, and one more still fits
 
 _TABLES: Final = {
     "sessions": (
@@ -79,14 +80,15 @@ _Place: TypeAlias = tuple[int, int] | None
 
 _SPOILED: Final = "what is stored of it is spoiled; a start of the system moves that aside"
 
+_ADVICE_DAMAGED: Final = "keep the file as evidence, and restore a copy or start with another file"
 _ERRORS: Final[dict[Fault, tuple[type[StoreError], str]]] = {
     "full": (StoreFullError, "free some space; it is tried again"),
     "readonly": (StoreReadOnlyError, "make the file and its directory writable"),
     "busy": (StoreLockedError, "end the program that has it open, or use another file"),
-    "damaged": (StoreDamagedError, "keep the file as evidence, and restore a copy or start with another file"),
+    "damaged": (StoreDamagedError, _ADVICE_DAMAGED),
     "missing": (StoreMissingError, "check the path and its permissions"),
     "io": (StoreDiskError, "check the disk; nothing that was confirmed is lost"),
-    "unexpected": (StoreDamagedError, "keep the file as evidence, and restore a copy or start with another file"),
+    "unexpected": (StoreDamagedError, _ADVICE_DAMAGED),
 }
 
 
@@ -158,17 +160,16 @@ class SqliteStore:
         """Become the owner (see `SessionStore`)."""
         connection = self._connected()
         with self._reported(), rolled_back(connection):
-            (epoch,) = connection.execute("SELECT epoch FROM owner").fetchone()
-            connection.execute("UPDATE owner SET epoch = ?", (epoch + 1,))
-        return int(epoch) + 1
+            epoch = self._claimed(connection) + 1
+            connection.execute("UPDATE owner SET epoch = ?", (epoch,))
+        return epoch
 
     def write(self, epoch: int, records: Sequence[Record]) -> Mapping[str, str]:
         """Store and delete (see `SessionStore`)."""
         connection = self._connected()
         refused: dict[str, str] = {}
         with self._reported(), rolled_back(connection):
-            (claimed,) = connection.execute("SELECT epoch FROM owner").fetchone()
-            if epoch < claimed:
+            if epoch < self._claimed(connection):
                 raise StoreFencedError(*FENCED, self._path)
             rows = [(each[0], epoch, each[1], each[2], each[3]) for each in records if each[3] is not None]
             _put(connection, rows, refused)
@@ -306,9 +307,16 @@ class SqliteStore:
         if found != _FORMAT or tables != _TABLES:
             raise StoreDamagedError(
                 f"its tables are not those of a store ({', '.join(sorted(map(str, tables)))})",
-                _ERRORS["damaged"][1],
+                _ADVICE_DAMAGED,
                 self._path,
             )
+
+    def _claimed(self, connection: sqlite3.Connection) -> int:
+        """Return the epoch of the last owner; whoever may write the file could have put anything there."""
+        (epoch,) = connection.execute("SELECT epoch FROM owner").fetchone() or (None,)
+        if not isinstance(epoch, int) or not 0 <= epoch < _EPOCH_MAX:
+            raise StoreDamagedError("the epoch of its owner is none that was ever written", _ADVICE_DAMAGED, self._path)
+        return epoch
 
     @contextlib.contextmanager
     def _reported(self) -> Iterator[None]:

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import shutil
 import sqlite3
 import threading
@@ -6,6 +7,7 @@ import threading
 import pytest
 
 from sessionactors import SessionSystem
+from sessionactors.audit.errors import AuditError
 from sessionactors.errors import (
     InvalidKind,
     InvalidValue,
@@ -22,7 +24,7 @@ from sessionactors.recovery import DONE, RecoveryReport, RefusedSession
 from sessionactors.requests import UserRequest
 from sessionactors.session import Session
 from sessionactors.storage.codec import SCHEMA
-from sessionactors.storage.errors import StoreDiskError, StoreLockedError
+from sessionactors.storage.errors import StoreDamagedError, StoreDiskError, StoreLockedError
 from sessionactors.storage.service import StoreLedger
 from sessionactors.storage.sqlite import SqliteStore
 from sessionactors.surroundings import RECOVERY, ROOT
@@ -642,6 +644,23 @@ class TestFailure:
             disk.heal()
             system.actors.advance(2.0)
             assert system.get_state("a") == "idle"
+
+    def test_to_claim_the_store_is_an_error_of_the_start_and_lets_go_of_the_file(self, path):
+        opened(path).stop()
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("DELETE FROM owner")
+        for _ in range(2):
+            with pytest.raises(StoreDamagedError, match="the epoch of its owner"):
+                opened(path)
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("INSERT INTO owner (id, epoch) VALUES (0, 1)")
+        opened(path).stop()
+
+    def test_to_open_the_log_lets_go_of_the_store(self, path, tmp_path):
+        (tmp_path / "log").write_text("no directory")
+        with pytest.raises(AuditError) as kept:  # noqa: F841 - while the error is kept, so is what was made before it
+            opened(path, audit_dir=tmp_path / "log")
+        opened(path).stop()
 
     def test_to_lock_the_store_is_an_error_of_the_start(self, path):
         with opened(path) as system:

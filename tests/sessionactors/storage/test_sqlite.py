@@ -260,6 +260,24 @@ class TestDamage:
         with pytest.raises(StoreDamagedError):
             all_ids(SqliteStore(path))
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "UPDATE owner SET epoch = 9223372036854775807",
+            "UPDATE owner SET epoch = -5",
+            "DELETE FROM owner",
+        ],
+    )
+    def test_of_the_owner_is_told(self, path, change):
+        written(path, record("a"))
+        edited(path, change)
+        store = SqliteStore(path)
+        for call in (store.claim, lambda: store.write(1, [record("b")])):
+            with pytest.raises(StoreDamagedError, match="the epoch of its owner is none that was ever written"):
+                call()
+        assert all_ids(store) == ["a"]
+        store.close()
+
     def test_of_one_record_can_be_moved_aside_whatever_it_is(self, path):
         written(path, record("a"), record("b"))
         edited(path, "UPDATE sessions SET session_id = CAST(x'ff61' AS TEXT), snapshot = x'00' WHERE session_id = 'a'")
