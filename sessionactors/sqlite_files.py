@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-__all__ = ["FAULTS", "PROBLEMS", "Fault", "connect", "create_private", "fault_of", "rolled_back"]
+__all__ = ["FAULTS", "PROBLEMS", "WRITABLE", "Fault", "connect", "create_private", "fault_of", "rolled_back"]
 
 FAULTS: Final = (sqlite3.Error, UnicodeDecodeError, MemoryError)
 """What a damaged file can raise: its own error messages may be no text, and its sizes absurd."""
@@ -27,6 +27,9 @@ PROBLEMS: Final[dict[Fault, str]] = {
     "unexpected": "it does not answer as expected",
 }
 """Each fault in words that fit behind the name of a file."""
+
+WRITABLE: Final = "mode=rw"
+"""Opens a file that is there for reading and writing."""
 
 _BESIDE: Final = ("-journal", "-wal", "-shm")
 """What SQLite keeps beside a file, under its name with this at the end."""
@@ -70,7 +73,7 @@ def connect(
 
     Args:
         path: the file.
-        parameters: how it is opened, in the form of a query: ``mode=rw``.
+        parameters: how it is opened, in the form of a query; `WRITABLE`, or ``mode=ro``.
         busy_timeout: seconds to wait for another program that has it.
         connection_class: what stands between us and SQLite.
 
@@ -84,6 +87,8 @@ def connect(
         with contextlib.suppress(OSError):  # not there, or what SQLite has words for
             if not stat.S_ISREG(place.stat().st_mode):
                 raise sqlite3.DatabaseError(f"{place.name} is no file")
+    if parameters == WRITABLE:
+        _check_writable(path)
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{parameters}",
         uri=True,
@@ -99,6 +104,19 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse a file that may only be read.
+
+    SQLite opens it for reading then, and fails to lock it as it fails on a broken disk. Asked
+    and not tried: to close a second descriptor of it would let go of this process's own locks.
+    """
+    effective = os.access in os.supports_effective_ids
+    if os.access(path, os.R_OK, effective_ids=effective) and not os.access(path, os.W_OK, effective_ids=effective):
+        error = sqlite3.OperationalError("attempt to write a readonly database")
+        error.sqlite_errorcode = sqlite3.SQLITE_READONLY
+        raise error
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ from sessionactors.audit.errors import (
     AuditWriteError,
 )
 from sessionactors.audit.leftover_journal import journal_fault
-from sessionactors.sqlite_files import FAULTS, PROBLEMS, Fault, connect, create_private, fault_of, rolled_back
+from sessionactors.sqlite_files import FAULTS, PROBLEMS, WRITABLE, Fault, connect, create_private, fault_of, rolled_back
 
 __all__ = [
     "HEADER_SIZE",
@@ -102,7 +102,7 @@ def open_for_writing(path: Path, *, is_synced: bool = True) -> sqlite3.Connectio
     check_journal(path)
     with reported(path):
         create_private(path)
-        connection = connect(path, "mode=rw", busy_timeout=_BUSY_TIMEOUT)
+        connection = connect(path, WRITABLE, busy_timeout=_BUSY_TIMEOUT)
         try:
             connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")  # takes effect in a new file only
             connection.execute("PRAGMA journal_mode = WAL")

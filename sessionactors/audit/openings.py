@@ -34,7 +34,7 @@ from sessionactors.audit.errors import AuditDamagedError, AuditLockedError, Audi
 from sessionactors.audit.files import sync_directory
 from sessionactors.audit.keys import new_secret
 from sessionactors.audit.record import Opening
-from sessionactors.sqlite_files import FAULTS, connect, create_private, fault_of, rolled_back
+from sessionactors.sqlite_files import FAULTS, WRITABLE, connect, create_private, fault_of, rolled_back
 
 __all__ = [
     "ROLE",
@@ -164,7 +164,7 @@ class Openings:
             if not path.exists():
                 _create(path)
             check_journal(path, ROLE)
-            connection = connect(path, "mode=rw", busy_timeout=_BUSY_TIMEOUT)
+            connection = connect(path, WRITABLE, busy_timeout=_BUSY_TIMEOUT)
             try:
                 connection.execute("PRAGMA secure_delete = ON")
                 connection.execute("PRAGMA temp_store = MEMORY")  # VACUUM would leave a copy elsewhere
@@ -356,7 +356,7 @@ def _create(path: Path) -> None:
         for left in (draft, draft.with_name(f"{draft.name}-journal")):
             left.unlink(missing_ok=True)  # of a crash before
         create_private(draft)
-        with contextlib.closing(connect(draft, "mode=rw", busy_timeout=_BUSY_TIMEOUT)) as connection:
+        with contextlib.closing(connect(draft, WRITABLE, busy_timeout=_BUSY_TIMEOUT)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             with rolled_back(connection):
                 for statement in TABLES.values():

@@ -20,7 +20,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, TypeAlias, final
 
-from sessionactors.sqlite_files import FAULTS, PROBLEMS, Fault, connect, create_private, fault_of, rolled_back
+from sessionactors.sqlite_files import FAULTS, PROBLEMS, WRITABLE, Fault, connect, create_private, fault_of, rolled_back
 from sessionactors.storage.codec import id_of
 from sessionactors.storage.contract import Quarantined, Record, StoredRecord
 from sessionactors.storage.errors import (
@@ -239,7 +239,7 @@ class SqliteStore:
                 if self._file is None:  # later it would be an empty one in the place of one that has gone
                     create_private(self._path)
                 self._connection = connect(
-                    self._path, "mode=rw", busy_timeout=self._busy_timeout, connection_class=self._class
+                    self._path, WRITABLE, busy_timeout=self._busy_timeout, connection_class=self._class
                 )
                 self._prepare(self._connection)
             # Where SQLite has its log: beside the file, and not beside a link to that.

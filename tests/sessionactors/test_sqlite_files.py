@@ -1,9 +1,16 @@
+import contextlib
+import os
+import shutil
 import sqlite3
 import stat
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from sessionactors.sqlite_files import PROBLEMS, connect, create_private, fault_of, rolled_back
+from sessionactors.storage.errors import StoreReadOnlyError
+from sessionactors.storage.sqlite import SqliteStore
 
 
 @pytest.fixture
@@ -52,6 +59,38 @@ def test_a_file_that_somebody_writes_is_busy(path):
 
 def test_a_file_opened_for_reading_is_read_only(path):
     assert fault(lambda: opened(path, "mode=ro").execute("INSERT INTO numbers VALUES (1)")) == "readonly"
+
+
+@pytest.fixture
+def shared():
+    """Return a directory in which somebody with no rights of root is at work, who is us meanwhile."""
+    place = Path(tempfile.mkdtemp())
+    place.chmod(0o777)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    yield place
+    if is_root:
+        os.seteuid(0)
+    shutil.rmtree(place)
+
+
+def test_a_file_that_may_not_be_written_is_read_only(shared):
+    path = shared / "some.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE numbers (number INTEGER)")
+    path.chmod(0o400)
+    assert fault(lambda: opened(path)) == "readonly"
+    opened(path, "mode=ro").close()
+    path.chmod(0)
+    assert fault(lambda: opened(path).execute("SELECT * FROM numbers")) == "missing"
+
+
+def test_a_store_in_a_file_that_may_not_be_written_is_read_only(shared):
+    SqliteStore(shared / "s.db").close()
+    (shared / "s.db").chmod(0o400)
+    with pytest.raises(StoreReadOnlyError, match="make the file and its directory writable"):
+        SqliteStore(shared / "s.db")
 
 
 def test_a_file_that_may_not_grow_is_full(path):
