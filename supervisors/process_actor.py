@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from supervisors.actor import Actor
 from supervisors.errors import Exit, IgnoreStart, InvalidArgumentError, InvalidTypeError, Refusal, SupervisorsError
 from supervisors.exits import KILLED, Crashed, describe
-from supervisors.runtime.frames import Frames, Packing, UnreadableError
+from supervisors.runtime.frames import Frames, Packing, UnreadableError, plain_text
 from supervisors.runtime.machine import Program
 from supervisors.runtime.outcomes import StartError
 from supervisors.runtime.process_ref import ref_to_process
@@ -34,8 +34,11 @@ logger = logging.getLogger("supervisors.process")
 
 PROGRAM: Final = Program("supervisors.process_child", own_session=True)
 
-STOP_SECONDS: Final = 5.0
-"""Seconds that the process has for its actor's cleanup before it is killed."""
+EXIT_SECONDS: Final = 5.0
+"""Seconds that a process has to end once its actor has ended by itself, or its pipe is closed; then it is killed.
+
+A cleanup that somebody has asked for has no limit here: whoever has asked has one, and kills.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +103,18 @@ class ProcessActor(Actor):
         self._process: Process | None = None
         self._frames: Frames | None = None
         self._expected = False
+        self._is_over = False
         self._killed_before = self.system.machine.memory_kills()
 
     @property
     def pid(self) -> int | None:
         """The id of the process."""
         return self._process.pid if self._process is not None else None
+
+    @property
+    def crash_on_ask_error(self) -> bool:  # type: ignore[override]  # that of the class is the other process's matter
+        """Whether the error that is raised has ended the actor there."""
+        return self._is_over
 
     def starting(self) -> None:
         actor_class, args, kwargs = self._made_of
@@ -118,6 +127,7 @@ class ProcessActor(Actor):
         answer = self._exchange(list(sys.path), actor_class.__module__, actor_class.__qualname__)
         if answer[0] == "hello":
             answer = self._exchange(list(args), kwargs)
+        self._is_over = answer[0] != "up"
         if answer[0] == "ignored":
             raise IgnoreStart
         if answer[0] == "failed":
@@ -146,14 +156,21 @@ class ProcessActor(Actor):
         del crash, by_signal
         self._expected = True
         process, frames = self._process, self._frames
-        if process is not None and frames is not None and process.poll() is None:
-            try:
-                frames.write("stop", describe(reason))
-                has_ended = process.wait(STOP_SECONDS) is not None
-            except OSError:
-                has_ended = False
-            if not has_ended:
-                process.signal(signal.SIGKILL)
+        if process is None or frames is None or process.poll() is not None:
+            return reason
+        if self._is_over:
+            self._exit_code()
+            return reason
+        try:
+            frames.write("stop", plain_text(describe(reason)))
+            answer = frames.read()
+        except (OSError, ValueError):
+            answer = None
+        if answer is None:
+            return self._why()  # it has not said that it has cleaned up
+        process.wait(None)
+        if answer[0] == "crashed":
+            raise RemoteError(*answer[1])
         return reason
 
     def ended(self) -> None:
@@ -190,18 +207,23 @@ class ProcessActor(Actor):
             raise RemoteError(*told)
         if kind == "unreadable":
             raise UnreadableError(told)
+        self._is_over = True
         if kind == "crashed":
-            raise Exit(Crashed(RemoteError(*told)))
+            raise RemoteError(*told)
         raise Exit(told)
 
-    def _why(self) -> ProcessEnded:
+    def _exit_code(self) -> int:
         process = self._process
         assert process is not None
-        code = process.wait(STOP_SECONDS)
+        code = process.wait(EXIT_SECONDS)
         if code is None:
             process.signal(signal.SIGKILL)
             code = process.wait(None)
             assert code is not None, "a wait without end has one"
+        return code
+
+    def _why(self) -> ProcessEnded:
+        code = self._exit_code()
         if code >= 0:
             return ProcessEnded(code, None)
         memory = -code == signal.SIGKILL and self.system.machine.memory_kills() > self._killed_before

@@ -12,16 +12,21 @@ import importlib
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, final
 
 from supervisors.errors import Exit, IgnoreStart, Refusal, UsageError
-from supervisors.exits import describe
+from supervisors.exits import SHUTDOWN, Crashed, describe
 from supervisors.runtime.frames import Frames, Packing, UnreadableError, in_words, plain_text
 from supervisors.runtime.outcomes import ActorDeadError, StartError
 from supervisors.runtime.program import begin
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.replies import Reply
+from supervisors.runtime.signals import NOTHING, Signal
 from supervisors.system import ActorSystem
+from supervisors.timers.service import SECONDS_MAX
+
+if TYPE_CHECKING:
+    from supervisors.runtime.cell import Cell
 
 __all__ = ["main", "serve"]
 
@@ -41,7 +46,7 @@ def serve(reader: BinaryIO, writer: BinaryIO, make_system: Callable[..., ActorSy
     for name in first[2].split("."):
         actor_class = getattr(actor_class, name)
     frames = Frames(reader, writer, Packing(actor_class.message_coders))
-    with make_system(ask_timeout=None) as system:
+    with make_system(ask_timeout=None, shutdown_timeout=SECONDS_MAX) as system:  # the parent has limits
         frames.write("hello")
         try:
             arguments = frames.read()
@@ -82,8 +87,11 @@ def _serve(frames: Frames, ref: ActorRef[Any]) -> None:
         except UnreadableError as error:
             frames.write("unreadable", plain_text(str(error)))
             continue
-        if frame is None or frame[0] == "stop":
-            ref.exit(frame[1] if frame is not None else "shutdown")
+        if frame is None:
+            ref.signal(_Stop(SHUTDOWN))
+            return
+        if frame[0] == "stop":
+            frames.write(*_stop(ref, frame[1]))
             return
         kind, message = frame
         answer: tuple[str, Any]
@@ -107,6 +115,29 @@ def _serve(frames: Frames, ref: ActorRef[Any]) -> None:
             frames.write("raised", _told(error))
         if not ref.is_alive():
             return
+
+
+@final
+class _Stop(Signal):
+    """The end that the parent has decided on: it cannot be trapped, and the actor cleans up."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: object) -> None:
+        self.reason = reason
+
+    def apply(self, ref: Cell) -> object:
+        ref.doom(self.reason)
+        return NOTHING
+
+
+def _stop(ref: ActorRef[Any], reason: str) -> tuple[str, Any]:
+    """End the actor, and say how that went."""
+    ref.signal(_Stop(reason))
+    end = ref.join()
+    if isinstance(end, Crashed):
+        return "crashed", _told(end.error)
+    return "ended", plain_text(describe(end))
 
 
 def _tell(ref: ActorRef[Any], message: Any) -> None:

@@ -40,13 +40,17 @@ class Fence:
         turn: the turn of the thread that made the last call.
     """
 
-    __slots__ = ("actor", "claim", "crash_on_ask_error", "turn")
+    __slots__ = ("actor", "claim", "turn")
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
-        self.crash_on_ask_error: bool = actor.crash_on_ask_error
         self.claim: list[None] = []
         self.turn: Turn | None = None
+
+    @property
+    def crash_on_ask_error(self) -> bool:
+        """As of the actor; a stand-in's may change."""
+        return bool(self.actor.crash_on_ask_error)
 
     def receive_ask(self, message: Any) -> Any:
         """Call the actor, as `Actor.receive_ask()`."""

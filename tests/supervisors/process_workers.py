@@ -16,7 +16,7 @@ from supervisors import Actor, Exit, IgnoreStart, Refusal
 from supervisors.runtime.frames import Coder
 from supervisors.runtime.futures import ScheduledFuture
 
-__all__ = ["Careful", "Color", "Cursed", "Declining", "FailingStart", "Level", "Pair", "Point", "Worker"]
+__all__ = ["Careful", "Color", "Cursed", "Declining", "FailingStart", "Level", "Pair", "Parting", "Point", "Worker"]
 
 
 class Point:
@@ -183,6 +183,22 @@ class Careful(Worker):
 
     def half(self):
         raise ValueError("\ud800")
+
+
+class Parting(Worker):
+    """Does something at its end."""
+
+    def __init__(self, *verbs, path=None):
+        super().__init__()
+        self.verbs, self.path = verbs, path
+
+    def on_stop(self):
+        for verb in self.verbs:
+            getattr(self, verb)()
+        super().on_stop()
+
+    def deaf(self):
+        self.trap_exit()
 
 
 class FailingStart(Worker):

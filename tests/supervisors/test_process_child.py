@@ -13,7 +13,17 @@ from supervisors.process_actor import ProcessEnded, RemoteError, RemoteRefusal
 from supervisors.runtime.frames import UnreadableError
 from supervisors.runtime.futures import ScheduledFuture
 from supervisors.simulation import run_seed
-from tests.supervisors.process_workers import Careful, Cursed, Declining, FailingStart, Level, Pair, Point, Worker
+from tests.supervisors.process_workers import (
+    Careful,
+    Cursed,
+    Declining,
+    FailingStart,
+    Level,
+    Pair,
+    Parting,
+    Point,
+    Worker,
+)
 from tests.supervisors.worlds import in_both_worlds, in_simulation
 
 
@@ -143,10 +153,10 @@ def test_errors_travel_as_what_they_do_to_the_actor(run):
         with pytest.raises(RemoteRefusal, match="no room") as caught:
             worker.ask("refuse")
         assert caught.value.code == "full"
-        with pytest.raises(ActorDeadError):
+        with pytest.raises(RemoteError, match="ValueError: broken") as raised:
             worker.ask("fail")
         reason = worker.join(timeout=20.0)
-        assert isinstance(reason, Crashed)
+        assert reason == Crashed(raised.value)
         assert "in fail" in reason.error.trace
 
     run(body)
@@ -204,6 +214,64 @@ def test_a_stop_runs_the_cleanup_there(run, tmp_path):
         assert path.read_text() == "stopped"
 
     run(body)
+
+
+@in_both_worlds
+@pytest.mark.parametrize(
+    ("verb", "reason"), [("die", ProcessEnded(None, "SIGSEGV")), ("fail", "ValueError: broken"), ("shout", "normal")]
+)
+def test_how_a_cleanup_goes_there_is_the_reason_here(run, verb, reason):
+    def body(system):
+        worker = system.start(Parting, verb)
+        worker.stop()
+        end = worker.exit_reason
+        assert (str(end.error) if isinstance(end, Crashed) else end) == reason
+
+    run(body)
+
+
+@in_both_worlds
+def test_an_actor_that_traps_exits_there_cleans_up_as_well(run, tmp_path):
+    def body(system):
+        path = tmp_path / system.identity.hex()
+        worker = system.start(Parting, path=str(path))
+        worker.ask("deaf")
+        worker.stop()
+        assert path.read_text() == "stopped"
+
+    run(body)
+
+
+@in_both_worlds
+def test_a_cleanup_that_has_no_end_is_killed_by_who_has_stopped_it(run):
+    def body(system):
+        worker = system.start(Parting, "wait")
+        system.stop(0.1)
+        assert worker.exit_reason == "killed"
+
+    run(body)
+
+
+def test_a_cleanup_takes_as_long_as_it_takes_if_nobody_is_in_a_hurry(tmp_path):
+    def body(system):
+        path = tmp_path / "mark"
+        worker = system.start(Parting, "wait", path=str(path))
+        before = system.clock.monotonic()
+        worker.stop()
+        assert system.clock.monotonic() >= before + 3600.0
+        assert (path.read_text(), worker.exit_reason) == ("stopped", "normal")
+
+    in_simulation(body)
+
+
+def test_a_supervised_cleanup_has_the_seconds_of_its_child_spec(tmp_path):
+    def body(system):
+        path = tmp_path / "mark"
+        start = lambda: Parting.start_link("wait", path=str(path))  # noqa: E731 - a start function
+        system.start(Supervisor, [ChildSpec("worker", start, shutdown=4000.0)]).stop()
+        assert path.read_text() == "stopped"
+
+    in_simulation(body)
 
 
 @in_both_worlds
