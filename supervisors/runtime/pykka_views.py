@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from supervisors.runtime.outcomes import AskTimeoutError
+
 if TYPE_CHECKING:
     import pykka
 
@@ -46,8 +48,12 @@ class Stopped:
         return not self._ref.is_alive()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the actor's end, at most so many seconds."""
-        return self._ref.when_ended().wait_blocking(timeout)
+        """Wait for the actor's end, at most so many seconds; inside a turn as `ActorRef.join()` does."""
+        try:
+            self._ref.join(timeout)
+        except AskTimeoutError:
+            return False
+        return True
 
 
 def copy_outcome(done: ScheduledFuture[Any], other: pykka.Future[Any]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from supervisors import (
     Actor,
     ActorDeadError,
+    ActorSystem,
     AskTimeoutError,
     Crashed,
     DeadlockError,
@@ -464,3 +465,20 @@ def test_a_timeout_that_is_none_is_refused_before_anything_happens(system, actor
     with pytest.raises((TypeError, ValueError), match="timeout"):
         ref.ask(lambda self: self.seen.append("done"), timeout=timeout)
     assert ref.ask("seen") == []
+
+
+def test_who_waits_inside_a_turn_for_pykkas_event_lets_others_work_meanwhile():
+    def wait_for(other):
+        other.stop(block=False)
+        return other.actor_stopped.wait(1)
+
+    with ActorSystem(workers=1) as system:
+        other = system.start(SharedEcho)
+        assert system.start(SharedDoer).ask(lambda _: wait_for(other), timeout=5) is True
+
+
+def test_whoever_has_waited_in_vain_for_pykkas_event_is_forgotten(real):
+    ref = real.start(SharedEcho)
+    assert ref.actor_stopped.wait(0.001) is False
+    assert ref.ask("x") == "x"  # what came before it has been taken in
+    assert not ref.watchers
