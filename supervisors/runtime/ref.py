@@ -240,6 +240,8 @@ class ActorRef(LivingCell, pykka.ActorRef[A]):
             DeadlockError: the loop runs inside the turn of an actor that this one waits for.
             Exception: what the handler raised.
         """
+        if timeout is not ASK_TIMEOUT:
+            timeout = checked_timeout(timeout)
         current = thread_turn.turn.current
         if current is not None:
             refuse_cycle(current, self)

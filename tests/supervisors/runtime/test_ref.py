@@ -464,6 +464,8 @@ def test_a_timeout_that_is_none_is_refused_before_anything_happens(system, actor
     ref = system.start(actor_class)
     with pytest.raises((TypeError, ValueError), match="timeout"):
         ref.ask(lambda self: self.seen.append("done"), timeout=timeout)
+    with pytest.raises((TypeError, ValueError), match="timeout"):
+        asyncio.run(ref.ask_async(lambda self: self.seen.append("done"), timeout=timeout))
     assert ref.ask("seen") == []
 
 
