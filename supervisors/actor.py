@@ -59,9 +59,10 @@ class Actor(pykka.Actor):
         mailbox_policy: what happens to one message too many. `"reject"` (default):
             an ask or `tell()` raises `MailboxFullError`. `"drop_newest"`: it is
             dropped. `"drop_oldest"`: the one that has waited longest is dropped.
-            `"block"`: the sender waits for room. A dropped or rejected message is
-            a dead letter; a dropped ask ends in `MailboxFullError`. Exit signals, links and
-            monitors, and a stop, always get in.
+            `"block"`: the sender waits for room, in `tell()`, `ask()` and `ask_async()`; it
+            is `"reject"` for `ask(block=False)`, and `"drop_newest"` for `send()` and timers.
+            A dropped or rejected message is a dead letter; a dropped ask ends in
+            `MailboxFullError`. Exit signals, links and monitors, and a stop, always get in.
         mailbox_patience: seconds that a sender waits for room at most.
         message_coders: with `"process"`, types that travel beside msgpack's own.
         client_messages: the messages of client functions, such as `cast()` or

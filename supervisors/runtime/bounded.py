@@ -24,12 +24,12 @@ import pykka
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.runtime.cell import TICKET
 from supervisors.runtime.fence import Fenced
-from supervisors.runtime.futures import ScheduledFuture, refuse_cycle
-from supervisors.runtime.outcomes import ActorDeadError, MailboxFullError
+from supervisors.runtime.futures import ScheduledFuture, checked_timeout, refuse_cycle
+from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError, MailboxFullError
 from supervisors.runtime.pinned_ref import OnOwnThread
 from supervisors.runtime.pykka_adapter import StopMessage
 from supervisors.runtime.pykka_views import copy_outcome
-from supervisors.runtime.ref import ActorRef
+from supervisors.runtime.ref import ASK_TIMEOUT, ActorRef, _Default
 from supervisors.runtime.signals import Ask
 from supervisors.runtime.turn import thread_turn
 
@@ -167,12 +167,67 @@ class BoundedRef(ActorRef[A]):
         self._put_ask(Ask(message, future), may_block=block)
         return self._get(future, timeout) if block else future
 
+    async def ask_async(
+        self,
+        message: Any,
+        *,
+        timeout: float | _Default | None = ASK_TIMEOUT,  # noqa: ASYNC109 - as in ActorRef
+    ) -> Any:
+        """Ask without blocking the event loop, as `ActorRef.ask_async()`.
+
+        With the policy `"block"` room is awaited, at most `mailbox_patience` seconds; the
+        timeout counts from then on.
+
+        Raises:
+            MailboxFullError: there is no room, or none has come up in time.
+        """
+        if timeout is not ASK_TIMEOUT:
+            timeout = checked_timeout(timeout)
+        current = thread_turn.turn.current
+        if current is not None:
+            refuse_cycle(current, self)
+        future: ScheduledFuture[Any] = ScheduledFuture(self.system.scheduler, self)
+        try:
+            if not await self._put_async(Ask(message, future)):
+                future.offer(error=self._full())
+        except BaseException as cancelled:
+            future.offer(error=cancelled)  # it may have got in at the last moment
+            raise
+        return await future.get_async(timeout=self.system.ask_timeout if isinstance(timeout, _Default) else timeout)
+
     def _put_ask(self, ask: Ask, *, may_block: bool = False) -> None:
         if not self._put(ask, may_block=may_block):
             ask.reply_to.offer(error=self._full())
 
     def _put(self, item: Any, *, may_block: bool = True) -> bool:
         """Put a message or ask into the mailbox by the policy; False if it did not get in."""
+        place = self._put_or_line_up(item, may_block=may_block)
+        return place if isinstance(place, bool) else self._wait_for(place)
+
+    async def _put_async(self, item: Any) -> bool:
+        """Do the same, and await room."""
+        if self._put(item, may_block=False):
+            return True
+        if self._policy != "block":
+            return False
+        place = self._put_or_line_up(item, may_block=True)
+        if isinstance(place, bool):
+            return place
+        room = place[0]
+        assert room is not None
+        got = False
+        try:
+            await room.get_async(timeout=self._patience)
+            got = True
+        except AskTimeoutError:
+            pass
+        finally:
+            if not got:
+                got = self._give_up(place)
+        return got
+
+    def _put_or_line_up(self, item: Any, *, may_block: bool) -> bool | _Waiting:
+        """Put an item in by the policy; return whether it got in, or, in line, what waits there."""
         dropped: list[Any] = []
         current = thread_turn.turn.current
         if current is not None and current.fenced:
@@ -196,10 +251,9 @@ class BoundedRef(ActorRef[A]):
                 elif self._policy == "block" and may_block:
                     entry = (ScheduledFuture(self.system.scheduler, self), item, size)
                     self._senders.append(entry)
+                    return entry
                 else:
                     return False
-            if entry[0] is not None:
-                return self._wait_for(entry)
             self._tell_of(dropped)
             self._wake(thread_turn.turn)
         except BaseException:
@@ -256,22 +310,25 @@ class BoundedRef(ActorRef[A]):
         room = entry[0]
         assert room is not None
         got = False
-        entered: list[_Waiting] = []
         try:
             got = room.settle(self._patience)
         finally:
             if not got:
-                with self._guard:
-                    try:
-                        self._senders.remove(entry)
-                    except ValueError:
-                        got = True  # at the last moment
-                    else:
-                        self._let_in(entered)  # a smaller one may have waited behind it
-                if not got:
-                    _tell(entered)
-                    self._wake(thread_turn.turn)
+                got = self._give_up(entry)
         return got
+
+    def _give_up(self, entry: _Waiting) -> bool:
+        """Leave the line; return whether the item has got in at the last moment."""
+        entered: list[_Waiting] = []
+        with self._guard:
+            try:
+                self._senders.remove(entry)
+            except ValueError:
+                return True
+            self._let_in(entered)  # a smaller one may have waited behind it
+        _tell(entered)
+        self._wake(thread_turn.turn)
+        return False
 
     def hand(self) -> list[Any]:
         """Return a list with the oldest waiting message, if there is one; the owner has come to a ticket."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -274,3 +275,68 @@ def test_a_bounded_actor_that_is_killed_on_its_own_thread_answers_everybody(real
         with pytest.raises(ActorDeadError):
             future.get(timeout=10)
     gate.set()
+
+
+# -- ask_async() -----------------------------------------------------------------
+
+
+class AwaitedBlocks(Blocks):
+    mailbox_patience = 30.0
+
+
+class Impatient(Blocks):
+    mailbox_patience = 0.01
+
+
+def test_ask_async_awaits_room_where_the_policy_is_to_block(system):
+    ref = full(system, AwaitedBlocks)
+
+    async def main():
+        waiting = asyncio.ensure_future(ref.ask_async("seen", timeout=30))
+        await asyncio.sleep(0)
+        assert not waiting.done()  # only a loop that is not blocked gets here
+        ref.resume()
+        return await waiting
+
+    assert asyncio.run(main()) == [0, 1, 2]
+
+
+def test_ask_async_waits_for_room_no_longer_than_the_patience_says(system):
+    ref = full(system, Impatient)
+    with pytest.raises(MailboxFullError):
+        asyncio.run(ref.ask_async("late", timeout=30))
+    assert seen(ref) == [0, 1, 2]
+
+
+def test_cancelling_an_ask_async_that_waits_for_room_leaves_nothing_behind(system, letters):
+    ref = full(system, AwaitedBlocks)
+
+    async def main():
+        waiting = asyncio.ensure_future(ref.ask_async("cancelled", timeout=30))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(main())
+    assert seen(ref) == [0, 1, 2]
+    assert letters == []
+
+
+def test_ask_async_of_an_actor_that_waits_for_the_asker_is_refused_though_its_mailbox_is_full(real):
+    ref, asker = real.start(SharedBlocks), real.start(SharedDoer)
+
+    def fill_and_ask_back(_):
+        for number in range(3):
+            ref.tell(number)
+        return asyncio.run(ref.ask_async("x", timeout=20))
+
+    with pytest.raises(DeadlockError):
+        ref.ask(lambda _: asker.ask(fill_and_ask_back, timeout=10), timeout=10)
+
+
+def test_an_ask_that_does_not_block_is_refused_at_once_where_the_policy_is_to_block(system):
+    future = full(system, Blocks).ask("x", block=False)
+    assert future.is_done()
+    with pytest.raises(MailboxFullError):
+        future.get()
