@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from sessionactors.errors import UnknownRequest
+from sessionactors.errors import InvalidKind, UnknownRequest
 from sessionactors.states import TERMINATED
-from sessionactors.subscribers import MEANT_FOR_OTHERS
+from sessionactors.subscribers import MEANT_FOR_OTHERS, NOBODY_AWAITS, is_asynchronous
 from supervisors.actor import Actor
 from supervisors.callbacks import UnaskedRefusalError
 from supervisors.errors import Refusal
@@ -38,8 +38,15 @@ class SessionCode(Actor):
     data: SessionData
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Note which hooks the class has, and keep a handler that may block off the asking threads."""
+        """Note which hooks the class has, and keep a handler that may block off the asking threads.
+
+        Raises:
+            InvalidKind: a function other than the handler is a coroutine function, which would never run.
+        """
         super().__init_subclass__(**kwargs)
+        for name in _ORDINARY:
+            if is_asynchronous(function := getattr(cls, name)):
+                raise InvalidKind(f"{cls.__qualname__}.{name}", function, f"an ordinary function; {NOBODY_AWAITS}")
         cls._hooks = MappingProxyType(
             {event: name for event, name in _HOOKS.items() if getattr(cls, name) is not getattr(SessionCode, name)}
         )
@@ -138,6 +145,9 @@ _HOOKS: Final[Mapping[str, str]] = {
     "session_terminated": "on_terminated",
 }
 """What is called about which event."""
+
+_ORDINARY: Final = (*_HOOKS.values(), "on_memory_pressure", "restore", "snapshot")
+"""What runs in the session's own turn, from its beginning to its end."""
 
 NO_HOOKS: Final[Mapping[str, str]] = MappingProxyType({})
 _TOLD_WHY: Final = frozenset({"on_suspended", "on_terminated"})

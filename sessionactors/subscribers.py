@@ -5,6 +5,7 @@ Source: session system 1.3, where it says which events are missing.
 
 from __future__ import annotations
 
+import inspect
 from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
@@ -16,12 +17,23 @@ if TYPE_CHECKING:
     from supervisors.actor import Actor
     from supervisors.runtime.signals import MonitorRef
 
-__all__ = ["MEANT_FOR_OTHERS", "LimiterEvent", "Subscriptions", "check_subscriber", "is_subscribed"]
+__all__ = [
+    "MEANT_FOR_OTHERS",
+    "NOBODY_AWAITS",
+    "LimiterEvent",
+    "Subscriptions",
+    "check_subscriber",
+    "is_asynchronous",
+    "is_subscribed",
+]
 
 MEANT_FOR_OTHERS: Final = (SystemExit, GeneratorExit, CancelledError)
 """What else a subscriber may raise: it would end whoever tells it, which is not whom it is about.
 
 Likewise the code of a session that ends: it would end whoever has asked for that."""
+
+NOBODY_AWAITS: Final = "nobody awaits what a coroutine function returns"
+"""Why one is refused."""
 
 _NOBODY: Final[Mapping[object, object]] = {}
 
@@ -44,7 +56,7 @@ def check_subscriber(subscriber: object) -> None:
     """Refuse what cannot be told of an event, or not be told apart from others.
 
     Raises:
-        InvalidKind: it is neither an actor's ref nor a function that can be a key.
+        InvalidKind: it is neither an actor's ref nor an ordinary function that can be a key.
     """
     if isinstance(subscriber, ActorRef):
         return
@@ -53,8 +65,17 @@ def check_subscriber(subscriber: object) -> None:
         raise InvalidKind("subscriber", subscriber, allowed)
     try:
         hash(subscriber)
+        would_never_run = is_asynchronous(subscriber)
     except Exception:  # noqa: BLE001 - a hash of somebody else's may raise anything
         raise InvalidKind("subscriber", subscriber, f"{allowed}; it must be hashable") from None
+    if would_never_run:
+        raise InvalidKind("subscriber", subscriber, f"{allowed}; {NOBODY_AWAITS}")
+
+
+def is_asynchronous(function: object) -> bool:
+    """Tell whether calling this only makes something that is to be awaited."""
+    made = (function, type(function).__call__) if callable(function) else ()
+    return any(inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in made)
 
 
 def is_subscribed(subscriber: object, subscribers: Mapping[object, object]) -> bool:

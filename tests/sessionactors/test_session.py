@@ -1,5 +1,6 @@
 import asyncio
 import enum
+import functools
 import threading
 
 import pytest
@@ -41,6 +42,19 @@ class Listener(Actor):
             return list(self.heard)
         self.heard.append(message)
         return None
+
+
+class AsyncListener:
+    async def __call__(self, event):
+        raise AssertionError(event)
+
+
+async def _hears_later(event):
+    raise AssertionError(event)
+
+
+async def _hears_bit_by_bit(event):
+    yield event
 
 
 class UnhashableListener:
@@ -381,7 +395,20 @@ def test_a_subscriber_that_calls_its_own_session_is_told_of_the_cycle(system):
     assert len(errors) == 1
 
 
-@pytest.mark.parametrize("subscriber", [None, 5, "print", UnhashableListener()])
+@pytest.mark.parametrize(
+    "subscriber",
+    [
+        None,
+        5,
+        "print",
+        UnhashableListener(),
+        AsyncListener(),
+        _hears_later,
+        _hears_bit_by_bit,
+        functools.partial(_hears_later),
+        AsyncListener().__call__,
+    ],
+)
 def test_what_cannot_subscribe_is_refused_and_the_session_lives(system, subscriber):
     system.start_session("a")
     for verb in (system.subscribe, system.unsubscribe):

@@ -3,7 +3,7 @@
 import pytest
 
 from sessionactors import Session
-from sessionactors.errors import SessionExists
+from sessionactors.errors import InvalidKind, SessionExists
 from supervisors.callbacks import UnaskedRefusalError
 from tests.sessionactors.session_world import TRUSTED, ends, entries, start_active, virtual
 
@@ -73,3 +73,32 @@ def test_a_session_whose_hook_refuses_is_not_one_more_of_its_user():
             system.activate("a")
         assert ends(entries(system)) == {"a": 1}
         assert [each.id for each in system.list_user("bob")] == ["b"]
+
+
+async def _later(*_given):
+    raise AssertionError
+
+
+async def _bit_by_bit(*given):
+    yield given
+
+
+@pytest.mark.parametrize("function", [_later, _bit_by_bit])
+@pytest.mark.parametrize(
+    "name",
+    ["on_activated", "on_resumed", "on_suspended", "on_terminated", "on_memory_pressure", "snapshot", "restore"],
+)
+def test_a_class_with_a_coroutine_where_nothing_is_awaited_is_refused_when_it_is_defined(name, function):
+    with pytest.raises(InvalidKind) as refused:
+        type("Chat", (Session,), {name: function})
+    assert refused.value.field == f"Chat.{name}"
+
+
+def test_a_handler_may_be_a_coroutine_function():
+    assert type("Chat", (Session,), {"handle_request": _later}).dispatch == "inline"
+
+
+def test_a_class_that_inherits_a_coroutine_from_elsewhere_is_refused_too():
+    mixin = type("Mixin", (), {"on_activated": _later})
+    with pytest.raises(InvalidKind):
+        type("Chat", (mixin, Session), {})
