@@ -164,7 +164,7 @@ class Recovery(Actor):
         super().__init__()
         self._ledger = ledger
         self._around = around
-        self._after = 0
+        self._after: int | None = None  # the key of the last record that was looked at
         self._is_done = False
         self._failed: StoreError | None = None
         self._waiting: list[Reply] = []

@@ -113,7 +113,7 @@ class SimulatedStore:
         self._look()
         return self._disk.read(session_id)
 
-    def page(self, after: int, limit: int) -> Sequence[StoredRecord]:
+    def page(self, after: int | None, limit: int) -> Sequence[StoredRecord]:
         """Return records in the order of their keys (see `SessionStore`), unless `store_error` strikes."""
         self._look()
         return self._disk.page(after, limit)

@@ -126,11 +126,11 @@ class SessionStore(Protocol):
         """Return the record of one session, or None."""
         ...
 
-    def page(self, after: int, limit: int) -> Sequence[StoredRecord]:
+    def page(self, after: int | None, limit: int) -> Sequence[StoredRecord]:
         """Return records in the order of their keys.
 
         Args:
-            after: only those with a larger key; 0 begins.
+            after: only those with a larger key; None begins, because a damaged file may have any key.
             limit: at most so many; fewer only at the end.
         """
         ...

@@ -69,10 +69,10 @@ class MemoryStore:
         self._check_open()
         return self._records.get(session_id)
 
-    def page(self, after: int, limit: int) -> Sequence[StoredRecord]:
+    def page(self, after: int | None, limit: int) -> Sequence[StoredRecord]:
         """Return records in the order of their keys (see `SessionStore`)."""
         self._check_open()
-        return tuple(islice((each for each in self._records.values() if each.key > after), limit))
+        return tuple(islice((each for each in self._records.values() if after is None or each.key > after), limit))
 
     def count(self) -> int:
         """Return how many records there are."""

@@ -152,7 +152,7 @@ class StoreLedger:
                     raise
             return self.store.read(session_id)
 
-    def page(self, after: int, limit: int) -> Sequence[StoredRecord]:
+    def page(self, after: int | None, limit: int) -> Sequence[StoredRecord]:
         """Return stored sessions in the order of their keys."""
         with self._writing:
             return self.store.page(after, limit)

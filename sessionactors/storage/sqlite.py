@@ -185,11 +185,14 @@ class SqliteStore:
             row = connection.execute(f"{_FIND} WHERE session_id = ?", (session_id,)).fetchone()
         return None if row is None else StoredRecord(*row)
 
-    def page(self, after: int, limit: int) -> Sequence[StoredRecord]:
+    def page(self, after: int | None, limit: int) -> Sequence[StoredRecord]:
         """Return records in the order of their keys (see `SessionStore`)."""
         connection = self._connected()
         with self._reported():
-            rows = connection.execute(f"{_FIND} WHERE key > ? ORDER BY key LIMIT ?", (after, limit)).fetchall()
+            if after is None:
+                rows = connection.execute(f"{_FIND} ORDER BY key LIMIT ?", (limit,)).fetchall()
+            else:
+                rows = connection.execute(f"{_FIND} WHERE key > ? ORDER BY key LIMIT ?", (after, limit)).fetchall()
         return [StoredRecord(*row) for row in rows]
 
     def count(self) -> int:

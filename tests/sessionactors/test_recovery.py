@@ -323,6 +323,15 @@ class TestSpoiledRecords:
             assert (found.severity, found.data["reason"]) == ("error", reason)
             assert [(each.session_id, each.found_at) for each in system.quarantined()] == [("b", 1_000_000.0)]
 
+    def test_with_a_key_that_was_never_given_come_back_too(self, path):
+        with opened(path) as system:
+            start_active(system, "a", "b")
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("UPDATE sessions SET key = -7 WHERE session_id = 'a'")
+            connection.execute("UPDATE sessions SET key = 0 WHERE session_id = 'b'")
+        with opened(path) as system:
+            assert sorted(system.live_sessions()) == ["a", "b"]
+
     def test_are_told_once(self, path, spoiled):
         opened(path).stop()
         with opened(path) as system:

@@ -91,7 +91,7 @@ def check(path, told):
     store = SqliteStore(path)
     epoch = store.claim()
     assert epoch >= 1
-    found = {each.session_id.decode(): decode(each)["requests"] for each in store.page(0, 10_000)}
+    found = {each.session_id.decode(): decode(each)["requests"] for each in store.page(None, 10_000)}
     assert store.count() == len(found)
     for name, what in dict(told).items():
         if what == "gone":

@@ -281,7 +281,7 @@ def _assert_everything_is_on_disk(directory):
     assert len(acknowledged) == SESSIONS
     store = open_store(directory / "store", StoreSettings())
     try:
-        stored, after = set(), 0
+        stored, after = set(), None
         while page := store.page(after, 1_000):
             stored |= {found.session_id.decode() for found in page}
             after = page[-1].key

@@ -68,7 +68,7 @@ def test_a_slow_write_takes_virtual_time(simulated):
 
 
 @pytest.mark.parametrize(
-    "look", [lambda store: store.read("a"), lambda store: store.page(0, 1), lambda store: store.quarantine([], 0.0)]
+    "look", [lambda store: store.read("a"), lambda store: store.page(None, 1), lambda store: store.quarantine([], 0.0)]
 )
 def test_what_looks_at_the_disk_may_fail(simulated, look):
     store, _ = simulated("store_error")

@@ -27,4 +27,4 @@ def requests(store, session_id="a"):
 
 
 def all_ids(store):
-    return [each.session_id.decode() for each in store.page(0, 10_000)]
+    return [each.session_id.decode() for each in store.page(None, 10_000)]

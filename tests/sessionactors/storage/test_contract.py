@@ -95,7 +95,7 @@ def test_writing_nothing_changes_nothing(store):
 class TestPages:
     def test_follow_each_other_without_gap_or_overlap(self, store):
         write(store, *(record(f"s{number}") for number in range(10)))
-        seen, after = [], 0
+        seen, after = [], None
         while page := store.page(after, 3):
             seen += [each.session_id.decode() for each in page]
             after = page[-1].key
@@ -103,12 +103,12 @@ class TestPages:
 
     def test_go_on_behind_what_was_deleted(self, store):
         write(store, *(record(f"s{number}") for number in range(4)))
-        after = store.page(0, 2)[-1].key
+        after = store.page(None, 2)[-1].key
         write(store, deletion("s1"), deletion("s2"))
         assert [each.session_id for each in store.page(after, 9)] == [b"s3"]
 
     def test_of_an_empty_store_are_empty(self, store):
-        assert list(store.page(0, 9)) == []
+        assert list(store.page(None, 9)) == []
 
 
 class TestEpochs:
@@ -208,7 +208,7 @@ class TestQuarantine:
         lambda store: store.claim(),
         lambda store: store.write(1, [record()]),
         lambda store: store.read("a"),
-        lambda store: store.page(0, 1),
+        lambda store: store.page(None, 1),
         lambda store: store.count(),
         lambda store: store.quarantine([], 0.0),
         lambda store: store.quarantined(),

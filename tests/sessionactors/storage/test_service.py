@@ -163,7 +163,7 @@ class TestMoreThanABatch:
         assert (answer.session_id, batches) == (b"f", 2)
 
     def test_is_in_the_store_before_a_question_about_all_of_it_is_answered(self, system):
-        answer, batches = self.batches_until(system, ("page", 0, 10))
+        answer, batches = self.batches_until(system, ("page", None, 10))
         assert ([each.session_id for each in answer], batches) == ([b"a", b"b", b"c", b"d", b"e", b"f"], 6)
 
     def test_is_in_the_store_when_a_commit_is_answered(self, system):

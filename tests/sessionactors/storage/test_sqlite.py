@@ -278,11 +278,23 @@ class TestDamage:
         assert all_ids(store) == ["a"]
         store.close()
 
+    @pytest.mark.parametrize("keys", [(-7, 0), (-(2**63), 2**63 - 1)])
+    def test_of_a_key_hides_no_record(self, path, keys):
+        written(path, record("a"), record("b"))
+        for row, key in zip((1, 2), keys, strict=True):
+            edited(path, f"UPDATE sessions SET key = {key} WHERE key = {row}")
+        store = SqliteStore(path)
+        assert all_ids(store) == ["a", "b"]
+        (first,) = store.page(None, 1)
+        assert [each.session_id for each in store.page(first.key, 1)] == [b"b"]
+        assert list(store.page(keys[1], 1)) == []
+        store.close()
+
     def test_of_one_record_can_be_moved_aside_whatever_it_is(self, path):
         written(path, record("a"), record("b"))
         edited(path, "UPDATE sessions SET session_id = CAST(x'ff61' AS TEXT), snapshot = x'00' WHERE session_id = 'a'")
         store = SqliteStore(path)
-        (spoiled, _) = store.page(0, 9)
+        (spoiled, _) = store.page(None, 9)
         store.quarantine([(spoiled, "spoiled")], 1.0)
         assert [each.session_id for each in store.quarantined()] == ["\N{REPLACEMENT CHARACTER}a"]
         assert all_ids(store) == ["b"]
@@ -331,7 +343,7 @@ CALLS = {
     "write": lambda store: store.write(9, [record("a", requests=2), *(record(f"s{n}") for n in range(70))]),
     "delete": lambda store: store.write(9, [deletion("a")]),
     "read": lambda store: store.read("a"),
-    "page": lambda store: store.page(0, 9),
+    "page": lambda store: store.page(None, 9),
     "count": lambda store: store.count(),
     "quarantine": lambda store: store.quarantine([(store.read("a"), "spoiled")], 1.0),
     "quarantined": lambda store: store.quarantined(),
