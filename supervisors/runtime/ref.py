@@ -18,7 +18,7 @@ from supervisors.runtime.cell import CLOSED, TOKEN
 from supervisors.runtime.fence import Fence, Fenced
 from supervisors.runtime.futures import ScheduledFuture, checked_timeout, refuse_cycle
 from supervisors.runtime.life import LivingCell
-from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError
+from supervisors.runtime.outcomes import ActorDeadError, AskTimeoutError, StartError
 from supervisors.runtime.pykka_adapter import StopMessage, StopNow
 from supervisors.runtime.pykka_views import Inbox, Stopped, copy_outcome
 from supervisors.runtime.replies import NOBODY
@@ -381,8 +381,8 @@ class ActorRef(LivingCell, pykka.ActorRef[A]):
         self.fenced = True
         self._reply_to = self._deferred = None
         self._end(KILLED, by_signal=True)
-        if isinstance(asked, ScheduledFuture):
-            asked.offer(error=ActorDeadError.of(self, KILLED))
+        if isinstance(asked, ScheduledFuture):  # its starter waits for that before its first message
+            asked.offer(error=ActorDeadError.of(self, KILLED) if self.messages_handled else StartError(KILLED, self))
         if fence.turn is not None:
             self.system.scheduler.abandon(fence.turn)
 

@@ -153,7 +153,8 @@ def test_a_worker_that_is_abandoned_is_replaced_and_counted():
     assert system.scheduler.statistics()["workers"] == 0
 
 
-def test_a_kill_ends_a_start_that_hangs(real):
+@pytest.mark.parametrize("dispatch", ["shared", "pinned"])
+def test_a_kill_ends_a_start_that_hangs_with_a_start_error(real, dispatch):
     stuck, caught = Stuck(), []
 
     class Hanging(Actor):
@@ -161,10 +162,9 @@ def test_a_kill_ends_a_start_that_hangs(real):
             stuck(self)
 
     def start():
-        try:
-            real.start(Hanging)
-        except (StartError, ActorDeadError) as error:
-            caught.append(error)
+        with pytest.raises(StartError) as refused:
+            real.spawn(Hanging, link=False, report=True, dispatch=dispatch)
+        caught.append(refused.value.reason)
 
     starter = threading.Thread(target=start)
     starter.start()
@@ -172,8 +172,8 @@ def test_a_kill_ends_a_start_that_hangs(real):
     (ref,) = real.actors()
     ref.kill()
     starter.join(10)
-    assert caught[0].reason == "killed"
     stuck.let_go()
+    assert caught == ["killed"]
 
 
 def test_a_kill_ends_a_cleanup_that_hangs(real):
