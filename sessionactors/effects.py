@@ -151,7 +151,7 @@ class Verdict:
     Attributes:
         question: the effect that asked.
         accepted: whether the credentials are good.
-        user_id: who it is, when the authenticator knows better than the credentials.
+        user_id: who it is, if the authenticator says so; the credentials do not.
         failure: what went wrong when it could not answer; such a verdict never accepts.
         is_held_back: whether it accepts and may not count, because the audit log could
             not tell of it; the credentials can be judged again.

@@ -107,8 +107,9 @@ class SessionSystem(SessionCalls, LogCalls):
         audit: settings of the audit log.
         authenticator: decides about credentials: called with what was given to
             `authenticate`, on a thread of its own, and may be slow; True or a user
-            id accepts, anything else and any exception denies. None trusts the
-            embedding program, which then passes `authenticated=True`.
+            id accepts, anything else and any exception denies. Only what it returns names
+            the user, never a `user_id` among the credentials. None trusts the embedding
+            program, which then passes `authenticated=True` and the `user_id`.
         clock: `SystemClock()` by default; a `VirtualClock` makes it deterministic.
         entropy: source of generated ids.
         workers: threads of the actor system.

@@ -268,6 +268,22 @@ def test_the_authenticator_may_know_the_user_better_than_the_credentials():
     assert data.user_id == "ada@example.org"
 
 
+def test_a_user_whom_the_authenticator_has_not_named_is_not_believed():
+    data = session_in(NEW)
+    decide(data, AUTHENTICATE, 101.0, {"token": "of mallory", "user_id": "root"})
+    effects = decide(data, VERDICT, 105.0, Verdict(asked(data), accepted=True))
+    assert (data.state, data.user_id) == (ACTIVE, "anonymous")
+    assert effects[0].data["user_id"] == "anonymous"
+
+
+def test_a_user_whom_the_program_has_named_before_stays_the_user():
+    data = session_in(NEW, metadata={"user_id": "ada"})
+    decide(data, INIT_SESSION, 101.0, {"user_id": "ada"})
+    decide(data, AUTHENTICATE, 101.0, {"token": "of ada", "user_id": "root"})
+    decide(data, VERDICT, 105.0, Verdict(asked(data), accepted=True))
+    assert data.user_id == "ada"
+
+
 @pytest.mark.parametrize("user_id", ["", "a\nb", 7])
 def test_a_user_that_cannot_be_named_is_not_let_in(user_id):
     data = session_in(NEW)
