@@ -97,7 +97,8 @@ class SessionSystem(SessionCalls, LogCalls):
             All that are stored are live again when the system is there.
         store: a store that is open already, in place of `path`; the system closes it.
         storage: settings of the store.
-        session_classes: classes that stored sessions may be of; `Session` always is.
+        session_classes: classes that stored sessions may be of, each with a `stored_name()` of
+            its own; `Session` always is.
         users: how many sessions one user may have at the same time.
         session: defaults of sessions; these and the next four are settings, or a
             mapping of option names to values.
@@ -283,7 +284,7 @@ class SessionSystem(SessionCalls, LogCalls):
             # Also while it stops: the supervisor of sessions is busy with their ends,
             # and who asks it from one of those would wait for itself.
             raise NotFound(SESSIONS, "running service")
-        template = self._templates.of(session_class)
+        template = self._templates.of(session_class, is_stored=given.persistent)
         sessions = self._service(SESSIONS)
         try:
             start_child(sessions, template, args=(checked, given, self._around), timeout=self.actors.ask_timeout)

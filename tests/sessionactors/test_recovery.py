@@ -304,6 +304,16 @@ class TestClasses:
         with opened(path, session_classes=[Broken]) as system:
             assert sorted(system.live_sessions()) == ["a", "b"]
 
+    def test_of_two_with_one_name_only_the_first_is_stored(self, path):
+        namesake = type("Chat", (Session,), {"stored_name": Chat.stored_name})
+        with opened(path, session_classes=[Chat]) as system:
+            with pytest.raises(InvalidValue, match="session_class"):
+                system.start_session("a", session_class=namesake)
+            assert system.start_session("a", {"persistent": False}, session_class=namesake) == "a"
+            assert system.start_session("b", session_class=Chat) == "b"
+        with pytest.raises(InvalidValue, match="session_class"):
+            opened(path, session_classes=[Chat, namesake])
+
 
 class TestSpoiledRecords:
     @pytest.fixture

@@ -1,6 +1,6 @@
 import pytest
 
-from sessionactors.errors import InvalidKind
+from sessionactors.errors import InvalidKind, InvalidValue
 from sessionactors.session import Session
 from sessionactors.templates import Templates
 
@@ -23,6 +23,26 @@ def test_a_class_is_known_by_its_name_once_it_was_shown():
 
 def test_classes_can_be_shown_at_once():
     assert Templates([Chat]).named(Chat.stored_name()).start is Chat
+
+
+class Other(Session):
+    @classmethod
+    def stored_name(cls):
+        return Chat.stored_name()
+
+
+def test_two_classes_of_one_name_are_refused():
+    with pytest.raises(InvalidValue, match="session_class"):
+        Templates([Chat, Other])
+    assert Templates([Chat, Chat]).named(Chat.stored_name()).start is Chat
+
+
+def test_no_class_takes_the_name_of_another():
+    templates = Templates([Chat])
+    assert templates.of(Other).start is Other
+    assert templates.named(Chat.stored_name()).start is Chat
+    with pytest.raises(InvalidValue, match="session_class"):
+        templates.of(Other, is_stored=True)
 
 
 def test_a_crash_restarts_no_session_by_the_supervisor():
