@@ -251,7 +251,7 @@ class Recovery(Actor):
         directory = self._around.directory
         for session_id in directory.returning():
             if session_id in ledger.refused:
-                directory.give_up(session_id)
+                self._around.give_up(session_id)
             else:
                 # It crashed after its page was read, and its message is on its way; or that
                 # was lost with an earlier recovery actor, and it was never stored.
@@ -318,7 +318,7 @@ class Recovery(Actor):
 
     def _leave(self, session_id: str) -> None:
         """Note that a session does not come back: nobody has to remember what it owes."""
-        self._around.directory.give_up(session_id)
+        self._around.give_up(session_id)
         self._around.send(RATE_LIMITER, ("forget", session_id))
 
     # -- both ------------------------------------------------------------------------

@@ -271,7 +271,7 @@ class Session(FollowedSession):
             if self._is_stored:
                 recovery.send((RESTART, session_id))
             else:  # told to stop, alone: it stays in the store
-                around.directory.give_up(session_id)
+                around.give_up(session_id)
 
     # -- performing ----------------------------------------------------------
 

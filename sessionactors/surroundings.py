@@ -131,6 +131,11 @@ class Surroundings:
         self.users = Users(UserSettings()) if users is None else users
         self.coroutines = TurnCoroutines() if coroutines is None else coroutines
 
+    def give_up(self, session_id: str) -> None:
+        """Enter everywhere that a session that was to come back does not."""
+        self.directory.give_up(session_id)
+        self.users.gave_up(session_id)
+
     def send(self, name: str, message: object) -> None:
         """Send a message to a service; while it is being restarted nobody gets it."""
         service = self.whereis(name)

@@ -113,6 +113,16 @@ class Users:
                 if not sessions:
                     del self._sessions[user_id]
 
+    def gave_up(self, session_id: str) -> None:
+        """Free the place of a session that was to come back and does not: its ref holds on to what it crashed of."""
+        with self._lock:
+            user_id = self._kept.pop(session_id, None)
+            if user_id is not None:
+                sessions = self._sessions[user_id]
+                del sessions[session_id]
+                if not sessions:
+                    del self._sessions[user_id]
+
     def of(self, user_id: str) -> list[tuple[str, ActorRef[Any]]]:
         """Return ids and refs of a user's sessions, oldest first; also of those that are about to come back."""
         with self._lock:

@@ -462,6 +462,15 @@ class TestAfterACrash:
         assert names(system, "a")[-1] == "session_given_up"
         assert system._store.store.count() == 1
 
+    def test_one_that_was_given_up_is_in_no_table_any_more(self, system):
+        start_active(system, "b", persistent=True, user_id="ada")
+        system.persist("b")
+        for _ in range(4):
+            kill(system, "b")
+            system.actors.settle()
+        assert names(system, "b")[-1] == "session_given_up"
+        assert repr(system.users) == "<Users: 0 have sessions>"
+
     def test_one_that_was_given_up_keeps_its_id_until_its_stored_copy_is_deleted(self, system):
         for _ in range(4):
             self.crash(system)

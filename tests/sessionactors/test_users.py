@@ -117,6 +117,20 @@ class TestOneThatIsToComeBack:
         assert known.enter("ada", "b", Ref()) == []
         assert known.counts() == {"ada": 1}
 
+    def test_leaves_nothing_behind_when_it_is_given_up(self):
+        known, _ = self.crashed()
+        known.gave_up("a")
+        known.gave_up("nobody")
+        assert repr(known) == "<Users: 0 have sessions>"
+        assert known.enter("ada", "a", Ref()) == []
+
+    def test_that_is_back_already_is_not_given_up(self):
+        known, _ = self.crashed()
+        again = Ref()
+        known.enter("ada", "a", again, counts=False)
+        known.gave_up("a")
+        assert known.of("ada") == [("a", again)]
+
     def test_is_not_listed_any_more_when_it_does_not_come_back_after_all(self):
         known, here = self.crashed()
         here.discard("a")
