@@ -10,7 +10,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol, final
 
-from pykka import ActorRegistry
+from pykka import ActorDeadError, ActorRegistry
 from pykka._introspection import get_attr_directly
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
@@ -146,6 +146,34 @@ def shown_systems() -> list[HasActors]:
     return refs.systems() if isinstance(refs, AllRefs) else []
 
 
+def _broadcast(cls: type[ActorRegistry], message: Any, target_class: str | type[pykka.Actor] | None = None) -> None:
+    """Send a message to all actors of a class, or to all; in place of `pykka.ActorRegistry.broadcast()`.
+
+    Pykka's own ends at the first actor that does not take it. No mailbox of Pykka's is ever
+    full; one of ours may be, and the others are to get the message all the same.
+
+    Raises:
+        Exception: what the first one's `tell()` has raised; all have been told by then. That
+            one has died meanwhile is no error.
+    """
+    if target_class is None:
+        targets = cls.get_all()
+    elif isinstance(target_class, str):
+        targets = cls.get_by_class_name(target_class)
+    else:
+        targets = cls.get_by_class(target_class)
+    refused: Exception | None = None
+    for ref in targets:
+        try:
+            ref.tell(message)
+        except ActorDeadError:
+            pass
+        except Exception as error:  # noqa: BLE001 - it is raised below
+            refused = refused or error
+    if refused is not None:
+        raise refused
+
+
 def show_to_registry(system: HasActors) -> None:
     """Have `pykka.ActorRegistry` see the actors of a system, at no cost to any actor."""
     with ActorRegistry._actor_refs_lock:  # noqa: SLF001 - pinned by the contract test
@@ -155,4 +183,5 @@ def show_to_registry(system: HasActors) -> None:
             for ref in refs:
                 seen.append(ref)
             ActorRegistry._actor_refs = refs = seen  # noqa: SLF001
+            ActorRegistry.broadcast = classmethod(_broadcast)  # type: ignore[assignment,method-assign]  # it takes the same
         refs.show(system)

@@ -92,3 +92,8 @@ def test_importing_leaves_the_registry_alone_and_starts_no_thread():
         "assert threading.active_count() == 1\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_the_registrys_broadcast_takes_what_ours_takes():
+    found = re.findall(r"def broadcast\(\s*cls,\s*(\w+)[^,]*,\s*(\w+)[^,]*,?\s*\)", inspect.getsource(ActorRegistry))
+    assert found == [("message", "target_class")], f"_broadcast() in {ADAPTER} takes the place of broadcast()"

@@ -15,6 +15,7 @@ from supervisors import (
     Exit,
     IgnoreStart,
     InvalidTypeError,
+    MailboxFullError,
     NameTakenError,
     NoActorError,
     StartError,
@@ -252,6 +253,20 @@ def test_pykkas_registry_sees_our_actors_of_all_living_systems(system):
     assert ref.ask("seen") == ["hello"]
     ref.stop()
     assert ref not in pykka.ActorRegistry.get_all()
+
+
+@pytest.mark.parametrize("target", [None, Recorder, "Recorder"])
+def test_pykkas_broadcast_reaches_all_though_one_is_full_and_then_says_so(system, target):
+    class Full(Recorder):
+        mailbox_capacity = 1
+
+    Full.__name__ = "Recorder"
+    first, full, last = (system.start(each) for each in (Recorder, Full, Recorder))
+    full.suspend()
+    full.tell("fills it")
+    with pytest.raises(MailboxFullError):
+        pykka.ActorRegistry.broadcast("hello", target)
+    assert first.ask("seen") == last.ask("seen") == ["hello"]
 
 
 def test_pykkas_registry_stops_our_actors_too(real):
