@@ -71,7 +71,7 @@ class ScheduledFuture(pykka.Future[T]):
     def __init__(self, scheduler: Scheduler | None = None, target: Cell | None = None) -> None:
         self._lock = _thread.allocate_lock()  # guards _done, _value, _error, _callbacks, _get_hook
         self._done = False
-        self._value: Any = None
+        self._value: Any = None  # or the traceback that the error came with
         self._error: BaseException | None = None
         self._callbacks: list[Callable[[], None]] | None = None
         self._scheduler = scheduler
@@ -96,7 +96,8 @@ class ScheduledFuture(pykka.Future[T]):
             return self._hooked(timeout)
         error = self._error
         if error is not None:
-            raise error
+            # Whoever raises it adds to its traceback; others shall not see that.
+            raise error.with_traceback(self._value)
         return self._value  # type: ignore[no-any-return]  # a cast would be one more call
 
     def settle(self, timeout: float | None) -> bool:
@@ -144,7 +145,7 @@ class ScheduledFuture(pykka.Future[T]):
         with self._lock:
             if self._done or self._get_hook is not None:
                 return False
-            self._value = value
+            self._value = value if error is None else error.__traceback__
             self._error = error
             self._done = True
             callbacks, self._callbacks = self._callbacks, None

@@ -42,6 +42,19 @@ def test_of_many_threads_that_offer_exactly_one_wins():
         assert [number for wins, number in won if wins] == [future.get()]
 
 
+def test_an_exception_that_is_raised_often_keeps_the_traceback_that_it_had(real):
+    def depths(future):
+        for _ in range(5):
+            with pytest.raises(ZeroDivisionError) as caught:
+                future.get(timeout=5)
+            yield len(caught.traceback)
+
+    future = real.start(SharedDoer).ask(lambda _: 1 / 0, block=False)
+    first, *later = depths(future)
+    assert later == [first] * 4
+    assert first > 2  # where it was raised is still seen
+
+
 def test_set_exception_takes_the_running_one():
     future = ScheduledFuture()
     try:
