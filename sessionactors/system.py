@@ -269,6 +269,8 @@ class SessionSystem(SessionCalls, LogCalls):
             LoadFailed: a stored session has it that could not come back.
             InvalidBackend: the system has another store than the options want.
             NotFound: the system stops, or has been stopped.
+            AskTimeoutError: the starts of others have taken so long that this one has not
+                begun, and never will; or it is its own that takes so long, and goes on.
             InvalidSessionId, InvalidOption, InvalidKind, InvalidValue: bad input.
         """
         checked = identifiers.generate(self._ids) if session_id is None else identifiers.parse(session_id)

@@ -249,6 +249,12 @@ class LivingCell(Cell):
             future.offer(reply)  # a signal handler has raised before it had the reply
             raise
 
+    @property
+    def is_given_up(self) -> bool:
+        """Whether whoever has asked what is in hand does not wait for the reply any more."""
+        future = self._reply_to
+        return isinstance(future, ScheduledFuture) and future.is_done()
+
     def defer(self) -> Reply:
         """Leave the ask in hand unanswered for now (SRV-8).
 

@@ -70,7 +70,8 @@ def start_child(
         child: its specification; for `simple_one_for_one` the arguments to append.
         args: positional arguments to append to those of a specification, so that very many
             children can be started from one; not for `simple_one_for_one`.
-        timeout: seconds to wait; None: without end.
+        timeout: seconds to wait; None: without end. A start that has not begun by then never
+            does; one that has goes on.
         system: where to look a name up; not needed inside an actor.
 
     Returns:

@@ -55,7 +55,7 @@ from supervisors.supervision.inputs import (
     RetryRestart,
     ShutdownTimeout,
 )
-from supervisors.supervision.outcomes import Outcome, Started
+from supervisors.supervision.outcomes import Outcome, Started, StartIgnored
 from supervisors.supervision.reports import ErrorReport, ProgressReport, Report, log_report
 from supervisors.supervision.requests import Request
 from supervisors.supervision.starting import call_start
@@ -183,7 +183,10 @@ class SupervisorActor(Actor):
         """Answer a call, at once or later. Called by the runtime."""
         kind = message.__class__
         if kind is Call:
-            return self._start_now(message) if message.operation == "start_child" else self._request(message)
+            if message.operation != "start_child":
+                return self._request(message)
+            # A child that nobody hears of would live on, and be in the way of whoever tries again.
+            return StartIgnored() if self._actor_ref.is_given_up else self._start_now(message)
         if kind is StopMessage:
             self._stop_when_asked()
         elif kind in PYKKA_MESSAGES:

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from sessionactors import SessionSystem
+from sessionactors import Session, SessionSystem
 from sessionactors.errors import (
     InvalidKind,
     InvalidOption,
@@ -20,6 +20,7 @@ from sessionactors.errors import (
 from sessionactors.settings import Quota, SessionOptions
 from supervisors import Actor, ActorSystem, VirtualClock
 from supervisors.errors import InvalidArgumentError, UsageError
+from supervisors.runtime.outcomes import AskTimeoutError
 from tests.sessionactors.session_world import TRUSTED, ends, entries, names, start_active, virtual
 
 SESSION_CALLS = {
@@ -310,6 +311,32 @@ def test_a_system_refuses_bad_values_by_name(options, field):
     with pytest.raises((ValueError, TypeError)) as refused:
         SessionSystem(**options)
     assert refused.value.field == field
+
+
+class SlowToStart(Session):
+    """Takes as long to start as somebody says."""
+
+    entered, leave = threading.Event(), threading.Event()
+
+    def on_start(self):
+        self.entered.set()
+        self.leave.wait(30.0)
+
+
+def test_a_start_whose_asker_has_given_up_is_withdrawn():
+    with SessionSystem() as system:
+        slow = threading.Thread(target=system.start_session, args=("slow",), kwargs={"session_class": SlowToStart})
+        slow.start()
+        assert SlowToStart.entered.wait(10.0)
+        system.actors.ask_timeout = 0.01
+        with pytest.raises(AskTimeoutError):
+            system.start_session("late")
+        system.actors.ask_timeout = 30.0
+        SlowToStart.leave.set()
+        assert system.start_session("next") == "next"
+        slow.join(10.0)
+        assert sorted(system.live_sessions()) == ["next", "slow"]
+        assert system.start_session("late") == "late"
 
 
 # --- The end ----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from supervisors import KILLED, SHUTDOWN, Exit, IgnoreStart, StartError
+from supervisors.runtime.outcomes import AskTimeoutError
 from supervisors.supervision.calls import (
     Call,
     count_children,
@@ -33,6 +34,27 @@ def living(supervisor):
 
 def test_dyn_1_it_starts_without_children(system):
     assert which_children(system.start(DynamicSupervisor)) == ()
+
+
+def test_a_start_that_nobody_waits_for_any_more_is_not_begun(real, events):
+    made = real.start(DynamicSupervisor)
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow():
+        entered.set()
+        leave.wait(30.0)
+        return "ignore"
+
+    first = threading.Thread(target=start_child, args=(made, ChildSpec("slow", slow)))
+    first.start()
+    assert entered.wait(10.0)
+    with pytest.raises(AskTimeoutError):
+        start_child(made, worker(events, "late"), timeout=0.01)
+    leave.set()
+    start_child(made, worker(events, "in time"), timeout=10.0)
+    first.join(10.0)
+    assert events == ["+in time"]
+    assert len(living(made)) == 1
 
 
 def test_dyn_1_a_bad_flag_is_a_start_error(system):
