@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from operator import itemgetter
 from typing import IO, TYPE_CHECKING, Final, Literal, cast
 
@@ -208,17 +210,12 @@ class _Reading:
         return bad
 
     def _detect(self, lines: list[str | None], shown: str) -> LogFormat | None:
-        """Return the format that most of the first lines have; None while there is nothing to go by."""
-        sample = [line for line in lines if line and not line.isspace()][:_LINES_SAMPLED]
+        """Return the format that most of the first lines have that have one; None while there is nothing to go by."""
+        looks = (self._look_of(line) for line in lines if line)
+        sample: Counter[LogFormat] = Counter(islice((look for look in looks if look is not None), _LINES_SAMPLED))
         if not sample:
             return None
-        objects = sum(line.lstrip().startswith("{") for line in sample)
-        syslog_lines = sum(map(is_syslog_line, sample))
-        log_format: LogFormat = "access"
-        if objects * 2 > len(sample):
-            log_format = "jsonl"
-        elif syslog_lines * 2 > len(sample):
-            log_format = "sshd"
+        log_format: LogFormat = sample.most_common(1)[0][0]
         if self.format is not None and self.format != log_format:
             raise SourceError(
                 f"cannot use {shown}: it looks like the format {log_format}, "
@@ -226,6 +223,14 @@ class _Reading:
             )
         self.format = log_format
         return log_format
+
+    def _look_of(self, line: str) -> LogFormat | None:
+        """Return the format that a line seems to have."""
+        if line.lstrip().startswith("{"):
+            return "jsonl"
+        if is_syslog_line(line):
+            return "sshd"
+        return None if isinstance(self._parsers["access"](line, 0), BadLine) else "access"
 
 
 def _open(name: str, shown: str, stack: ExitStack) -> IO[bytes]:

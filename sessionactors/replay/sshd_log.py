@@ -61,6 +61,7 @@ YEAR_MAX: Final = 9998
 HOST_MAX_BYTES: Final = 200
 """Bytes of the longest host name; it becomes part of a session id."""
 
+_PID_MAX: Final = 10  # digits
 _USER_MAX: Final = 240  # characters of a user name that are kept
 _ADDRESS_MAX: Final = 255  # characters; longer than any address or host name
 _DAYS_OF_A_YEAR: Final = 366
@@ -77,7 +78,7 @@ _HEAD: Final = re.compile(
     r"(?:<[0-9]{1,3}>)?"
     r"(?:([A-Z][a-z]{2} [ 0-9]?[0-9]) ([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,9})?"
     r"|([0-9]{4}-[0-9]{2}-[0-9]{2}T[^ ]{5,30}))"
-    r" +([^ ]++) +([^ \[:]++)(?:\[([0-9]{1,10})\])?(:?)"
+    r" +([^ ]++) +([^ \[:]++)(?:\[([^\] ]*+)\])?(:?)"
 )
 _REPEATED: Final = re.compile(r"message repeated ([0-9]{1,9}) times: \[ ?(.*)\]", re.DOTALL)
 
@@ -179,6 +180,8 @@ class SshdLogParser:
             return None
         if pid is None:
             return BadLine(number, "sshd does not tell its process id")
+        if len(pid) > _PID_MAX or not (pid.isascii() and pid.isdigit()):
+            return BadLine(number, f"the process id is no number of at most {_PID_MAX} digits")
         if not host.isprintable():
             return BadLine(number, "the host has characters that cannot be shown")
         if len(host) > HOST_MAX_BYTES or len(host.encode()) > HOST_MAX_BYTES:

@@ -193,6 +193,14 @@ def test_the_size_of_blocks_does_not_matter(write, monkeypatch, block_size):
 
 
 class TestFormat:
+    @pytest.mark.parametrize(
+        ("line", "log_format"),
+        [(access_line(0, "a"), "access"), (JSON_LINE, "jsonl"), (sshd_line(0, "Connection from P"), "sshd")],
+    )
+    def test_is_found_behind_lines_that_are_nothing(self, write, line, log_format):
+        log = read_log([write(lines(*["garbage"] * 150, line, line))])
+        assert (log.format, len(log.events), log.bad_lines) == (log_format, 2, 150)
+
     def test_is_found_out(self, write):
         assert read_log([write(access_line(0))]).format == "access"
         assert read_log([write(JSON_LINE)]).format == "jsonl"

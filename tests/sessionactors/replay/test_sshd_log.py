@@ -241,3 +241,9 @@ class TestTime:
 )
 def test_syslog_lines_are_known_by_their_beginning(line, is_one):
     assert is_syslog_line(line) is is_one
+
+
+@pytest.mark.parametrize("pid", ["99999999999999999", "", "x7", "-1", "\u0661"])
+def test_a_process_id_that_is_none_makes_a_bad_line_and_no_line_of_another_program(pid):
+    assert "process id" in why(f"Mar 27 13:06:56 web sshd[{pid}]: Connection closed by 192.0.2.1")
+    assert SshdLogParser().parse(f"Mar 27 13:06:56 web cron[{pid}]: x", 1) is None
