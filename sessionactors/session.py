@@ -258,7 +258,9 @@ class Session(FollowedSession):
     def ended(self) -> None:
         """Leave the directory; a session that was killed is accounted for here."""
         if not self._is_accounted_for or self._undone:
-            self._hooks = NO_HOOKS  # who was killed runs none of its code any more
+            # Who was killed, or interrupted twice, runs none of its code any more.
+            self._hooks = NO_HOOKS
+            self._is_outline = True
             self._account_for("killed", crash=True)
         if self.requests is not None:
             self.requests.end()

@@ -42,7 +42,7 @@ class StoredSession(SessionCode):
     # Class attributes, because hardly any session ever has other values.
     _is_stored = False
     _comes_back = False
-    _is_outline = False  # most of its record is in the store, and nowhere else
+    _is_outline = False  # nothing describes it any more: most of it is in the store only, or its code may not run
 
     _around: Surroundings
 

@@ -111,15 +111,19 @@ INTERRUPTED = {
 }
 
 
+@pytest.mark.parametrize("raised", [(KeyboardInterrupt, None), (KeyboardInterrupt,)], ids=["once", "always"])
 @pytest.mark.parametrize("how", INTERRUPTED)
-def test_an_end_that_is_interrupted_while_the_session_describes_itself_is_completed(path, how):
+def test_an_end_that_is_interrupted_while_the_session_describes_itself_is_completed(path, how, raised):
     heard = []
     with opened(path) as system:
-        kept(system, KeyboardInterrupt, None, heard=heard, keep_persistent=True)
+        kept(system, *raised, heard=heard, keep_persistent=True)
         with pytest.raises(KeyboardInterrupt):
             INTERRUPTED[how](system)
         assert ends(entries(system, "a")) == {"a": 1}
         assert [each.event for each in heard] == ["session_terminated"]
+        Writer.raises = ()
+        system.actors.settle()
+        assert system.live_sessions() == ([] if how == "terminate" else ["a"])
 
 
 class LeavesLoudly(Session):
