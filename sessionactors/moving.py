@@ -136,7 +136,6 @@ class Load(Errand):
 
     Raises:
         InvalidKind: these are no bytes.
-        LoadFailed: they are not what was written.
     """
 
     __slots__ = ("_stored",)
@@ -145,22 +144,29 @@ class Load(Errand):
     def __init__(self, state_data: object) -> None:
         if not isinstance(state_data, bytes):
             raise InvalidKind("data", state_data, "bytes, the state_data of a migration")
+        # Here, because it takes its time, and the session has others who wait. What is wrong with the bytes
+        # is said there: a session that may not be loaded says that, whatever they are.
+        self._stored: Mapping[str, object] | LoadFailed
         try:
             self._stored = decode(_unpacked(state_data))
         except RecordError as error:
-            raise LoadFailed(error.reason) from error
+            self._stored = LoadFailed(error.reason)
+        except LoadFailed as error:
+            self._stored = error
 
     def run(self, session: Session) -> str:
         """Return the state that it is in afterwards.
 
         Raises:
             InvalidTransition: the session is not new.
-            LoadFailed: the bytes are of another session or class, or of one that has ended.
+            LoadFailed: the bytes are not what was written, of another session or class, or of one that has ended.
             TooManySessions: its user has as many as may be.
         """
         data, now, stored = session.data, session.now(), self._stored
         if data.state != NEW:
             decide(data, LOAD, now)  # it knows what to say
+        if isinstance(stored, LoadFailed):
+            raise stored
         name = stored.get("class", PLAIN)
         if name != session.stored_name():
             raise LoadFailed(f"it is of class {name!r}, and this one of {session.stored_name()!r}")

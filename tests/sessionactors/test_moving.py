@@ -15,12 +15,12 @@ from sessionactors.errors import (
     LoadFailed,
     MigrationFailed,
     MigrationNotAllowed,
+    NotFound,
     PersistFailed,
     SessionRefusal,
     SessionTerminated,
     TooManySessions,
 )
-from sessionactors.moving import Load
 from sessionactors.requests import UserRequest
 from sessionactors.session import Session
 from sessionactors.storage.codec import SCHEMA, decode
@@ -258,9 +258,22 @@ def test_data_of_a_newer_program_are_refused_with_a_sentence_that_says_so(here, 
         there.load("a", msgpack.packb([session_id, SCHEMA + 1, checksum, snapshot]))
 
 
-def test_a_huge_value_is_refused_before_it_is_read():
+def test_a_huge_value_is_refused_before_it_is_read(there):
+    there.start_session("a")
     with pytest.raises(LoadFailed, match="bytes"):
-        Load(bytes(17 * 1024 * 1024))
+        there.load("a", bytes(17 * 1024 * 1024))
+
+
+@pytest.mark.parametrize("given", [b"", b"x" * 100, bytes(17 * 1024 * 1024)])
+def test_a_session_that_may_not_be_loaded_says_so_whatever_the_data_are(there, given):
+    with pytest.raises(NotFound):
+        there.load("a", given)
+    start_active(there, "a")
+    with pytest.raises(InvalidTransition):
+        there.load("a", given)
+    there.terminate("a")
+    with pytest.raises(SessionTerminated):
+        there.load("a", given)
 
 
 @given(data=st.data())
@@ -271,8 +284,11 @@ def test_no_flipped_byte_gets_through(data):
     place = data.draw(st.integers(0, len(good) - 1))
     bad = bytearray(good)
     bad[place] ^= data.draw(st.integers(1, 255))
-    with pytest.raises(SessionRefusal):
-        Load(bytes(bad))
+    with virtual() as there:
+        there.start_session("a")
+        with pytest.raises(SessionRefusal):
+            there.load("a", bytes(bad))
+        assert there.get_state("a") == "new"
 
 
 # --- migrate(), to another system ------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ USES = {
     "request": lambda system: system.request("a", 1),
     "persist": lambda system: system.persist("a"),
     "migrate": lambda system: system.migrate("a", "elsewhere"),
+    "load": lambda system: system.load("a", b""),
     "update_config": lambda system: system.update_config("a", {"ttl": None}),
     "set_quota": lambda system: system.set_quota("a", {}),
     "add_connection": lambda system: system.add_connection("a", "c"),
