@@ -33,7 +33,7 @@ from sessionactors.receipts import Receipts
 from sessionactors.service_calls import ServiceCalls
 from sessionactors.session_messages import PEEK, Reaping
 from sessionactors.spilling import ASLEEP
-from sessionactors.storage.codec import decode
+from sessionactors.storage.codec import MOMENT, decode
 from sessionactors.storage.errors import StoreError
 from sessionactors.storage.service import COMMIT
 from sessionactors.surroundings import STORE, UPDATES
@@ -192,8 +192,7 @@ class ManagerCalls(ServiceCalls):
         found = self._ask(STORE, ("read", identifiers.parse(session_id)))
         if isinstance(found, StoreError):
             raise found
-        # The bytes of one that sleeps say the same once more, to this process only.
-        return None if found is None else {name: each for name, each in decode(found).items() if name != ASLEEP}
+        return None if found is None else {name: each for name, each in decode(found).items() if name not in _INWARD}
 
     def delete_stored(self, session_id: str) -> None:
         """Delete the stored copy of a session; a live one that is persistent is stored again with its next change.
@@ -410,6 +409,10 @@ class ManagerCalls(ServiceCalls):
             raise OperationFailed(f"it has ended, but its stored copy may still be there ({problem})") from error
         if isinstance(failed, StoreError):
             raise OperationFailed(f"it has ended, but its stored copy is still there ({failed.problem})")
+
+
+_INWARD: Final = frozenset({ASLEEP, MOMENT})
+"""What stands in a record for the process only that wrote it."""
 
 
 def _is_expired(entry: SessionEntry) -> bool:

@@ -100,8 +100,7 @@ class TakeAlong(Errand):
         except PersistFailed as failed:
             session.apply(decide(data, MIGRATION_FAILED, now, failed.reason))
             raise
-        moment = now + data.wall_offset
-        return MigrationData(data.session_id, _packed(record), moment), _mark(data)
+        return MigrationData(data.session_id, _packed(record), session.wall()), _mark(data)
 
 
 @final
@@ -170,7 +169,7 @@ class Load(Errand):
         name = stored.get("class", PLAIN)
         if name != session.stored_name():
             raise LoadFailed(f"it is of class {name!r}, and this one of {session.stored_name()!r}")
-        restored = restore(stored, now, now + data.wall_offset)
+        restored = restore(stored, now, session.wall())
         if restored.session_id != data.session_id:
             raise LoadFailed(f"it belongs to session {restored.session_id!r}")
         session.become(restored, stored.get("user_state"))

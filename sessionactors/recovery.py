@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, final
 
 from sessionactors.effects import Audit
@@ -24,7 +25,7 @@ from sessionactors.errors import LoadFailed, SessionExists, SessionTerminated, U
 from sessionactors.session_saving import PLAIN
 from sessionactors.snapshots import restore
 from sessionactors.states import TERMINATED
-from sessionactors.storage.codec import decode, id_of
+from sessionactors.storage.codec import MOMENT, decode, id_of
 from sessionactors.storage.errors import DamagedRecordError, NewerRecordError, RecordError, StoreError
 from sessionactors.surroundings import RATE_LIMITER, RECOVERY, RESTART, SESSIONS, STORE
 from supervisors.actor import Actor
@@ -224,7 +225,7 @@ class Recovery(Actor):
         session_id = id_of(found)
         if self._around.directory.get(session_id) is None:  # else the tree was restarted, and the session lived on
             try:
-                if self._start(decode(found)):
+                if self._start(found):
                     self._recovered += 1
                 else:
                     self._ended += 1
@@ -296,7 +297,7 @@ class Recovery(Actor):
             self._leave(session_id)  # it was never stored, or has ended meanwhile
             return
         try:
-            if self._start(decode(found)):
+            if self._start(found):
                 self._ledger.restarted += 1
                 self._audit(session_id, Audit("lifecycle", "session_restarted", "warning"))
             else:
@@ -323,14 +324,16 @@ class Recovery(Actor):
 
     # -- both ------------------------------------------------------------------------
 
-    def _start(self, stored: Mapping[str, object]) -> bool:
-        """Start a session from its snapshot; False when it has ended.
+    def _start(self, found: StoredRecord) -> bool:
+        """Start a session from its record; False when it has ended.
 
         Raises:
+            RecordError: the record is spoiled, or of a newer program.
             LoadFailed: the snapshot contradicts itself.
             _UnusableError: the program has not shown this class, or it does not start.
             _NotNowError: there is nobody to start it.
         """
+        stored = decode(found)
         if stored.get("state") == TERMINATED:
             return False
         name = stored.get("class", PLAIN)
@@ -339,7 +342,7 @@ class Recovery(Actor):
             raise _UnusableError(f"its class {name!r} is none that the program names; pass it in session_classes")
         around = self._around
         now = around.now()
-        data = restore(stored, now, now + around.wall_offset)
+        data = restore(stored, now, self._wall(found, stored, now))
         sessions = around.whereis(SESSIONS)
         if sessions is None:
             raise _NotNowError("the supervisor of sessions is gone")
@@ -355,6 +358,15 @@ class Recovery(Actor):
         except SupervisorsError as error:
             raise _NotNowError(str(error)) from error
         return True
+
+    def _wall(self, found: StoredRecord, stored: Mapping[str, object], now: float) -> float:
+        """Return what the wall clock says, or would if nobody had set it since this process wrote the record."""
+        around = self._around
+        saved_at, moment = stored.get("saved_at"), stored.get(MOMENT)
+        is_own = around.saves is not None and found.epoch == around.saves.epoch
+        if is_own and isinstance(saved_at, float) and isinstance(moment, float) and -inf < moment <= now:
+            return saved_at + (now - moment)
+        return around.wall()
 
     def _move_aside(self, spoiled: list[tuple[StoredRecord, str]]) -> None:
         if spoiled:

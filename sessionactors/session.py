@@ -349,6 +349,10 @@ class Session(FollowedSession):
         """Return the reading of the monotonic clock, seconds."""
         return self._around.now()
 
+    def wall(self) -> float:
+        """Return the reading of the wall clock, UTC seconds."""
+        return self._around.wall()
+
     def become(self, restored: SessionData, own_state: object) -> None:
         """Be another session from now on, of the same id; this one is new.
 

@@ -63,7 +63,7 @@ class StoredSession(SessionCode):
         """
         around = self._around
         now = around.now()
-        return {**snapshot(self.data, now, now + around.wall_offset), **(self._more() or {})}
+        return {**snapshot(self.data, now, around.wall()), **(self._more() or {})}
 
     def described(self) -> Record:
         """Describe the session as it is now, in the form in which it is stored.
@@ -76,7 +76,7 @@ class StoredSession(SessionCode):
         around = self._around
         now = around.now()
         try:
-            return encode(self.data, now, now + around.wall_offset, self._more())
+            return encode(self.data, now, around.wall(), self._more())
         except (InvalidKind, InvalidValue) as error:
             raise PersistFailed(str(error)) from error
 

@@ -14,7 +14,8 @@ Times are stored as ages, because the monotonic clock starts anew with each
 process. How long the session lay in the store is told by the wall clock; if that
 went back meanwhile, the time counts as nothing, so no clock jump lets a timer
 fire early, and `saved_at` keeps reported times in order. Timers that ran out in
-the store are due at once.
+the store are due at once. To the process that has stored it, its monotonic clock tells
+better how long that was ago (`sessionactors.recovery`).
 
 The encoding (bytes, schema version, checksum) is the storage codec's business.
 """

@@ -98,7 +98,7 @@ def row(data: SessionData, own_state: object, actor_class: Any, packed: bytes, a
     if own_state is not None:
         more["user_state"] = own_state
     try:
-        return encode(data, now, now + around.wall_offset, more)
+        return encode(data, now, around.wall(), more)
     except (InvalidKind, InvalidValue) as error:
         raise PersistFailed(str(error)) from error
 

@@ -66,6 +66,7 @@ class Surroundings:
 
     Attributes:
         now: reads the monotonic clock, seconds.
+        wall: reads the wall clock, UTC seconds; for what another process is to read.
         wall_offset: UTC seconds minus monotonic seconds, as of the system's start.
         arrivals: the sessions that the reaper is to know of.
         audit: where audit events go.
@@ -97,6 +98,7 @@ class Surroundings:
         "users",
         "verifier",
         "waits",
+        "wall",
         "wall_offset",
         "whereis",
     )
@@ -105,7 +107,7 @@ class Surroundings:
         self,
         *,
         now: Callable[[], float],
-        wall_offset: float,
+        wall: Callable[[], float],
         audit: Intake,
         directory: Directory,
         timers: TimerService,
@@ -116,7 +118,8 @@ class Surroundings:
         coroutines: Coroutines | None = None,
     ) -> None:
         self.now = now
-        self.wall_offset = wall_offset
+        self.wall = wall
+        self.wall_offset = wall() - now()
         self.audit = audit
         self.arrivals = Arrivals(lambda: whereis(REAPER))
         self.departures = Departures(lambda: whereis(RATE_LIMITER))

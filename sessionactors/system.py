@@ -206,7 +206,7 @@ class SessionSystem(SessionCalls, LogCalls):
         self._coroutines = LoopCoroutines(self.actors.machine) if self.actors.has_processes else TurnCoroutines()
         self._around = Surroundings(
             now=self.actors.clock.monotonic,
-            wall_offset=self.actors.clock.time() - now,
+            wall=self.actors.clock.time,
             audit=self._intake,
             directory=self.directory,
             timers=self.actors.timers,

@@ -17,7 +17,7 @@ schema   what it means
          without their names, in the order of `_FIELDS`. `options` and `quota`
          are maps, packed again, of what differs from `_OPTIONS` and `_QUOTA`.
          `history` alternates an edge, packed again, with its age. Last comes a
-         map of what else is stored of this session, or nil
+         map of what else is stored of this session, or nil; `MOMENT` is there
 =======  =======================================================================
 """
 
@@ -41,12 +41,16 @@ from sessionactors.storage import first_schema
 from sessionactors.storage.contract import Record, StoredRecord
 from sessionactors.storage.errors import DamagedRecordError, NewerRecordError
 
-__all__ = ["SCHEMA", "SNAPSHOT_SIZE_MAX", "decode", "deletion", "encode", "id_of"]
+__all__ = ["MOMENT", "SCHEMA", "SNAPSHOT_SIZE_MAX", "decode", "deletion", "encode", "id_of"]
 
 SCHEMA: Final = 2
 
 SNAPSHOT_SIZE_MAX: Final = 16 * MIB
 """Bytes of one encoded snapshot: a session with the longest history that can be asked for has less."""
+
+MOMENT: Final = "moment"
+"""Under which a record says when it was written, in monotonic seconds of the process that did: to it alone, and
+so while the owner is the same, they tell better than `saved_at` how long that was ago, for nobody can set them."""
 
 _FIELDS: Final = (
     "session_id",
@@ -152,7 +156,7 @@ def encode(data: SessionData, now: float, wall: float, more: Mapping[str, object
         data.transitions,
         data.recovery_attempts,
         history,
-        more,
+        {MOMENT: now} if more is None else {**more, MOMENT: now},
     ))  # fmt: skip
     if len(packed) > SNAPSHOT_SIZE_MAX:
         raise InvalidValue("snapshot", len(packed), f"at most {SNAPSHOT_SIZE_MAX} bytes")

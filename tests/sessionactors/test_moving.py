@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sessionactors import SessionSystem
 from sessionactors.errors import (
     InvalidKind,
     InvalidOption,
@@ -26,6 +27,7 @@ from sessionactors.session import Session
 from sessionactors.storage.codec import SCHEMA, decode
 from sessionactors.storage.memory import MemoryStore
 from sessionactors.storage.sqlite import SqliteStore
+from supervisors.clock import VirtualClock
 from tests.sessionactors.session_world import TRUSTED, ends, entries, names, start_active, virtual
 from tests.sessionactors.storage.faulty_disk import Disk
 
@@ -162,6 +164,20 @@ def test_its_timers_go_on_with_what_was_left(here, there):
     assert there.get_state("a") == "idle"
     there.actors.advance(1.1)
     assert there.get_state("a") == "suspended"
+
+
+@pytest.mark.parametrize("wrong", [-86_400.0, 86_400.0])
+def test_a_clock_that_was_set_right_after_the_start_makes_nothing_old(here, wrong):
+    movable(here, idle_timeout=100.0)
+    moved = here.migrate("a", "node-2")
+    with SessionSystem(clock=VirtualClock(7.0, wrong)) as there:
+        there.actors.clock.jump_wall(-wrong)
+        there.start_session("a")
+        there.load("a", moved.state_data)
+        there.actors.advance(99.0)
+        assert there.get_state("a") == "idle"
+        there.actors.advance(2.0)
+        assert there.get_state("a") == "suspended"
 
 
 def test_the_users_own_state_travels(here, there):

@@ -207,6 +207,22 @@ class TestAtTheStart:
         with opened(left, wall=1_000_500.0) as system:
             assert system.recovered.recovered == 0
 
+    @pytest.mark.parametrize("wrong", [-86_400.0, 86_400.0])
+    def test_a_clock_that_was_set_right_after_the_start_makes_nothing_old(self, path, wrong):
+        with opened(path, wall=1_000_000.0 + wrong) as system:
+            start_active(system, "a", idle_timeout=100.0)
+            system.deactivate("a")
+            system.actors.clock.jump_wall(-wrong)
+            system.actors.advance(30.0)
+            system.persist("a")
+            assert system.stored_session("a")["saved_at"] == 1_000_030.0
+            left = killed(path)
+        with opened(left, wall=1_000_050.0, monotonic=777.0) as system:  # 20 s later
+            system.actors.advance(49.0)
+            assert system.get_state("a") == "idle"
+            system.actors.advance(2.0)
+            assert system.get_state("a") == "suspended"
+
     def test_a_session_that_ended_does_not_come_back(self, path):
         with opened(path) as system:
             start_active(system, "a", "b")
@@ -398,6 +414,18 @@ class TestAfterACrash:
         assert system.get_state("a") == "idle"
         assert system.get_info("a").resources_used.requests == 3
         assert type(system.directory.get("a")._actor) is Fragile
+
+    @pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
+    def test_its_timers_run_on_whatever_the_clock_was_set_to(self, system, jump):
+        system.deactivate("a")
+        system.persist("a")
+        system.actors.advance(100.0)
+        system.actors.clock.jump_wall(jump)
+        self.crash(system)
+        system.actors.advance(199.0)
+        assert system.get_state("a") == "idle"
+        system.actors.advance(2.0)
+        assert system.get_state("a") == "suspended"
 
     def test_until_then_nobody_knows_its_state(self, system):
         system.actors.whereis("recovery").suspend()

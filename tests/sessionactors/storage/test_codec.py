@@ -38,13 +38,13 @@ def damaged(stored):
 def test_a_session_comes_back_as_its_snapshot(state):
     data = session_in(state, metadata={"seen": [1, None, b"x"], "name": "Zoë"}, capabilities={"tools": True})
     data.requests, data.bytes, data.largest_message, data.suspend_reason = 7, 2**40, 9, "why"
-    assert decode(found(encode(data, 110.0, 5.0))) == snapshot(data, 110.0, 5.0)
+    assert decode(found(encode(data, 110.0, 5.0))) == {**snapshot(data, 110.0, 5.0), "moment": 110.0}
 
 
 def test_what_is_stored_beside_a_session_comes_back_with_it():
     data = session_in(IDLE)
     more = {"class": "shop:Cart", "user_state": {"items": [1, 2]}}
-    assert decode(found(encode(data, 110.0, 5.0, more))) == {**snapshot(data, 110.0, 5.0), **more}
+    assert decode(found(encode(data, 110.0, 5.0, more))) == {**snapshot(data, 110.0, 5.0), **more, "moment": 110.0}
 
 
 def test_credentials_are_never_written():
@@ -151,7 +151,7 @@ def test_a_record_is_whole_where_another_is_packed_in_the_middle_of_it():
     data = session_in(IDLE)
     state = {"before": [1, 2], "lazy": Lazy(a=1), "behind": "x" * 50}
     more = {"class": "shop:Cart", "user_state": state}
-    assert decode(found(encode(data, 110.0, 5.0, more))) == {**snapshot(data, 110.0, 5.0), **more}
+    assert decode(found(encode(data, 110.0, 5.0, more))) == {**snapshot(data, 110.0, 5.0), **more, "moment": 110.0}
 
 
 def test_the_memory_for_a_huge_record_is_given_back():
