@@ -163,11 +163,13 @@ def test_a_system_stops_in_time_though_a_process_has_forked():
     worker = system.start(Worker)
     worker.ask("fork")
     worker.tell("hang")
+    while worker.mailbox_length:
+        os.sched_yield()
     thread = threading.Thread(target=system.stop, args=(0.1,), daemon=True)
     thread.start()
     thread.join(10)
     assert not thread.is_alive()
-    assert worker.exit_reason == "killed"
+    assert worker.join(timeout=10) == "killed"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel of Linux kills it")
