@@ -24,7 +24,7 @@ from supervisors.pools.errors import PoolFailedError
 from supervisors.pools.inputs import Down, Measured, Resumes, StartFailed, Up, Waits
 from supervisors.pools.options import PoolOptions
 from supervisors.pools.records import DYING, RUNNING, STARTING, STOPPING, UP, Due, Task, Ticket, Worker
-from supervisors.timers.deadlines import Deadlines
+from supervisors.timers.deadlines import CountedDeadlines
 
 __all__ = ["LINGER_SECONDS", "WAITS_MAX", "Staffing"]
 
@@ -65,7 +65,7 @@ class Staffing(ABC):
         self._draw = draw
         self._now = 0.0
         self._out: list[Effect] = []
-        self._dues: Deadlines[Due] = Deadlines()
+        self._dues: CountedDeadlines[Due] = CountedDeadlines()
         self._restart_dues: dict[int, Due] = {}
         self._grow_due: Due | None = None
         self._grow_not_before = 0.0

@@ -15,8 +15,6 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from abc import abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from supervisors.clock import VirtualClock
@@ -25,7 +23,8 @@ from supervisors.runtime.fence import Fenced
 from supervisors.runtime.ref import ActorRef
 from supervisors.runtime.sole_thread import SoleThread
 from supervisors.runtime.turn import hand_over, thread_turn
-from supervisors.timers.deadlines import Deadlines, Entry
+from supervisors.timers.deadlines import SWEEP_MIN, Deadlines
+from supervisors.timers.timer import Alarm, Repeating, TimedOut, Timer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,112 +54,51 @@ INTERVAL_MIN: Final = 1e-6
 SECONDS_MAX: Final = 100.0 * 366 * 86400
 """The longest delay, seconds: a hundred years."""
 
+AWAKE: Final = -math.inf
+"""Until when the timer thread sleeps while it does not."""
 
-class Alarm(Entry):
-    """What a timer service can have pending: to whom goes what, and when.
-
-    A `Timer` says it in attributes. Who has something of its own for each
-    timer may derive that from this, and have one object where there were two.
-    """
-
-    __slots__ = ()
-
-    @property
-    @abstractmethod
-    def to(self) -> Any:
-        """A ref, or a name."""
-
-    @property
-    @abstractmethod
-    def message(self) -> Any:
-        """What is sent."""
-
-
-class Timer(Alarm):
-    """A pending message.
-
-    Thread: any thread may cancel or read it.
-    """
-
-    __slots__ = ("_service", "message", "to")
-
-    to: Any
-    message: Any
-
-    def __init__(self, service: TimerService, deadline: float, to: Any, message: Any) -> None:
-        # As Entry.__init__() does, without the call: a timer is made for every message to come.
-        self.deadline = deadline
-        self.is_pending = False
-        self._service = service
-        self.to = to
-        self.message = message
-
-    def cancel(self) -> float | None:
-        """Cancel; return the seconds that were left, None if it was over (TIMER-2).
-
-        After None the message may be in the mailbox already.
-        """
-        return self._service.cancel(self)
-
-    def remaining(self) -> float | None:
-        """Return the seconds left, None if it has fired or was cancelled (TIMER-4)."""
-        return self._service.remaining(self)
-
-    def __repr__(self) -> str:
-        left = self.remaining()
-        return "<Timer over>" if left is None else f"<Timer due in {left:.3f} s>"
-
-
-@final
-class Repeating(Timer):
-    """A message that is sent again and again.
-
-    Attributes:
-        interval: seconds; None once it is over.
-    """
-
-    __slots__ = ("interval",)
-
-    def __init__(self, service: TimerService, deadline: float, to: Any, message: Any, interval: float) -> None:
-        super().__init__(service, deadline, to, message)
-        self.interval: float | None = interval
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TimedOut:
-    """The message of `start_timer()`.
-
-    Attributes:
-        timer: what `start_timer()` returned.
-        message: what it was given.
-    """
-
-    timer: Timer
-    message: Any
+SORT_AFTER: Final = 4096
+"""So many timers more than at the last time, and new ones are sorted."""
 
 
 @final
 class TimerService:
     """All timers of one actor system.
 
+    Arming and cancelling may come from anywhere: a finalizer that the garbage collector runs or
+    a signal handler, in the middle of anything that this thread does here. So two locks
+    share the work. Under the first nothing is called, no loop goes round and nothing is made that
+    the collector tracks: the interpreter runs neither of them there, and the counts are always right. A
+    timer that is armed only joins the list of new ones. Under the second they are sorted,
+    by whoever looks what is due: the thread, or in virtual time whoever moves it. Arming and
+    cancelling never wait for that.
+
     Args:
         clock: monotonic time; a `VirtualClock` means that no thread is used.
         whereis: looks up a name when a timer for a name fires (TIMER-3).
         settle: in virtual time, runs everything that is ready.
 
-    Thread: every method is safe anywhere, `advance_to()` from one thread at a time.
+    Thread: every method is safe anywhere, `advance_to()` from one thread at a time. Finalizers and signal
+        handlers may arm, cancel, read and count timers.
     """
 
     __slots__ = (
+        "_call",
         "_clock",
         "_deadlines",
+        "_held",
+        "_is_virtual",
         "_lock",
         "_needs_thread",
+        "_new",
         "_settle",
         "_sleeps_until",
+        "_sort_at",
+        "_sorting",
+        "_stale",
         "_stopped",
+        "_sweep_at",
         "_thread",
-        "_wake",
         "_whereis",
         "fired",
     )
@@ -171,13 +109,21 @@ class TimerService:
         self._clock = clock
         self._whereis = whereis
         self._settle = settle
-        self._lock = threading.Lock()  # guards all below; only list and heap work is done while it is held
-        self._wake = threading.Condition(self._lock)
-        self._deadlines = Deadlines[Alarm]()
-        self._sleeps_until = -math.inf  # what the thread waits for; -inf while it is awake
-        self._thread = SoleThread(self._run, "supervisors-timers")
-        self._needs_thread = not isinstance(clock, VirtualClock)  # and has not got it yet
+        self._lock = threading.Lock()  # guards whether a timer is pending, and the seven below; see above
+        self._new: list[Alarm] = []  # armed, and not sorted yet
+        self._held = 0  # timers that are new or sorted
+        self._stale = 0  # of these, the ones that are not pending any more
+        self._sort_at: float = SORT_AFTER  # with so many held, the new ones are sorted
+        self._sweep_at: float = SWEEP_MIN  # with so many stale, they are swept out
+        self._sleeps_until = AWAKE  # what the thread waits for; AWAKE if it does not, or has been called
         self._stopped = False
+        self._sorting = threading.Lock()  # guards sorting: _deadlines, and taking timers out of _new
+        self._deadlines = Deadlines[Alarm]()
+        self._thread = SoleThread(self._run, "supervisors-timers")
+        self._is_virtual = isinstance(clock, VirtualClock)
+        self._needs_thread = not self._is_virtual  # and has not got it yet
+        self._call = threading.Lock()  # closed; whoever sets _sleeps_until to AWAKE opens it once, for the thread
+        self._call.acquire()
         self.fired = 0
 
     def send_after(self, delay: float, to: Any, message: Any) -> Timer:
@@ -216,31 +162,58 @@ class TimerService:
         return self.arm(Repeating(self, self._clock.monotonic() + interval, to, message, interval))
 
     def cancel(self, timer: Alarm) -> float | None:
-        """Cancel; return the seconds that were left, None if it was over."""
-        with self._lock:
-            if isinstance(timer, Repeating):
-                timer.interval = None
-            if self._stopped or not self._deadlines.cancel(timer):
-                return None
+        """Cancel; return the seconds that were left, None if it was over.
+
+        Raises:
+            InvalidArgumentError, InvalidTypeError: it is a timer of another system, or none.
+        """
+        if not isinstance(timer, Alarm):
+            raise InvalidTypeError("timer", timer, "a timer")
+        if isinstance(timer, Timer):
+            if timer._service is not self:  # noqa: SLF001 - its other half
+                raise InvalidArgumentError("timer", timer, "a timer of this system")
+            return timer.cancel()
+        return self.cancel_own(timer)
+
+    def cancel_own(self, timer: Alarm) -> float | None:
+        """Cancel a timer that this service has armed, as `cancel()` does."""
+        is_asleep = is_messy = False
+        try:
+            with self._lock:
+                if self._stopped or not timer.is_pending:
+                    return None
+                timer.is_pending = False
+                self._stale = stale = self._stale + 1
+                if stale > self._sweep_at:
+                    self._sweep_at = math.inf
+                    is_messy = True
+                    is_asleep = self._sleeps_until > AWAKE
+                    self._sleeps_until = AWAKE
+        finally:
+            if is_asleep:
+                self._call.release()
+        if is_messy:
+            self._tidy()
         left = timer.deadline - self._clock.monotonic()
         return max(0.0, left)
 
     def remaining(self, timer: Alarm) -> float | None:
         """Return the seconds left, None if it is over."""
-        with self._lock:
-            if self._stopped or not timer.is_pending:
-                return None
-            return max(timer.deadline - self._clock.monotonic(), 0.0)
+        if self._stopped or not timer.is_pending:
+            return None
+        return max(timer.deadline - self._clock.monotonic(), 0.0)
 
     def pending(self) -> int:
         """Return how many timers are pending."""
         with self._lock:
-            return len(self._deadlines)
+            return self._held - self._stale
 
     def next_deadline(self) -> float | None:
         """Return when the next timer is due, on the monotonic clock."""
-        with self._lock:
-            return self._deadlines.next_deadline()
+        with self._sorting:
+            self._sort()
+            deadline = self._deadlines.next_deadline()
+        return deadline
 
     def advance_to(self, reading: float) -> int:
         """Move the virtual clock on and fire what becomes due, each at its time.
@@ -267,8 +240,7 @@ class TimerService:
         """In virtual time, jump to the next timer due by the limit and fire it."""
         clock = self._clock
         assert isinstance(clock, VirtualClock)
-        with self._lock:
-            timer = self._deadlines.pop_due(math.inf if limit is None else limit)
+        timer = self._take_due(math.inf if limit is None else limit)
         if timer is None:
             return False
         if timer.deadline > clock.monotonic():
@@ -283,8 +255,7 @@ class TimerService:
         It breaks the promise of a timer (TIMER-1), for simulations of just that.
         """
         assert isinstance(self._clock, VirtualClock)
-        with self._lock:
-            timer = self._deadlines.pop_due(math.inf)
+        timer = self._take_due(math.inf)
         if timer is None:
             return False
         self._fire(timer)
@@ -297,25 +268,26 @@ class TimerService:
         every timer that is pending.
 
         Args:
-            is_for: tells for a ref or a name whether it is who is meant; called with the lock held.
+            is_for: tells for a ref or a name whether it is who is meant; it may not wait.
             within: seconds; one that is due later is left alone.
 
         Returns:
             None: there is none that is due so soon.
         """
         now = self._clock.monotonic()
-        with self._lock:
+        with self._sorting:
+            self._sort()
             soon = [
                 timer
                 for timer in self._deadlines.pending()
                 if now < timer.deadline <= now + within and not isinstance(timer, Repeating) and is_for(timer.to)
             ]
-            if not soon:
-                return None
-            first = min(soon, key=lambda timer: timer.deadline)
-            self._deadlines.cancel(first)
-        self._fire(first)
-        return first.deadline - now
+        soon.sort(key=lambda timer: timer.deadline)
+        for first in soon:
+            if self.cancel_own(first) is not None:
+                self._fire(first)
+                return first.deadline - now
+        return None
 
     def stop(self, timeout: float | None = None) -> None:
         """Forget all timers and end the thread; at the system's end.
@@ -326,9 +298,14 @@ class TimerService:
         """
         with self._lock:
             self._stopped = True
-            self._deadlines = Deadlines[Alarm]()
-            self._wake.notify_all()
+            self._held = self._stale = 0
+            is_asleep = self._sleeps_until > AWAKE
+            self._sleeps_until = AWAKE
+        if is_asleep:
+            self._call.release()
         self._thread.join(timeout)
+        with self._sorting:
+            self._new, self._deadlines = [], Deadlines[Alarm]()
 
     def arm(self, timer: R) -> R:
         """Have a timer pending that is not pending, and never was; return it.
@@ -344,40 +321,110 @@ class TimerService:
         if self._needs_thread and not self._stopped:
             self._thread.start()
             self._needs_thread = False
-        with self._lock:
-            if self._stopped:
-                return timer
-            self._deadlines.add(timer)
-            if timer.deadline < self._sleeps_until:
-                self._wake.notify()
+        deadline, entry = timer.deadline, (timer,)
+        is_asleep = is_messy = False
+        try:
+            with self._lock:
+                if self._stopped:
+                    return timer
+                new = self._new
+                timer.is_pending = True  # first: who sorts does not wait for us
+                new += entry
+                self._held = held = self._held + 1
+                if held > self._sort_at or deadline < self._sleeps_until:
+                    self._sort_at = math.inf
+                    is_messy = True
+                    is_asleep = self._sleeps_until > AWAKE
+                    self._sleeps_until = AWAKE
+        finally:
+            if is_asleep:
+                self._call.release()
+        if is_messy:
+            self._tidy()
         return timer
+
+    def _tidy(self) -> None:
+        """Sort new timers and sweep out stale ones, if there is no thread that does; nobody is waited for."""
+        if self._is_virtual and not self._sorting.locked():
+            with self._sorting:
+                self._sort()
 
     def _run(self) -> None:
         # The timer thread only hands mailboxes over: a slow handler must not
         # make other timers late. `depth` keeps sends from running here.
         turn = thread_turn.turn
         turn.depth = 1
-        while True:
-            with self._lock:
-                while True:
-                    if self._stopped:
-                        return
-                    deadline = self._deadlines.next_deadline()
-                    now = self._clock.monotonic()
-                    if deadline is not None and deadline <= now:
-                        break
-                    # A long sleep is cut so that a clock jump is noticed.
-                    self._sleeps_until = math.inf if deadline is None else deadline
-                    self._wake.wait(min(deadline - now, 60.0) if deadline is not None else None)
-                    self._sleeps_until = -math.inf
-                timer = self._deadlines.pop_due(now)
-                assert timer is not None
+        while not self._stopped:
+            timer = self._take_due(self._clock.monotonic())
+            if timer is None:
+                self._sleep()
+                continue
             try:
                 self._fire(timer)
                 hand_over(turn)
             except Exception:
                 # One message that cannot be sent must not cost all other timers.
                 logger.exception("%r could not be delivered", timer)
+
+    def _sleep(self) -> None:
+        """Wait until the next timer is due, or until somebody calls."""
+        deadline = self.next_deadline()
+        until = math.inf if deadline is None else deadline
+        # A long sleep is cut so that a clock jump is noticed.
+        seconds = -1 if deadline is None else min(max(deadline - self._clock.monotonic(), 0.0), 60.0)
+        with self._lock:
+            if self._stopped or self._new:
+                return
+            self._sleeps_until = until
+        if self._call.acquire(True, seconds):
+            return
+        with self._lock:
+            is_called = self._sleeps_until == AWAKE
+            self._sleeps_until = AWAKE
+        if is_called:
+            self._call.acquire()  # at the last moment; it is about to be opened
+
+    def _take_due(self, now: float) -> Alarm | None:
+        """Take out the first timer that is due at or before now, so that nobody else has it; None if none is."""
+        with self._sorting:
+            self._sort()
+            while True:
+                timer = self._deadlines.due(now)
+                if timer is None:
+                    return None
+                with self._lock:
+                    is_ours = timer.is_pending and not self._stopped
+                    if is_ours:
+                        timer.is_pending = False
+                        self._stale += 1
+                self._deadlines.drop_first()
+                if is_ours:
+                    return timer
+
+    def _sort(self) -> None:
+        """Sort new timers in, and sweep out the stale ones if they are many; with `_sorting` held."""
+        deadlines, new = self._deadlines, self._new
+        if new:
+            taken = 0
+            try:
+                for timer in new[: len(new)]:
+                    if timer.is_pending:
+                        deadlines.add(timer)
+                    else:
+                        deadlines.dropped += 1
+                    taken += 1  # last: who is interrupted before that sorts it in again
+            finally:
+                del new[:taken]
+        if self._stale - deadlines.dropped > self._held - self._stale + SWEEP_MIN:
+            deadlines.sweep()
+        dropped = deadlines.dropped
+        with self._lock:
+            if not self._stopped:
+                self._held -= dropped
+                self._stale -= dropped
+            deadlines.dropped = 0
+            self._sort_at = self._held + SORT_AFTER
+            self._sweep_at = self._held - self._stale + SWEEP_MIN
 
     def _fire(self, timer: Alarm) -> None:
         self.fired += 1
@@ -404,10 +451,14 @@ class TimerService:
         self._rearm(timer, due)
 
     def _rearm(self, timer: Repeating, due: float) -> None:
+        entry = (timer,)
         with self._lock:
             if timer.interval is not None and not self._stopped:
                 timer.deadline = due
-                self._deadlines.add(timer)
+                new = self._new
+                timer.is_pending = True  # first: who sorts does not wait for us
+                new += entry
+                self._held += 1
 
 
 def checked_delay(field: str, seconds: float) -> float:

@@ -28,11 +28,12 @@ class CancelsWithoutTheLock(TimerService):  # type: ignore[misc]  # final for ev
 
     __slots__ = ()
 
-    def cancel(self, timer):
+    def cancel_own(self, timer):
         if not timer.is_pending:
             return None
         left = timer.deadline - self._clock.monotonic()
-        self._deadlines.cancel(timer)
+        timer.is_pending = False
+        self._stale += 1
         return left
 
 
@@ -42,9 +43,8 @@ class ArmsAgainRegardless(TimerService):  # type: ignore[misc]
     __slots__ = ()
 
     def _rearm(self, timer, due):
-        with self._lock:
-            timer.deadline = due
-            self._deadlines.add(timer)
+        timer.deadline, timer.interval = due, 1.0
+        super()._rearm(timer, due)
 
 
 class NeverWakesTheThread(TimerService):  # type: ignore[misc]
@@ -54,7 +54,9 @@ class NeverWakesTheThread(TimerService):  # type: ignore[misc]
 
     def arm(self, timer):
         with self._lock:
-            self._deadlines.add(timer)
+            self._new.append(timer)
+            timer.is_pending = True
+            self._held += 1
         return timer
 
 
@@ -131,7 +133,7 @@ def waiting_thread(service_class):
                 self._stopped = True
 
         state.service = Once(PatchedClock(), system.whereis, lambda: 0)
-        state.service._thread = object()  # there is one: run()
+        state.service._needs_thread = False  # there is one: run()
         state.service.send_after(3600.0, ref, "far off")
         return state
 

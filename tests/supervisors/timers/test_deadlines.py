@@ -14,13 +14,27 @@ class Named(Entry):
 
 def add(deadlines, deadline, name):
     entry = Named(deadline, name)
+    entry.is_pending = True
     deadlines.add(entry)
     return entry
 
 
 def pop(deadlines, now):
-    entry = deadlines.pop_due(now)
-    return None if entry is None else entry.name
+    entry = deadlines.due(now)
+    if entry is None:
+        return None
+    entry.is_pending = False
+    deadlines.drop_first()
+    return entry.name
+
+
+def cancel(entry):
+    was_pending, entry.is_pending = entry.is_pending, False
+    return was_pending
+
+
+def held(deadlines):
+    return sum(map(len, deadlines._buckets.values())) + len(deadlines._front)
 
 
 def drain(deadlines, now):
@@ -58,24 +72,22 @@ def test_one_armed_for_earlier_than_the_front_comes_first():
     assert drain(deadlines, 10.0) == ["early", "late"]
 
 
-def test_cancelling_works_once_and_not_after_firing():
+def test_one_that_was_cancelled_does_not_come():
     deadlines = Deadlines()
-    first, second = add(deadlines, 1.0, "a"), add(deadlines, 2.0, "b")
-    assert deadlines.cancel(first) is True
-    assert deadlines.cancel(first) is False
-    assert pop(deadlines, 2.0) == "b"
-    assert deadlines.cancel(second) is False
-    assert len(deadlines) == 0
+    first, _ = add(deadlines, 1.0, "a"), add(deadlines, 2.0, "b")
+    cancel(first)
+    assert drain(deadlines, 2.0) == ["b"]
+    assert (deadlines.dropped, held(deadlines)) == (2, 0)
 
 
-def test_cancelled_timers_do_not_pile_up_however_they_are_spread():
-    # An hour ahead, a new tick every time, always cancelled: no bucket ever fills.
+def test_a_sweep_drops_what_was_cancelled_however_it_is_spread():
     deadlines = Deadlines()
-    for step in range(20_000):
-        deadlines.cancel(add(deadlines, 3600.0 + step * TICK, "x"))
-    held = sum(map(len, deadlines._buckets.values())) + len(deadlines._front)
-    assert held < 2_000
-    assert len(deadlines._ticks) < 2_000
+    kept = add(deadlines, 1.0, "kept")
+    for step in range(2_000):  # a new tick every time: no bucket ever fills
+        cancel(add(deadlines, 3600.0 + step * TICK, "x"))
+    deadlines.sweep()
+    assert (held(deadlines), len(deadlines._ticks), deadlines.dropped) == (1, 1, 2_000)
+    assert list(deadlines.pending()) == [kept]
 
 
 def test_a_sweep_keeps_what_is_pending_in_order():
@@ -83,7 +95,9 @@ def test_a_sweep_keeps_what_is_pending_in_order():
     kept = [add(deadlines, step * TICK / 3, step + 1) for step in range(300)]
     assert deadlines.next_deadline() == 0.0
     for step in range(5_000):
-        deadlines.cancel(add(deadlines, step * TICK / 7, "gone"))
+        cancel(add(deadlines, step * TICK / 7, "gone"))
+    deadlines.sweep()
+    assert held(deadlines) == len(kept)
     assert drain(deadlines, 1e6) == [index + 1 for index in range(len(kept))]
 
 
@@ -91,6 +105,7 @@ actions = st.lists(
     st.one_of(
         st.tuples(st.just("add"), st.floats(-1, 2, allow_nan=False)),
         st.tuples(st.just("cancel"), st.integers(0, 40)),
+        st.tuples(st.just("sweep"), st.none()),
         st.tuples(st.just("pop"), st.floats(-1, 2, allow_nan=False)),
     ),
     max_size=120,
@@ -106,25 +121,26 @@ def test_it_agrees_with_a_sorted_list(script):
             model.append(entries[-1][1])
         elif verb == "cancel" and entries:
             entry, known = entries[argument % len(entries)]
-            assert deadlines.cancel(entry) is (known in model)
+            assert cancel(entry) is (known in model)
             if known in model:
                 model.remove(known)
+        elif verb == "sweep":
+            deadlines.sweep()
         elif verb == "pop":
             due = sorted(each for each in model if each[0] <= argument)
             assert pop(deadlines, argument) == (due[0][2] if due else None)
             if due:
                 model.remove(due[0])
-        assert len(deadlines) == len(model)
+        assert held(deadlines) + deadlines.dropped == len(entries)
         if number % 4 == 0:  # it opens a bucket, and not all of them shall be opened
             assert deadlines.next_deadline() == (min(model)[0] if model else None)
 
 
 def test_to_look_for_what_is_due_leaves_what_is_not_in_its_bucket():
     queue = Deadlines()
-    queue.add(Entry(1.0))
-    queue.add(Entry(300.0))
-    assert queue.pop_due(2.0).deadline == 1.0
-    assert queue.pop_due(2.0) is None
+    add(queue, 1.0, "soon")
+    add(queue, 300.0, "far off")
+    assert drain(queue, 2.0) == ["soon"]
     assert queue._front == []
     assert queue.next_deadline() == 300.0
 
@@ -133,5 +149,5 @@ def test_all_that_are_pending_can_be_gone_through():
     deadlines = Deadlines()
     entries = [add(deadlines, deadline, str(deadline)) for deadline in (0.5, 1.0, 1.0, 70.0)]
     deadlines.next_deadline()  # has moved the first bucket to the front
-    deadlines.cancel(entries[1])
+    cancel(entries[1])
     assert sorted(entry.name for entry in deadlines.pending()) == ["0.5", "1.0", "70.0"]
