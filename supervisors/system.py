@@ -71,6 +71,10 @@ class ActorSystem(ActorStarter, ActorStopper):
         entropy: the source of identifiers and jitter; unseeded by default.
         workers: threads that run shared actors, 1 to 256; by default the number
             of cores plus two, at least four. They are started when first needed.
+        workers_max: threads that run shared actors at most, those included whose actors
+            wait for replies, `workers` to 4,096; by default 256 more than `workers`. When
+            all of them wait, what is queued waits as well: the log says so once, and
+            `scheduler.statistics()` counts it as `at_limit`.
         slow_inline_turn: seconds that a turn of an inline actor may take before
             the log gets a warning with its stack, and another worker is started if it
             keeps one from its work; None: no turn is watched.
@@ -101,6 +105,7 @@ class ActorSystem(ActorStarter, ActorStopper):
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         workers: int | None = None,
+        workers_max: int | None = None,
         ask_timeout: float | None = 5.0,
         shutdown_timeout: float = 10.0,
         name: str = "supervisors",
@@ -138,8 +143,12 @@ class ActorSystem(ActorStarter, ActorStopper):
         self._stepped: SteppedScheduler | None = None
         self.scheduler: ThreadScheduler | ManualScheduler | SteppedScheduler
         if isinstance(self.clock, VirtualClock):
-            if workers is not None:
-                raise InvalidArgumentError("workers", workers, "nothing: a system on a virtual clock has no threads")
+            if workers is not None or workers_max is not None:
+                raise InvalidArgumentError(
+                    "workers" if workers is not None else "workers_max",
+                    workers if workers is not None else workers_max,
+                    "nothing: a system on a virtual clock has no threads",
+                )
             if scheduler is not None:
                 self.scheduler = self._stepped = scheduler(self)
                 self.timers = TimerService(self.clock, self.registry.whereis, lambda: 0)
@@ -151,7 +160,7 @@ class ActorSystem(ActorStarter, ActorStopper):
             if scheduler is not None:
                 raise InvalidArgumentError("scheduler", scheduler, "nothing, unless clock is a VirtualClock")
             count = workers if workers is not None else max(4, (os.cpu_count() or 2) + 2)
-            self.scheduler = ThreadScheduler(count, self.clock, name=name)
+            self.scheduler = ThreadScheduler(count, self.clock, workers_max, name=name)
             self.timers = TimerService(self.clock, self.registry.whereis, lambda: 0)
         self.machine: Machine = OwnMachine() if self._stepped is None else self._stepped.machine
         self.forked = False

@@ -207,7 +207,8 @@ class ThreadScheduler:
             self._run_here()
         elif verdict == "limit":
             logger.warning(
-                "all %d workers wait for replies, or are in turns that take too long; no more are started",
+                "all %d workers wait for replies, or are in turns that take too long; no more are started, and other "
+                "actors are late: have fewer asks wait for each other, or raise workers_max",
                 self.workers_max,
             )
 

@@ -11,6 +11,7 @@ from supervisors import (
     Actor,
     ActorDeadError,
     ActorSystem,
+    AskTimeoutError,
     Crashed,
     Exit,
     IgnoreStart,
@@ -348,6 +349,33 @@ def test_a_clock_or_entropy_of_another_kind_is_refused_by_name(options):
     with pytest.raises(InvalidTypeError) as refused:
         ActorSystem(**options)
     assert refused.value.field in options
+
+
+@pytest.mark.parametrize("option", ["workers", "workers_max"])
+def test_a_system_on_a_virtual_clock_has_no_number_of_workers(option):
+    with pytest.raises(ValueError, match="virtual clock") as refused:
+        ActorSystem(clock=VirtualClock(), **{option: 4})
+    assert refused.value.field == option
+
+
+@pytest.mark.parametrize("most", [0, 3, 5000])
+def test_workers_max_is_at_least_as_many_as_workers(most):
+    with pytest.raises(ValueError, match="workers_max"):
+        ActorSystem(workers=4, workers_max=most)
+
+
+def test_as_many_workers_may_wait_for_each_other_as_workers_max_says(caplog):
+    def chain(rest, timeout):
+        return lambda _: rest[0].ask(chain(rest[1:], timeout), timeout=timeout) if rest else "end"
+
+    with ActorSystem(workers=1, workers_max=3) as system:
+        refs = [system.start(SharedDoer) for _ in range(4)]
+        assert refs[0].ask(chain(refs[1:3], 10), timeout=10) == "end"
+        assert "workers_max" not in caplog.text
+        with pytest.raises(AskTimeoutError):
+            refs[0].ask(chain(refs[1:], 0.05), timeout=10)
+        assert "workers_max" in caplog.text
+        assert system.scheduler.statistics()["peak"] == 3
 
 
 def test_an_actor_may_stop_another_system_and_not_its_own(real):
