@@ -72,12 +72,14 @@ class ActorSystem(ActorStarter, ActorStopper):
         workers: threads that run shared actors, 1 to 256; by default the number
             of cores plus two, at least four. They are started when first needed.
         workers_max: threads that run shared actors at most, those included whose actors
-            wait for replies, `workers` to 4,096; by default 256 more than `workers`. When
-            all of them wait, what is queued waits as well: the log says so once, and
+            wait for replies or take long, `workers` to 4,096; by default 256 more than
+            `workers`. When all of them do, what is queued waits: the log says so once, and
             `scheduler.statistics()` counts it as `at_limit`.
         slow_inline_turn: seconds that a turn of an inline actor may take before
             the log gets a warning with its stack, and another worker is started if it
-            keeps one from its work; None: no turn is watched.
+            keeps one from its work; None: no turn is watched. One that has
+            taken ten times as long three times runs on the pool from then on: until then
+            an ask of it is not over before its turn is, whatever the timeout.
         slow_shared_turn: the same for shared actors.
         stop_all_on_base_exception: Pykka's rule, off by default: an exception
             that is no `Exception`, such as `SystemExit`, in one actor's handler
