@@ -12,35 +12,15 @@ from supervisors import ActorSystem, VirtualClock
 from supervisors.errors import InvalidArgumentError, InvalidTypeError
 from supervisors.timers import deadlines, service
 from tests.supervisors.actors import Recorder
-from tests.supervisors.interrupting import InterruptAt, interrupted
+from tests.supervisors.interrupting import interrupted
 
 ROOT = Path(__file__).parents[3]
 FILES = {deadlines.__file__, service.__file__}
 
 
-class Between(InterruptAt):
-    """Does something at a place where CPython may run a signal handler, instead of raising there."""
-
-    def __init__(self, position, files, act):
-        super().__init__(position, files)
-        self.act = act
-
-    def strike(self):
-        self.left -= 1
-        if not self.left:
-            sys.settrace(None)
-            self.act()
-
-
 def in_between(position, work, act):
     """Do the work, and at a position in it something else; tell whether it was reached."""
-    before, strike = sys.gettrace(), Between(position, FILES, act)
-    sys.settrace(strike)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return strike.left <= 0
+    return interrupted(position, work, FILES, act)
 
 
 def several(system, ref):
