@@ -63,13 +63,13 @@ def check_metadata(field: str, value: object) -> Mapping[str, object]:
         InvalidKind: not a mapping with text keys, or something in it cannot be stored.
         InvalidValue: too large, too deep, or a number that cannot be stored.
     """
-    if not isinstance(value, Mapping):
-        raise InvalidKind(field, value, "a mapping with text keys")
-    if not value:
-        return NO_METADATA
-    copied, _ = _copy(field, value, 1)
-    assert isinstance(copied, dict)
-    return copied
+    try:
+        copied = _copy_all(field, value)
+    except (InvalidKind, InvalidValue):
+        raise
+    except Exception:  # noqa: BLE001 - this may run in the turn of a session, which must not crash of what others' values raise
+        raise InvalidKind(field, value, "a mapping with text keys that can be read, like all that is in it") from None
+    return copied or NO_METADATA
 
 
 def copy_of(metadata: Mapping[str, object]) -> Mapping[str, object]:
@@ -96,6 +96,14 @@ def merge_metadata(old: Mapping[str, object], new: Mapping[str, object]) -> Mapp
     if not old or not new:
         return new or old
     return check_metadata("metadata", {**old, **new})
+
+
+def _copy_all(field: str, value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise InvalidKind(field, value, "a mapping with text keys")
+    copied, _ = _copy(field, value, 1)
+    assert isinstance(copied, dict)
+    return copied
 
 
 def _copy(field: str, value: object, depth: int) -> tuple[object, int]:

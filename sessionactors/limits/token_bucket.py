@@ -256,9 +256,18 @@ def _units(cost: float) -> int:
     """Check a cost and write it in units, rounded up."""
     if type(cost) is int and 0 < cost <= AMOUNT_MAX:
         return cost * _UNITS
+    try:
+        numerator, denominator = _ratio(cost)
+    except (InvalidKind, InvalidValue):
+        raise
+    except Exception:  # noqa: BLE001 - a number of a class of its own; who counts tokens must not crash of it
+        raise InvalidKind("cost", cost, _COST) from None
+    return -(-numerator * _UNITS // denominator)
+
+
+def _ratio(cost: float) -> tuple[int, int]:
     if isinstance(cost, bool) or not isinstance(cost, (int, float)):
         raise InvalidKind("cost", cost, _COST)
     if not 0 < cost <= AMOUNT_MAX:  # NaN compares false as well
         raise InvalidValue("cost", cost, _COST)
-    numerator, denominator = cost.as_integer_ratio()
-    return -(-numerator * _UNITS // denominator)
+    return cost.as_integer_ratio()

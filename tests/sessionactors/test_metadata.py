@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from collections.abc import Mapping
 
 import msgpack
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from sessionactors.errors import InvalidKind, InvalidValue
 from sessionactors.metadata import DEPTH_MAX, NO_METADATA, SIZE_MAX_BYTES, check_metadata, copy_of, merge_metadata
+from tests.sessionactors.session_world import virtual
 
 leaves = st.one_of(
     st.none(),
@@ -126,6 +128,44 @@ def test_empty_metadata_is_one_object_that_stays_empty():
     assert NO_METADATA.get("pre_authenticated") is None
     assert not hasattr(NO_METADATA, "__setitem__")
     assert pickle.loads(pickle.dumps(NO_METADATA)) is NO_METADATA
+
+
+class Gone(Mapping):
+    """A row of a database whose connection is gone, say."""
+
+    def __getitem__(self, key):
+        raise ConnectionError("gone")
+
+    def __iter__(self):
+        raise ConnectionError("gone")
+
+    def __len__(self):
+        raise ConnectionError("gone")
+
+
+class Faceless:
+    def __getattribute__(self, name):
+        raise RuntimeError("no")
+
+
+class Endless(str):
+    __slots__ = ()
+
+    def isascii(self):
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize("kind", [Gone, Faceless, Endless])
+@pytest.mark.parametrize("around", [lambda value: value, lambda value: {"k": value}, lambda value: {"k": [value]}])
+def test_what_raises_when_it_is_looked_at_is_refused_and_crashes_no_session(kind, around):
+    value = around(kind())
+    with pytest.raises(InvalidKind, match="metadata"):
+        check_metadata("metadata", value)
+    with virtual() as system:
+        system.start_session("a")
+        with pytest.raises(InvalidKind):
+            system.init_session("a", value)
+        assert system.get_state("a") == "new"
 
 
 class Unreadable(dict):

@@ -752,3 +752,30 @@ def test_a_subscriber_that_wants_to_end_the_limiter_is_dropped(system):
     system.apply_throttle("a", "reject")
     assert system.actors.whereis("rate_limiter") is limiter
     assert limiter._actor._table.subscriptions.of("a") == []
+
+
+class Moody(float):
+    __slots__ = ()
+
+    def __lt__(self, other):
+        raise RuntimeError("no")
+
+    __gt__ = __le__ = __ge__ = __lt__
+
+
+class Faceless:
+    def __getattribute__(self, name):
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize("kind", [Moody, Faceless])
+def test_a_cost_that_raises_when_it_is_looked_at_is_refused_and_crashes_nobody(kind):
+    cost = kind()
+    with virtual() as system:
+        system.start_session("a")
+        limiter = system.actors.whereis("rate_limiter")
+        for call in (system.check_rate_limit, system.record_request, system.acquire):
+            with pytest.raises(InvalidKind, match="cost"):
+                call("a", "requests", cost)
+        assert system.actors.whereis("rate_limiter") is limiter
+        assert limiter.is_alive()
