@@ -51,19 +51,40 @@ def dump_on_signal(
     def show() -> None:
         tell(dump(system, MAILBOXES_SHOWN, watchdog))
 
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        threading.Thread(target=show, name="supervisors-dump", daemon=True).start()
-
-    try:
-        before = signal.signal(chosen, on_signal)
-    except OSError as error:
-        raise InvalidArgumentError("number", number, "a signal that can be handled") from error
+    shows = _shows.get(chosen)
+    if shows is None or signal.getsignal(chosen) is not shows.on_signal:
+        shows = _Shows()
+        try:
+            shows.before = signal.signal(chosen, shows.on_signal)
+        except OSError as error:
+            raise InvalidArgumentError("number", number, "a signal that can be handled") from error
+        _shows[chosen] = shows
+    shows.of.append(show)
 
     def end() -> None:
-        if signal.getsignal(chosen) is on_signal:
-            signal.signal(chosen, before)
+        if show in shows.of:
+            shows.of.remove(show)
+            if not shows.of and signal.getsignal(chosen) is shows.on_signal:
+                signal.signal(chosen, shows.before)
 
     return end
+
+
+class _Shows:
+    """What one signal shows: the dumps of all systems that have asked for it."""
+
+    def __init__(self) -> None:
+        self.of: list[Callable[[], None]] = []
+        self.before: Any = signal.SIG_DFL
+        self.on_signal: Callable[[int, FrameType | None], None] = self._start  # one and the same object each time
+
+    def _start(self, _number: int, _frame: FrameType | None) -> None:
+        for show in tuple(self.of):
+            threading.Thread(target=show, name="supervisors-dump", daemon=True).start()
+
+
+_shows: Final[dict[int, _Shows]] = {}
+"""By signal; the main thread's alone, where signals are handled."""
 
 
 def _lines(system: Any, longest: int, watchdog: Watchdog | None) -> Iterator[str]:

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from supervisors import InvalidArgumentError, InvalidTypeError, UsageError
+from supervisors import ActorSystem, InvalidArgumentError, InvalidTypeError, UsageError
 from tests.supervisors.actors import Echo
 
 
@@ -99,3 +99,21 @@ def test_another_thread_is_told_that_it_cannot(real):
     thread.start()
     thread.join()
     assert seen == ["signals are handled in the main thread alone; call dump_on_signal() there"]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_one_signal_dumps_all_systems_that_want_it_and_afterwards_does_what_it_did(order):
+    before = signal.getsignal(signal.SIGUSR1)
+    texts = queue.SimpleQueue()
+    with ActorSystem() as first, ActorSystem() as second:
+        ends = [
+            first.dump_on_signal(write=lambda _: texts.put(first)),
+            second.dump_on_signal(write=lambda _: texts.put(second)),
+        ]
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert {texts.get(timeout=10), texts.get(timeout=10)} == {first, second}
+        ends[order[0]]()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert texts.get(timeout=10) is (first, second)[order[1]]
+        ends[order[1]]()
+    assert signal.getsignal(signal.SIGUSR1) is before
