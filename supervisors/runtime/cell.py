@@ -401,10 +401,7 @@ class Cell(_Reached):
     def _run_quantum(  # noqa: C901 - the way of every message that has waited is one function
         self, budget: int, until: ScheduledFuture[Any] | None
     ) -> int:
-        """Handle at most so many messages; return what is left of the budget.
-
-        Zero or less means that messages are left: ownership must go on.
-        """
+        """Handle at most so many messages; return what is left of the budget, 0 or less if messages are left."""
         if self._starting is not None:
             self._first_turn(self._starting)
             if until is not None:
@@ -419,8 +416,7 @@ class Cell(_Reached):
                 outer = self._outer
                 if outer and (self._urgent or not self._inner or self.suspended):
                     if len(outer) == 1 and self._inner is None and not self._urgent and budget and self._doom is None:
-                        # One message and nothing else, as nearly always: no queue of our
-                        # own is needed. Only the owner takes out, so it stays the first.
+                        # As nearly always. Only the owner takes out, so it stays the first.
                         item = outer[0]
                         if not isinstance(item, Signal):
                             handled = self.messages_handled
