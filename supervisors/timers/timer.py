@@ -1,4 +1,7 @@
-"""What a timer service can have pending, and what whoever has armed it holds."""
+"""What a timer service can have pending, and what whoever has armed it holds.
+
+Source: TIMER-1 to TIMER-5.
+"""
 
 from __future__ import annotations
 
