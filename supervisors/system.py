@@ -387,6 +387,8 @@ class ActorSystem(ActorStarter, ActorStopper):
         self.stop()
 
     def __repr__(self) -> str:
+        if self.forked:
+            return "<ActorSystem of the parent process>"
         state = "stopped" if self._stopping else "running"
         return f"<ActorSystem {state}: {len(self.living)} actors, {self.timers.pending()} timers>"
 

@@ -64,6 +64,8 @@ def perform(actor: pykka.Actor, message: Any) -> Any:
 class HasActors(Protocol):
     """An actor system, as Pykka's registry sees it."""
 
+    forked: bool
+
     def actors(self) -> list[Any]:
         """Return the living actors in order of start."""
         ...
@@ -129,15 +131,26 @@ class AllRefs(list["pykka.ActorRef[Any]"]):
         return f"<AllRefs: {len(self._registered)} of Pykka's, {len(self._ours())} of ours>"
 
     def systems(self) -> list[HasActors]:
-        """Return the systems whose actors are shown."""
+        """Return the systems whose actors are shown: not those of the process that this one was forked from."""
         with self._lock:
-            return list(self._systems)
+            return [system for system in self._systems if not system.forked]
+
+    def forget_threads(self) -> None:
+        """Start anew in a forked child, where no other thread is left to give the lock back."""
+        self._lock = threading.Lock()
 
     def _ours(self) -> dict[Any, None]:
         systems = self.systems()
         hidden = self._hidden = {ref: None for ref in self._hidden if ref.is_alive()}
         # Pykka unregisters an actor before its cleanup.
         return {ref: None for system in systems for ref in system.actors() if not ref.ending and ref not in hidden}
+
+
+def forget_lookers() -> None:
+    """Start anew in a forked child: whoever looked into Pykka's registry is not there."""
+    refs = ActorRegistry._actor_refs  # noqa: SLF001 - pinned by the contract test
+    if isinstance(refs, AllRefs):
+        refs.forget_threads()
 
 
 def shown_systems() -> list[HasActors]:

@@ -101,6 +101,7 @@ class TimerService:
         "_thread",
         "_whereis",
         "fired",
+        "forked",
     )
 
     def __init__(
@@ -125,6 +126,7 @@ class TimerService:
         self._call = threading.Lock()  # closed; whoever sets _sleeps_until to AWAKE opens it once, for the thread
         self._call.acquire()
         self.fired = 0
+        self.forked = False  # whether it is that of the process that this one was forked from
 
     def send_after(self, delay: float, to: Any, message: Any) -> Timer:
         """Send a message later (TIMER-1).
