@@ -13,7 +13,7 @@ from supervisors.errors import InvalidTypeError
 from supervisors.exits import NOPROC
 from supervisors.runtime.outcomes import ActorDeadError
 from supervisors.runtime.ref import ActorRef
-from supervisors.runtime.signals import Exited, Linked, LinkExit, Unlinked
+from supervisors.runtime.signals import Exited, Linked, NotThere, Unlinked
 from supervisors.runtime.small_set import with_item, without_item
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ def link(own: ActorRef[Any], other: ActorRef[Any]) -> None:
     if not other.is_alive():
         if not own.traps_exits:
             raise ActorDeadError.of(other, NOPROC)
-        own.links = with_item(own.links, other)
-        own.signal(LinkExit(other, NOPROC))  # not a message: it always gets in, and can be unlinked from
+        own.signal(NotThere(other))
         return
     if own.links is not None and other in own.links:
         return
@@ -54,8 +53,8 @@ def unlink(own: ActorRef[Any], other: ActorRef[Any], *, flush: bool = False) -> 
     """
     if not isinstance(other, ActorRef):
         raise InvalidTypeError("ref", other, "an ActorRef")
-    if flush:
-        own.withdraw(lambda item: isinstance(item, Exited) and item.source is other)
+    if flush and own.withdraw(lambda item: isinstance(item, Exited) and item.source is other) is None:
+        _take_back(own, other)
     if own.links is None or other not in own.links:
         return
     own.links = without_item(own.links, other)
@@ -63,6 +62,15 @@ def unlink(own: ActorRef[Any], other: ActorRef[Any], *, flush: bool = False) -> 
     unlinks = own.system.unlinks
     unlinks[own, other] = unlinks.get((own, other), 0) + 1
     other.signal(Unlinked(own))
+
+
+def _take_back(own: ActorRef[Any], other: ActorRef[Any]) -> None:
+    """Take back what the actor itself has said just now, that another one is not there."""
+    outer = own._outer  # noqa: SLF001 - in the turn of its owner; others append to it only
+    for item in outer[: len(outer)]:
+        if isinstance(item, NotThere) and item.source is other:
+            outer.remove(item)
+            return
 
 
 def links_of(ref: ActorRef[Any]) -> tuple[ActorRef[Any], ...]:

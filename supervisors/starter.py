@@ -6,7 +6,7 @@ stopped, connects it to its parent and its watcher, and only then gives it its f
 
 from __future__ import annotations
 
-import threading
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from supervisors.clock import Clock
@@ -50,7 +50,7 @@ class ActorStarter:
     registry: Registry
     scheduler: ThreadScheduler | ManualScheduler | SteppedScheduler
     forked: bool
-    _lock: threading.Lock  # guards _number, _stopping and adding to living
+    _lock: AbstractContextManager[Any]  # guards _number, _stopping and adding to living
     _number: int
     _stopping: bool
     living: Living

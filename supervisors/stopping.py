@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from supervisors.clock import Clock
@@ -41,7 +42,7 @@ class ActorStopper:
     scheduler: ThreadScheduler | ManualScheduler | SteppedScheduler
     shutdown_timeout: float
     timers: TimerService
-    _lock: threading.Lock  # guards _stopping and _name_waits
+    _lock: AbstractContextManager[Any]  # guards _stopping and _name_waits
     _name_waits: set[ScheduledFuture[ActorRef[Any]]]
     _stopping = False
     _is_over = False  # a stop() has come to its end

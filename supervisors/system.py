@@ -135,7 +135,9 @@ class ActorSystem(ActorStarter, ActorStopper):
         self.crashes = 0
         self._crash_listeners: list[Callable[[ActorRef[Any], object], None]] = []
         self._report_listeners: tuple[Callable[[Any], None], ...] = ()
-        self._lock = threading.Lock()  # guards _number, _stopping, _name_waits and adding to living
+        # Guards _number, _stopping, _name_waits and adding to living. The thread that has it may get it again:
+        # a finalizer may start an actor there.
+        self._lock = threading.RLock()
         self._number = 0
         self.living = Living()
         self._name_waits: set[ScheduledFuture[ActorRef[Any]]] = set()

@@ -321,11 +321,9 @@ class Cell(_Reached):
 
         Exit signals that have arrived meanwhile still come before it.
         """
-        inner = self._inner
-        if inner is None or inner is CLOSED:
-            self._inner = deque((message,))
-        else:
-            inner.appendleft(message)
+        if not self._inner:
+            self._inner = deque()
+        self._inner.appendleft(message)
 
     def withdraw(self, wanted: Callable[[Any], bool]) -> Any:
         """Take the first waiting item that is wanted out of what has arrived, or None."""

@@ -24,6 +24,8 @@ _FEW: Final = 3
 """So many on a page take less in the dictionary."""
 
 _EMPTY: Final[list[Any]] = []
+_NO_PAGE: Final = (*(None,) * _PAGE, 0)
+_PLACES: Final = range(_PAGE)
 
 _number_of: Final = attrgetter("id")
 
@@ -38,7 +40,9 @@ class Living:
     __slots__ = ("_last", "_lock", "_pages", "_scattered", "_size")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards changes; who reads goes from the pages to the scattered ones
+        # Guards changes; who reads goes from the pages to the scattered ones. The thread that has it may get it
+        # again: a finalizer or signal handler may start or end an actor at any call here, and finds all in order.
+        self._lock = threading.RLock()
         # By number // 16: sixteen places, and behind them how many are taken.
         self._pages: dict[int, list[Any]] = {}
         self._scattered: dict[int, ActorRef[Any]] = {}
@@ -49,17 +53,20 @@ class Living:
         """Enter an actor."""
         number = ref.id
         key = number >> _SHIFT
+        pages = self._pages
+        # Made before: what is made with the lock held may have the collector run a finalizer, which starts an actor.
+        fresh = None if key in pages else [*_NO_PAGE]
         with self._lock:
-            page = self._pages.get(key)
-            if page is None:
-                page = self._pages[key] = [None] * _PAGE
-                page.append(0)
-                if key > self._last:
-                    filled, self._last = self._last, key
-                    self._scatter(filled)
+            is_new = key not in pages
+            if is_new:
+                pages[key] = [*_NO_PAGE] if fresh is None else fresh
+            page = pages[key]
             page[number & _MASK] = ref
             page[_PAGE] += 1
             self._size += 1
+            if is_new and key > self._last:
+                filled, self._last = self._last, key
+                self._scatter(filled)
 
     def discard(self, ref: Cell) -> None:
         """Forget an actor, if it is here."""
@@ -81,9 +88,15 @@ class Living:
         """Give up a page that is not filled any more, if it has nearly emptied."""
         page = self._pages.get(key)
         if page is not None and page[_PAGE] <= _FEW:
-            # First here, then not there: who reads meanwhile finds them once or twice.
-            self._scattered.update((each.id, each) for each in page[:_PAGE] if each is not None)
-            del self._pages[key]
+            # One by one, and first here, then not there: who reads meanwhile finds them once or twice.
+            for place in _PLACES:
+                each = page[place]
+                if each is not None:
+                    self._scattered[each.id] = each
+                    page[place] = None
+                    page[_PAGE] -= 1
+            if not page[_PAGE]:
+                self._pages.pop(key, None)
 
     def all(self) -> list[ActorRef[Any]]:
         """Return them in order of start; a snapshot."""

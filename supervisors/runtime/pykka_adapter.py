@@ -27,6 +27,7 @@ __all__ = [
     "HasActors",
     "StopMessage",
     "StopNow",
+    "forget_lookers",
     "perform",
     "show_to_registry",
     "shown_systems",

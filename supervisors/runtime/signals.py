@@ -40,6 +40,7 @@ __all__ = [
     "Linked",
     "MonitorRef",
     "Monitored",
+    "NotThere",
     "Resumed",
     "Signal",
     "Suspended",
@@ -260,6 +261,22 @@ class LinkExit(Signal):
         else:
             ref.links = without_item(links, source)
         return left
+
+
+@final
+class NotThere(Signal):
+    """Who was to be linked to is dead already (LINK-3): no message, so that it always gets in."""
+
+    __slots__ = ("source",)
+
+    def __init__(self, source: Cell) -> None:
+        self.source = source
+
+    def apply(self, ref: Cell) -> object:
+        if ref.traps_exits:
+            return Exited(self.source, NOPROC)
+        ref.doom(NOPROC)
+        return NOTHING
 
 
 @final

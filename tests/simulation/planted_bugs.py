@@ -316,7 +316,7 @@ def intensity_off_by_one(patch):
 def timer_after_cancel(patch):
     patch.setattr(
         TimerService,
-        "cancel",
+        "cancel_own",
         lambda self, timer: self.remaining(timer),  # says so, and does nothing
     )
 

@@ -8,8 +8,21 @@ from functools import partial
 
 import pytest
 
-from supervisors import ActorDeadError, ActorSystem, Down, Exit, MailboxFullError
-from supervisors.runtime import bounded, cell, fence, futures, life, pinned, pinned_ref, ref, roster, scheduler, turn
+from supervisors import ActorDeadError, ActorSystem, Down, Exit, MailboxFullError, starter
+from supervisors.runtime import (
+    bounded,
+    cell,
+    fence,
+    futures,
+    life,
+    living,
+    pinned,
+    pinned_ref,
+    ref,
+    roster,
+    scheduler,
+    turn,
+)
 from tests.supervisors.actors import Doer, SharedDoer
 from tests.supervisors.interrupting import interrupted
 
@@ -259,3 +272,27 @@ def test_whoever_asked_an_actor_that_has_ended_since_is_told():
         return partial(first.ask, act), check
 
     at_each_place(scenario)
+
+
+def test_a_signal_handler_may_start_and_end_actors_while_its_thread_does():
+    position = 1
+    while position:
+        with ActorSystem(workers=1) as system:
+            started = []
+
+            def start_many(system=system, started=started):
+                started.extend(system.start(Doer) for _ in range(20))
+                for ref in started[:15]:
+                    ref.stop()
+
+            def between(system=system, started=started):
+                others = [system.start(Doer) for _ in range(40)]
+                for ref in others[1:]:
+                    ref.stop()
+                started.append(others[0])
+
+            is_reached = interrupted(position, start_many, {living.__file__, starter.__file__}, between)
+            alive = [ref for ref in started if ref.is_alive()]
+            assert set(system.actors()) == set(alive)
+            assert len(system.living) == len(alive)
+        position = position + 7 if is_reached else 0
