@@ -298,13 +298,16 @@ class TimerService:
             timeout: seconds to wait for the thread, which may be in code of a user's that gives
                 the size of a message; None waits without end.
         """
-        with self._lock:
-            self._stopped = True
-            self._held = self._stale = 0
-            is_asleep = self._sleeps_until > AWAKE
-            self._sleeps_until = AWAKE
-        if is_asleep:
-            self._call.release()
+        is_asleep = False
+        try:
+            with self._lock:
+                self._stopped = True
+                self._held = self._stale = 0
+                is_asleep = self._sleeps_until > AWAKE
+                self._sleeps_until = AWAKE
+        finally:
+            if is_asleep:
+                self._call.release()
         self._thread.join(timeout)
         with self._sorting:
             self._new, self._deadlines = [], Deadlines[Alarm]()
