@@ -89,7 +89,7 @@ class Packing:
             if lists:
                 # As a key, it could not be read.
                 msgpack.unpackb(packed, ext_hook=lambda *_: None, strict_map_key=False)
-        except InvalidTypeError:
+        except (InvalidTypeError, MemoryError):
             raise
         except Exception as error:
             raise InvalidTypeError("message", value, f"what msgpack can carry ({in_words(error)})") from error
@@ -105,6 +105,8 @@ class Packing:
         """
         try:
             return msgpack.unpackb(packed, ext_hook=self._decode, strict_map_key=False)
+        except MemoryError:
+            raise  # it says nothing about the message
         except Exception as error:
             raise UnreadableError(f"a message cannot be read: {in_words(error)}") from error
 

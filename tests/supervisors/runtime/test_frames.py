@@ -10,7 +10,7 @@ import msgpack
 import pytest
 
 from supervisors.errors import InvalidTypeError
-from supervisors.runtime.frames import Frames, Packing, UnreadableError, in_words
+from supervisors.runtime.frames import Coder, Frames, Packing, UnreadableError, in_words
 from tests.supervisors.process_workers import Color, Level, MuteError, Pair, Worker
 
 PACKING = Packing(Worker.message_coders)
@@ -78,3 +78,14 @@ def test_a_frame_that_cannot_be_read_is_the_only_one_that_is_lost():
 def test_an_error_is_told_whatever_its_text_does():
     assert in_words(MuteError()) == "MuteError: <an error that cannot be shown>"
     assert in_words(ValueError("\ud800")) == r"ValueError: \ud800"
+
+
+def test_a_lack_of_memory_says_nothing_about_a_message():
+    def lack(_):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        Packing([Coder(Pair, "pair", lack, lack)]).pack(Pair(1, 2))
+    packed = Packing([Coder(Pair, "pair", list, lack)]).pack(Pair(1, 2))
+    with pytest.raises(MemoryError):
+        Packing([Coder(Pair, "pair", list, lack)]).unpack(packed)
