@@ -4,14 +4,16 @@ Each function returns the value in the form in which it is kept (seconds and
 percents as float, counts as int), or raises an error that names the field and
 what is allowed. A bool is never a number here, and neither is NaN.
 
-`refuse` lets an area answer with its own code (a bad quota is `invalid_quota`).
+`refuse` lets an area answer with its own code (a bad quota is `invalid_quota`). A value of a class
+of its own that raises when it is looked at is refused as well, and what is kept is never of such a class.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from sessionactors.errors import InvalidKind, InvalidValue
 
@@ -39,6 +41,24 @@ COUNT_MAX: Final = 2**53
 
 TEXT_MAX_BYTES: Final = 1024
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _looking(check: Callable[Concatenate[str, object, P], R]) -> Callable[Concatenate[str, object, P], R]:
+    """Refuse what raises when it is looked at."""
+
+    @wraps(check)
+    def looking(field: str, value: object, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return check(field, value, *args, **kwargs)
+        except (InvalidKind, InvalidValue):
+            raise
+        except Exception as error:
+            raise InvalidKind(field, type(value), "a value that can be looked at") from error
+
+    return looking
+
 
 def seconds(field: str, value: object) -> float:
     """Check a duration: above zero, at most ten years."""
@@ -52,6 +72,7 @@ def seconds_or_none(field: str, value: object) -> float | None:
     return None if value is None else seconds(field, value)
 
 
+@_looking
 def number(
     field: str,
     value: object,
@@ -69,6 +90,7 @@ def number(
     return float(value)
 
 
+@_looking
 def count(
     field: str,
     value: object,
@@ -93,6 +115,7 @@ def count_or_none(
     return None if value is None else count(field, value, least=least, refuse=refuse)
 
 
+@_looking
 def flag(field: str, value: object) -> bool:
     """Check a bool; a truthy something is a mistake more often than a wish."""
     if not isinstance(value, bool):
@@ -100,19 +123,21 @@ def flag(field: str, value: object) -> bool:
     return value
 
 
+@_looking
 def text(field: str, value: object, *, most_bytes: int = TEXT_MAX_BYTES) -> str:
     """Check printable text that is not empty."""
     if not isinstance(value, str):
         raise InvalidKind(field, value, _text_allowed(most_bytes))
     if not 0 < len(value) <= most_bytes or not value.isprintable() or len(value.encode()) > most_bytes:
         raise InvalidValue(field, value, _text_allowed(most_bytes))
-    return value
+    return str.__str__(value)
 
 
 def _text_allowed(most_bytes: int) -> str:
     return f"1 to {most_bytes} bytes of printable UTF-8 text"
 
 
+@_looking
 def moment(field: str, value: object) -> float:
     """Check a moment in seconds since 1970 UTC."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -122,6 +147,7 @@ def moment(field: str, value: object) -> float:
     return float(value)
 
 
+@_looking
 def names(field: str, value: object, *, most: int = 256) -> tuple[str, ...]:
     """Check a list of names, which may be empty, and return it as a tuple."""
     if isinstance(value, str) or not isinstance(value, Sequence):
@@ -136,6 +162,7 @@ def text_or_none(field: str, value: object) -> str | None:
     return None if value is None else text(field, value)
 
 
+@_looking
 def choice(field: str, value: object, allowed: tuple[str, ...], *, refuse: type[InvalidValue] = InvalidValue) -> str:
     """Check that the value is one of a few words."""
     if not isinstance(value, str):

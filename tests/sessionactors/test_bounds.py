@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import pytest
 
@@ -143,3 +144,39 @@ class TestAMoment:
     def test_is_finite(self, given):
         with pytest.raises(InvalidValue):
             bounds.moment("m", given)
+
+
+class Odd:
+    @property  # type: ignore[misc]  # that is what is odd
+    def __class__(self):
+        raise ZeroDivisionError
+
+
+class OddNumber(int):
+    def __le__(self, _):
+        raise ZeroDivisionError
+
+    __lt__ = __gt__ = __ge__ = __le__
+
+
+class OddText(str):
+    __slots__ = ()
+
+    def __len__(self):
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("make", [Odd, lambda: OddNumber(1), lambda: OddText("a")], ids=["class", "number", "text"])
+@pytest.mark.parametrize("check", [bounds.count, bounds.flag, bounds.moment, bounds.names, bounds.seconds, bounds.text])
+def test_what_raises_when_it_is_looked_at_is_refused_or_kept_as_what_it_is(check, make):
+    kept = []
+    with suppress(InvalidKind, InvalidValue):
+        kept.append(check("field", make()))
+    assert {type(each) for each in kept} <= {int, float, str, tuple}
+
+
+def test_text_of_a_class_of_its_own_is_kept_as_text():
+    class Loud(str):
+        __slots__ = ()
+
+    assert type(bounds.text("field", Loud("a"))) is str
