@@ -222,7 +222,7 @@ class PartScheduler:
                     ref.exit("kill")
                     fence = ref._actor  # noqa: SLF001 - as ActorRef.kill() does, also with the turn that runs here
                     if isinstance(fence, Fence):
-                        ref._take_over(fence)  # noqa: SLF001
+                        ref._take_over(fence)  # noqa: SLF001 - likewise
         finally:
             turn.current = current
 
